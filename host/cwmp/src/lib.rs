@@ -1,0 +1,62 @@
+//! TR-069 (CWMP): messages, the session and the pure halves of waking a device.
+//!
+//! This crate does no I/O, reads no clock and draws no random numbers: bytes and
+//! values go in, bytes and values come out. It is liberal in what it reads (any
+//! prefix, wrong counts, missing headers, odd dates kept as text) and strict in
+//! what it writes.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that fails may panic"
+    )
+)]
+
+mod message;
+pub mod rpc;
+pub mod value;
+mod version;
+
+mod session;
+
+pub mod connection_request;
+
+mod envelope;
+mod error;
+
+mod charset;
+mod write;
+mod xml;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod quirks;
+#[cfg(test)]
+mod testing;
+
+pub use error::{Blame, Error};
+pub use message::{Body, Header, Message, Request, Response};
+pub use rpc::{
+    add_object::AddObject,
+    autonomous_transfer_complete::AutonomousTransferComplete,
+    delete_object::DeleteObject,
+    download::{Download, TransferStarted},
+    fault::{Fault, ParameterFault},
+    get_parameter_attributes::ParameterAttributes,
+    get_parameter_names::{GetParameterNames, ParameterInfo},
+    inform::{DeviceId, Event, Inform},
+    raw::RawRpc,
+    schedule_inform::ScheduleInform,
+    set_parameter_attributes::SetParameterAttributes,
+    set_parameter_values::SetParameterValues,
+    transfer_complete::{TransferComplete, TransferFault},
+    upload::Upload,
+};
+pub use session::{Limits, Received, Session};
+pub use value::{Applied, DateTime, ParameterValue, XsdType};
+pub use version::Version;

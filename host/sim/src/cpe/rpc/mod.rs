@@ -1,0 +1,113 @@
+//! The RPCs of the ACS, as the device answers them.
+
+mod attributes;
+mod commands;
+mod get_parameter_names;
+mod get_parameter_values;
+mod objects;
+mod set_parameter_values;
+
+use cwmp::{Fault, Request, Response};
+
+use super::{Cpe, method_name};
+use crate::{Oddity, UnixTime};
+
+/// All that a device can, in the order GetRPCMethods tells them.
+pub const METHODS: &[&str] = &[
+    "GetRPCMethods",
+    "SetParameterValues",
+    "GetParameterValues",
+    "GetParameterNames",
+    "SetParameterAttributes",
+    "GetParameterAttributes",
+    "AddObject",
+    "DeleteObject",
+    "Reboot",
+    "Download",
+    "Upload",
+    "ScheduleInform",
+    "FactoryReset",
+];
+
+/// How a request is answered.
+pub(super) enum Reply {
+    Response(Response),
+    Fault(Fault),
+    /// With an empty POST.
+    Empty,
+    /// Not at all: the connection is dropped.
+    Drop,
+}
+
+impl Cpe {
+    pub(super) fn serve(&mut self, request: &Request, now: UnixTime) -> Reply {
+        let method = method_name(request);
+        if let Some(at) = self.failing.iter().position(|(failing, _)| failing == method) {
+            let (_, code) = self.failing.remove(at);
+            return Reply::Fault(fault(code));
+        }
+        if !self.methods.contains(&method) {
+            return Reply::Fault(fault(9000));
+        }
+        if matches!(request, Request::GetParameterNames(_)) && self.oddities.has(Oddity::NamesAnsweredEmpty) {
+            return Reply::Empty;
+        }
+        let drops = self.oddities.has(Oddity::DropsAtReboot);
+        match self.answer(request, now) {
+            Ok(Response::Reboot) if drops => Reply::Drop,
+            Ok(response) => Reply::Response(response),
+            Err(fault) => Reply::Fault(fault),
+        }
+    }
+
+    fn answer(&mut self, request: &Request, now: UnixTime) -> Result<Response, Fault> {
+        match request {
+            Request::GetRpcMethods => {
+                let methods = self.methods.iter().map(|method| (*method).to_owned());
+                Ok(Response::GetRpcMethods(methods.collect()))
+            }
+            Request::SetParameterValues(set) => self.set_parameter_values(set, now),
+            Request::GetParameterValues(names) => self.get_parameter_values(names, now),
+            Request::GetParameterNames(asked) => self.get_parameter_names(asked),
+            Request::SetParameterAttributes(attributes) => self.set_parameter_attributes(attributes),
+            Request::GetParameterAttributes(names) => self.get_parameter_attributes(names),
+            Request::AddObject(add) => self.add_object(add),
+            Request::DeleteObject(delete) => self.delete_object(delete),
+            Request::Reboot(command_key) => Ok(self.reboot(command_key)),
+            Request::FactoryReset => Ok(self.reset_after_session()),
+            Request::ScheduleInform(schedule) => self.schedule_inform(schedule, now),
+            Request::Download(download) => self.download(download, now),
+            Request::Upload(upload) => self.upload(upload, now),
+            Request::Inform(_)
+            | Request::TransferComplete(_)
+            | Request::AutonomousTransferComplete(_)
+            | Request::Other(_) => Err(fault(9000)),
+        }
+    }
+}
+
+/// A fault with the standard's words (A.5.1).
+fn fault(code: u32) -> Fault {
+    let text = match code {
+        9000 => "Method not supported",
+        9001 => "Request denied",
+        9002 => "Internal error",
+        9003 => "Invalid arguments",
+        9004 => "Resources exceeded",
+        9005 => "Invalid parameter name",
+        9006 => "Invalid parameter type",
+        9007 => "Invalid parameter value",
+        9008 => "Attempt to set a non-writable parameter",
+        9009 => "Notification request rejected",
+        9010 => "File transfer failure",
+        9011 => "Upload failure",
+        9012 => "File transfer server authentication failure",
+        9013 => "Unsupported protocol for file transfer",
+        _ => "Vendor defined",
+    };
+    Fault {
+        code,
+        text: text.to_owned(),
+        parameters: Vec::new(),
+    }
+}

@@ -1,0 +1,381 @@
+//! The device's half of a session (TR-069 §3.7.1): an envelope or nothing goes out, the
+//! answer comes in.
+
+use cwmp::{Body, Event, Fault, Header, Message, Request, Response, Version};
+
+use super::rpc::Reply;
+use super::{Cpe, wire};
+use crate::{Oddity, UnixTime};
+
+/// How often an Inform is repeated at once after fault 8005.
+const INFORM_RETRIES_MAX: u8 = 5;
+
+/// What the device does next in its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It posts this body; an empty one is an empty POST.
+    Post(Vec<u8>),
+    /// The session is over.
+    Done,
+    /// It drops the connection without an answer.
+    Drop,
+}
+
+/// The ACS broke the protocol, as the device sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// The answer is no CWMP message.
+    #[error("the ACS sent what cannot be read")]
+    Unreadable(#[source] cwmp::Error),
+    /// The answer does not fit what was asked.
+    #[error("out of turn: expected {expected}, got {got}")]
+    OutOfTurn {
+        /// What should have come.
+        expected: &'static str,
+        /// What came.
+        got: String,
+    },
+    /// The Inform was answered with a fault.
+    #[error("the ACS refused the Inform with fault {code}")]
+    Refused {
+        /// 8000–8899.
+        code: u32,
+    },
+}
+
+/// What a session did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionRecord {
+    /// Those of the Inform.
+    pub events: Vec<Event>,
+    /// The RPCs of the ACS, in order.
+    pub served: Vec<Served>,
+    /// TransferComplete and the like that the ACS has answered.
+    pub requests_answered: u32,
+}
+
+/// One RPC of the ACS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// As it came.
+    pub request: Request,
+    /// Answered by this fault; `None`: by its response.
+    pub fault: Option<u32>,
+}
+
+impl Served {
+    /// The RPC's name.
+    pub fn method(&self) -> &str {
+        method_name(&self.request)
+    }
+}
+
+/// The state of a session.
+#[derive(Debug)]
+pub(super) struct Running {
+    phase: Phase,
+    informs: u8,
+    sent_changed: Vec<Box<str>>,
+    hold_requests: bool,
+    version: Version,
+    requests: u32,
+    answered_empty: bool,
+    record: SessionRecord,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// InformResponse is due.
+    Inform,
+    /// TransferCompleteResponse is due.
+    TransferComplete,
+    /// A request of the ACS, or the end.
+    Listening,
+    /// Over; only the extra empty POST goes out.
+    Over,
+}
+
+impl Cpe {
+    /// Begins a session and gives the body of its first POST, the Inform.
+    pub fn begin_session(&mut self, now: UnixTime) -> Vec<u8> {
+        self.schedule.session_begun();
+        if self.tells_transfers() {
+            self.repeat_transfer_events();
+        }
+        let mut session = Running {
+            phase: Phase::Inform,
+            informs: 0,
+            sent_changed: self.changed.iter().cloned().collect(),
+            hold_requests: false,
+            version: self.identity.vendor.cwmp_version,
+            requests: 0,
+            answered_empty: false,
+            record: SessionRecord {
+                events: self.events.pending(),
+                ..SessionRecord::default()
+            },
+        };
+        let inform = self.inform_body(&mut session, now);
+        self.session = Some(Box::new(session));
+        inform
+    }
+
+    /// The Inform again, as after a 401: nothing has happened yet.
+    pub fn repeat_inform(&mut self, now: UnixTime) -> Vec<u8> {
+        match self.session.take() {
+            Some(mut session) => {
+                let body = self.inform_body(&mut session, now);
+                self.session = Some(session);
+                body
+            }
+            None => self.begin_session(now),
+        }
+    }
+
+    /// The answer of the ACS to the last POST: what next. After an error the session is lost:
+    /// [`Cpe::fail_session`].
+    pub fn receive(&mut self, body: &[u8], now: UnixTime) -> Result<Step, ProtocolError> {
+        let Some(mut session) = self.session.take() else {
+            return Ok(Step::Done);
+        };
+        let step = self.step(&mut session, body, now);
+        self.session = Some(session);
+        step
+    }
+
+    /// The session is over, by the rules.
+    pub fn finish_session(&mut self, now: UnixTime) -> SessionRecord {
+        let record = self.take_record();
+        self.retry_count = 0;
+        self.after_session(now);
+        record
+    }
+
+    /// The session broke off; it is tried again later, with the events not yet delivered.
+    pub fn fail_session(&mut self, now: UnixTime) -> SessionRecord {
+        let record = self.take_record();
+        self.schedule_retry(now);
+        self.after_session(now);
+        record
+    }
+
+    fn take_record(&mut self) -> SessionRecord {
+        self.session.take().map(|session| session.record).unwrap_or_default()
+    }
+
+    fn step(&mut self, session: &mut Running, body: &[u8], now: UnixTime) -> Result<Step, ProtocolError> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return self.on_empty(session);
+        }
+        let message = Message::parse(body).map_err(ProtocolError::Unreadable)?;
+        match (session.phase, message.body) {
+            (Phase::Inform, Body::Response(Response::Inform)) => {
+                self.events.delivered(&session.record.events);
+                for path in std::mem::take(&mut session.sent_changed) {
+                    self.changed.remove(&path);
+                }
+                session.version = session.version.min(negotiated(&message.header, message.version));
+                session.hold_requests = message.header.hold_requests;
+                Ok(Step::Post(self.own_request_or_empty(session)))
+            }
+            (Phase::Inform, Body::Fault(fault)) if fault.code == 8005 && session.informs <= INFORM_RETRIES_MAX => {
+                Ok(Step::Post(self.inform_body(session, now)))
+            }
+            (Phase::Inform, Body::Fault(fault)) => Err(ProtocolError::Refused { code: fault.code }),
+            (Phase::TransferComplete, Body::Response(Response::TransferComplete) | Body::Fault(_)) => {
+                session.record.requests_answered += 1;
+                self.transfer_told();
+                session.hold_requests = message.header.hold_requests;
+                Ok(Step::Post(self.own_request_or_empty(session)))
+            }
+            (Phase::Listening, Body::Request(request)) => {
+                session.hold_requests = message.header.hold_requests;
+                Ok(self.serve_request(session, message.header.id, request, now))
+            }
+            (phase, body) => Err(ProtocolError::OutOfTurn {
+                expected: phase.expects(),
+                got: describe(&body),
+            }),
+        }
+    }
+
+    fn on_empty(&mut self, session: &mut Running) -> Result<Step, ProtocolError> {
+        match session.phase {
+            Phase::Listening if !session.hold_requests && self.has_own_request() => {
+                Ok(Step::Post(self.own_request_or_empty(session)))
+            }
+            Phase::Listening if self.oddities.has(Oddity::ExtraEmptyPost) => {
+                session.phase = Phase::Over;
+                Ok(Step::Post(self.empty_post()))
+            }
+            Phase::Listening | Phase::Over => Ok(Step::Done),
+            phase => Err(ProtocolError::OutOfTurn {
+                expected: phase.expects(),
+                got: "an empty answer".to_owned(),
+            }),
+        }
+    }
+
+    fn has_own_request(&self) -> bool {
+        self.tells_transfers() && !self.transfers.complete.is_empty()
+    }
+
+    fn own_request_or_empty(&mut self, session: &mut Running) -> Vec<u8> {
+        let waiting = self.transfers.complete.first().map(|(_, complete)| complete.clone());
+        match waiting {
+            Some(complete) if !session.hold_requests && self.tells_transfers() => {
+                session.phase = Phase::TransferComplete;
+                self.request_body(session, Request::TransferComplete(complete), Header::default())
+            }
+            _ => {
+                session.phase = Phase::Listening;
+                self.empty_post()
+            }
+        }
+    }
+
+    fn empty_post(&self) -> Vec<u8> {
+        if self.oddities.has(Oddity::WhitespaceAsEmpty) {
+            b"\r\n".to_vec()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn inform_body(&mut self, session: &mut Running, now: UnixTime) -> Vec<u8> {
+        session.informs += 1;
+        let inform = self.inform(&session.record.events, &session.sent_changed, now);
+        let version = self.identity.vendor.cwmp_version;
+        let header = Header {
+            session_timeout: (version >= Version::V1_3).then_some(60),
+            supported_versions: (version >= Version::V1_4).then(|| "1.0,1.1,1.2,1.3,1.4".to_owned()),
+            ..Header::default()
+        };
+        self.request_body(session, Request::Inform(Box::new(inform)), header)
+    }
+
+    /// An Inform with these events, outside of any session.
+    pub(crate) fn inform_with(&self, events: &[Event], now: UnixTime) -> Vec<u8> {
+        let message = Message {
+            version: self.identity.vendor.cwmp_version,
+            header: Header {
+                id: Some("1".to_owned()),
+                ..Header::default()
+            },
+            body: Body::Request(Request::Inform(Box::new(self.inform(events, &[], now)))),
+        };
+        wire::to_bytes(&message, self.oddities)
+    }
+
+    fn request_body(&mut self, session: &mut Running, request: Request, header: Header) -> Vec<u8> {
+        session.requests += 1;
+        let id = self.own_id(session);
+        let message = Message {
+            version: session.version,
+            header: Header { id, ..header },
+            body: Body::Request(request),
+        };
+        wire::to_bytes(&message, self.oddities)
+    }
+
+    fn own_id(&self, session: &Running) -> Option<String> {
+        Some(match self.oddities {
+            odd if odd.has(Oddity::EmptyId) => String::new(),
+            odd if odd.has(Oddity::ConstantId) => "1".to_owned(),
+            _ => format!("{:X}{:04}", self.identity.seed & 0xFFFF, session.requests),
+        })
+    }
+
+    fn serve_request(
+        &mut self,
+        session: &mut Running,
+        id: Option<String>,
+        request: Request,
+        now: UnixTime,
+    ) -> Step {
+        if self.oddities.has(Oddity::AnswersEmpty) && !session.answered_empty {
+            session.answered_empty = true;
+            return Step::Post(self.empty_post());
+        }
+        let reply = self.serve(&request, now);
+        let method: Box<str> = method_name(&request).into();
+        *self.served.entry(method).or_insert(0) += 1;
+        let fault = match &reply {
+            Reply::Fault(fault) => Some(fault.code),
+            _ => None,
+        };
+        session.record.served.push(Served { request, fault });
+        let body = match reply {
+            Reply::Response(response) => Body::Response(response),
+            Reply::Fault(fault) => Body::Fault(fault),
+            Reply::Empty => return Step::Post(self.empty_post()),
+            Reply::Drop => return Step::Drop,
+        };
+        let id = match self.oddities {
+            odd if odd.has(Oddity::EmptyId) => Some(String::new()),
+            odd if odd.has(Oddity::IdNotEchoed) => {
+                session.requests += 1;
+                self.own_id(session)
+            }
+            _ => id,
+        };
+        let message = Message {
+            version: session.version,
+            header: Header { id, ..Header::default() },
+            body,
+        };
+        Step::Post(wire::to_bytes(&message, self.oddities))
+    }
+}
+
+impl Phase {
+    fn expects(self) -> &'static str {
+        match self {
+            Phase::Inform => "InformResponse",
+            Phase::TransferComplete => "TransferCompleteResponse",
+            Phase::Listening => "a request or the end",
+            Phase::Over => "the end",
+        }
+    }
+}
+
+/// The version the ACS chose: UseCWMPVersion, else that of its namespace.
+fn negotiated(header: &Header, version: Version) -> Version {
+    let named = header.use_version.as_deref().and_then(Version::from_number);
+    named.unwrap_or(match version {
+        // The namespace cannot tell 1.2 from the later ones.
+        Version::V1_2 => Version::V1_4,
+        other => other,
+    })
+}
+
+fn describe(body: &Body) -> String {
+    match body {
+        Body::Request(request) => method_name(request).to_owned(),
+        Body::Response(_) => "another response".to_owned(),
+        Body::Fault(Fault { code, .. }) => format!("fault {code}"),
+    }
+}
+
+/// The name of an RPC, as TR-069 writes it.
+pub fn method_name(request: &Request) -> &str {
+    match request {
+        Request::GetRpcMethods => "GetRPCMethods",
+        Request::Inform(_) => "Inform",
+        Request::TransferComplete(_) => "TransferComplete",
+        Request::AutonomousTransferComplete(_) => "AutonomousTransferComplete",
+        Request::SetParameterValues(_) => "SetParameterValues",
+        Request::GetParameterValues(_) => "GetParameterValues",
+        Request::GetParameterNames(_) => "GetParameterNames",
+        Request::SetParameterAttributes(_) => "SetParameterAttributes",
+        Request::GetParameterAttributes(_) => "GetParameterAttributes",
+        Request::AddObject(_) => "AddObject",
+        Request::DeleteObject(_) => "DeleteObject",
+        Request::Download(_) => "Download",
+        Request::Reboot(_) => "Reboot",
+        Request::ScheduleInform(_) => "ScheduleInform",
+        Request::Upload(_) => "Upload",
+        Request::FactoryReset => "FactoryReset",
+        Request::Other(raw) => &raw.method,
+    }
+}

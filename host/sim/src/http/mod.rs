@@ -1,0 +1,13 @@
+//! The thin HTTP/1.1 client of a device. Its own, because a device does things that no HTTP
+//! client of quality would do.
+
+mod auth;
+mod connection;
+mod cookies;
+mod url;
+
+pub use connection::{Connection, Framing, HttpError, HttpResponse};
+pub(crate) use auth::Login;
+pub(crate) use connection::{header_list, read_head};
+pub(crate) use cookies::CookieJar;
+pub use url::Url;

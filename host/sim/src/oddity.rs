@@ -1,0 +1,120 @@
+//! What real devices do differently, one by one selectable.
+
+/// One deviation from the standard, or one habit that an ACS has to live with.
+///
+/// All but the ones that say so were seen in real devices (`spec/cwmp.md` §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Oddity {
+    /// The OUI of the DeviceId in lower case.
+    LowerCaseOui,
+    /// An empty ParameterKey reads `(null)`.
+    NullParameterKey,
+    /// Envelopes without a SOAP header.
+    NoHeader,
+    /// `<cwmp:ID/>`, empty, in all messages.
+    EmptyId,
+    /// The same `cwmp:ID` in all requests of the device.
+    ConstantId,
+    /// Responses carry an ID of the device's own instead of the request's.
+    IdNotEchoed,
+    /// `arrayType` counts are wrong by one.
+    WrongArrayCounts,
+    /// A boolean must be written `1` or `0`; `true` and `false` are fault 9007.
+    BooleanDigitsOnly,
+    /// GetParameterValues of more than 16 names is fault 9004.
+    GetLimit16,
+    /// One bad name in GetParameterValues: those that exist are answered, the bad ones left out.
+    BadNamesLeftOut,
+    /// GetParameterNames of the empty path is fault 9005.
+    RootNamesRefused,
+    /// GetParameterNames of the whole tree (`""` or the root object, not NextLevel) is fault 9004.
+    FullNamesExhaust,
+    /// GetParameterNames is answered with an empty POST.
+    NamesAnsweredEmpty,
+    /// Every first answer to a request is an empty POST (not seen; the worst of its kind).
+    AnswersEmpty,
+    /// TransferComplete and its event carry an empty CommandKey.
+    TransferWithoutKey,
+    /// Transfers are done, TransferComplete never comes.
+    TransferNever,
+    /// TransferComplete comes twice.
+    TransferTwice,
+    /// Cookies are not sent back.
+    CookieIgnored,
+    /// Cookies come back as `$Version="0"; name=value;$Path=/`.
+    CookieVersioned,
+    /// Cookies without `Path=/` are dropped.
+    CookieNeedsPath,
+    /// A new TCP connection for every POST.
+    ConnectionPerPost,
+    /// Bodies are chunked.
+    Chunked,
+    /// `Expect: 100-continue` is sent, and the answer to it waited for.
+    ExpectContinue,
+    /// An empty POST after the ACS has ended the session.
+    ExtraEmptyPost,
+    /// The empty POST has a line end as its body.
+    WhitespaceAsEmpty,
+    /// A NoMoreRequests header in the Inform (2004 rules).
+    NoMoreRequests,
+    /// `MaxEnvelopes` 2 in the Inform.
+    MaxEnvelopes2,
+    /// The clock was never set: it began at 1970 with the last boot.
+    Clock1970,
+    /// `0 BOOTSTRAP` with every boot.
+    BootstrapEveryBoot,
+    /// The connection is dropped where the RebootResponse is due.
+    DropsAtReboot,
+    /// Inform without a single event.
+    NoEvents,
+    /// No ProductClass.
+    NoProductClass,
+    /// The connection request: the connection is closed after the 401.
+    RequestClosedAfter401,
+    /// The connection request: Basic instead of Digest authentication.
+    RequestBasic,
+    /// The connection request: 200 for anybody, no session without credentials.
+    Request200BeforeAuth,
+    /// The connection request: no answer at all, and no session.
+    RequestNeverAnswered,
+    /// The connection request: answered by a redirect, and no session.
+    RequestRedirected,
+    /// The connection request: a huge answer, then a session.
+    RequestHugeAnswer,
+    /// The connection request while a session runs waits for its end instead of a 503.
+    RequestWaits,
+}
+
+/// A set of [`Oddity`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Oddities(u64);
+
+impl Oddities {
+    /// By the standard.
+    pub const NONE: Oddities = Oddities(0);
+
+    /// With `oddity` too.
+    #[must_use]
+    pub const fn with(self, oddity: Oddity) -> Oddities {
+        Oddities(self.0 | 1 << oddity as u8)
+    }
+
+    /// Whether `oddity` is one of them.
+    pub const fn has(self, oddity: Oddity) -> bool {
+        self.0 & (1 << oddity as u8) != 0
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, others: Oddities) -> Oddities {
+        Oddities(self.0 | others.0)
+    }
+}
+
+impl FromIterator<Oddity> for Oddities {
+    fn from_iter<I: IntoIterator<Item = Oddity>>(oddities: I) -> Oddities {
+        oddities.into_iter().fold(Oddities::NONE, Oddities::with)
+    }
+}

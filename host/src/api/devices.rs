@@ -1,0 +1,285 @@
+//! `/v1/devices`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::{ApiError, Page, PageQuery, Path, Query, maybe_time, time};
+use crate::Acs;
+use crate::device::{Contacts, DataModel, DeviceKey, Mode, ModeHistory, Summary, is_secret};
+use crate::nat::wake::{WakeReport, WakeState};
+use crate::store::DeviceCell;
+
+/// Tags of one device.
+const TAGS_MAX: usize = 100;
+/// Characters of one tag.
+const TAG_CHARS_MAX: usize = 64;
+
+/// A device as the API shows it.
+#[derive(Serialize)]
+pub(super) struct DeviceView {
+    id: String,
+    instance: String,
+    manufacturer: String,
+    oui: String,
+    product_class: String,
+    serial_number: String,
+    software_version: String,
+    hardware_version: String,
+    provisioning_code: String,
+    data_model: DataModel,
+    cwmp_version: String,
+    tags: Vec<String>,
+    first_contact: String,
+    last_contact: Option<String>,
+    /// When all logic last ran: behind `last_contact` for a device that informs every few seconds.
+    last_full_refresh: Option<String>,
+    peer_address: String,
+    connection_request: Value,
+    reachability: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<BTreeMap<String, ParameterView>>,
+}
+
+/// A parameter as the API shows it. A secret's value is not shown.
+#[derive(Serialize)]
+pub(super) struct ParameterView {
+    value: Option<String>,
+    #[serde(rename = "type")]
+    xsd_type: String,
+    read_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writable: Option<bool>,
+}
+
+fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> DeviceView {
+    let request = &summary.connection_request;
+    let nat = summary.nat.as_ref();
+    let history: BTreeMap<String, &ModeHistory> =
+        summary.nat_history.iter().map(|(mode, history)| (mode_name(*mode), history)).collect();
+    DeviceView {
+        id: key.id.to_string(),
+        instance: key.instance.to_string(),
+        manufacturer: summary.manufacturer.clone(),
+        oui: summary.oui.clone(),
+        product_class: summary.product_class.clone(),
+        serial_number: summary.serial_number.clone(),
+        software_version: summary.software_version.clone(),
+        hardware_version: summary.hardware_version.clone(),
+        provisioning_code: summary.provisioning_code.clone(),
+        data_model: summary.data_model,
+        cwmp_version: summary.cwmp_version.clone(),
+        tags: summary.tags.iter().cloned().collect(),
+        first_contact: time(summary.first_contact),
+        last_contact: maybe_time(contacts.last_contact),
+        last_full_refresh: maybe_time(contacts.last_full),
+        peer_address: summary.peer_address.clone(),
+        connection_request: json!({
+            "url": request.url,
+            "username": request.credentials.as_ref().map(|c| &c.username),
+            "has_credentials": request.credentials.is_some(),
+        }),
+        reachability: json!({
+            "mode": nat.map(|nat| nat.mode),
+            "behind_nat": nat.map(|nat| nat.behind_nat),
+            "fallbacks": nat.map(|nat| &nat.fallbacks),
+            "reason": nat.map(|nat| &nat.reason),
+            "decided_by": nat.map(|nat| &nat.decided_by),
+            "decided_at": nat.map(|nat| time(nat.decided_at)),
+            "history": history,
+            "last_wake": acs.wakes.last(key).as_ref().map(wake_view),
+        }),
+        parameters: None,
+    }
+}
+
+fn mode_name(mode: Mode) -> String {
+    match serde_json::to_value(mode) {
+        Ok(Value::String(name)) => name,
+        _ => format!("{mode:?}"),
+    }
+}
+
+pub(super) fn wake_view(report: &WakeReport) -> Value {
+    let attempts: Vec<Value> = report
+        .attempts
+        .iter()
+        .map(|attempt| {
+            json!({
+                "mode": attempt.mode, "accepted": attempt.accepted.map(time),
+                "session_opened": attempt.opened.map(time), "error": attempt.error,
+            })
+        })
+        .collect();
+    json!({ "state": report.state, "started": time(report.started), "attempts": attempts })
+}
+
+pub(super) fn key(acs: &Acs, id: &str) -> DeviceKey {
+    DeviceKey { instance: Arc::clone(&acs.instance.name), id: id.into() }
+}
+
+pub(super) fn cell(acs: &Acs, id: &str) -> Result<Arc<DeviceCell>, ApiError> {
+    let key = key(acs, id);
+    acs.store.device(&key)?.ok_or_else(|| ApiError::no_device(&key))
+}
+
+pub(super) async fn list(
+    State(acs): State<Arc<Acs>>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<DeviceView>>, ApiError> {
+    let limit = page.limit()?;
+    let listed = acs.store.devices(&acs.instance.name, page.after.as_deref(), limit)?;
+    let next = (listed.len() == limit).then(|| listed.last().map(|l| l.key.id.to_string())).flatten();
+    let items = listed.iter().map(|l| view(&acs, &l.key, &l.summary, l.contacts)).collect();
+    Ok(Json(Page { items, next }))
+}
+
+/// Which parameters to show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneQuery {
+    /// A name, a partial path, or with `*` for any instance; all if absent.
+    parameters: Option<String>,
+}
+
+pub(super) async fn one(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+    Query(query): Query<OneQuery>,
+) -> Result<Json<DeviceView>, ApiError> {
+    let cell = cell(&acs, &id)?;
+    let mut device = cell.lock();
+    let mut view = view(&acs, cell.key(), device.summary(), cell.contacts());
+    let wanted = query.parameters.unwrap_or_default();
+    let parameters = device.tree_mut().prefix(&wanted).map(|(path, reading)| {
+        let value = (!is_secret(path)).then(|| reading.value.to_string());
+        let parameter = ParameterView {
+            value,
+            xsd_type: reading.xsd_type.to_string(),
+            read_at: maybe_time(reading.read_at),
+            writable: reading.writable,
+        };
+        (path.to_owned(), parameter)
+    });
+    view.parameters = Some(parameters.collect());
+    Ok(Json(view))
+}
+
+pub(super) async fn forget(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let key = key(&acs, &id);
+    if acs.store.delete(&key).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::no_device(&key))
+}
+
+pub(super) async fn faults(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+) -> Result<Json<Page<Value>>, ApiError> {
+    let cell = cell(&acs, &id)?;
+    let faults = acs.store.faults(cell.key())?;
+    let items = faults
+        .iter()
+        .map(|fault| {
+            let mut view = json!(fault);
+            if let Some(object) = view.as_object_mut() {
+                object.insert("at".into(), time(fault.at).into());
+                if let Some(name) = fault.code.and_then(cwmp::rpc::fault::name) {
+                    object.insert("name".into(), name.into());
+                }
+            }
+            view
+        })
+        .collect();
+    Ok(Json(Page { items, next: None }))
+}
+
+pub(super) async fn clear_faults(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    acs.store.clear_faults(cell(&acs, &id)?.key());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn tag(
+    State(acs): State<Arc<Acs>>,
+    Path((id, tag)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    if tag.is_empty() || tag.chars().count() > TAG_CHARS_MAX || tag.chars().any(char::is_control) {
+        return Err(ApiError::bad(format!("expected a tag of 1 to {TAG_CHARS_MAX} characters, got {tag:?}")));
+    }
+    let cell = cell(&acs, &id)?;
+    let mut full = false;
+    cell.lock().summary_mut(|summary| {
+        full = summary.tags.len() >= TAGS_MAX && !summary.tags.contains(&tag);
+        if !full {
+            summary.tags.insert(tag);
+        }
+    });
+    if full {
+        return Err(ApiError::conflict(format!("the device has {TAGS_MAX} tags already")));
+    }
+    acs.store.persist(&cell).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn untag(
+    State(acs): State<Arc<Acs>>,
+    Path((id, tag)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let cell = cell(&acs, &id)?;
+    cell.lock().summary_mut(|summary| {
+        summary.tags.remove(&tag);
+    });
+    acs.store.persist(&cell).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How to wake.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WakeRequest {
+    /// Wait so long for the end; 0 = do not wait.
+    wait_seconds: u64,
+}
+
+pub(super) async fn wake(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+    body: axum::body::Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let request: WakeRequest = if body.is_empty() {
+        WakeRequest::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| ApiError::bad(error.to_string()))?
+    };
+    let wait = wait(&acs, request.wait_seconds)?;
+    let cell = cell(&acs, &id)?;
+    let mut report = acs.wake(cell.key());
+    let ended = |report: &WakeReport| {
+        matches!(report.state, WakeState::SessionOpened | WakeState::Failed)
+    };
+    let _ = tokio::time::timeout(wait, report.wait_for(ended)).await;
+    let view = wake_view(&report.borrow());
+    Ok(Json(view))
+}
+
+/// How long a request may wait.
+pub(super) fn wait(acs: &Acs, seconds: u64) -> Result<Duration, ApiError> {
+    let most = acs.config.api.wait_seconds_max;
+    if seconds <= most {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(ApiError::bad(format!("expected wait_seconds of 0 to {most}, got {seconds}")))
+}

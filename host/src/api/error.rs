@@ -1,0 +1,154 @@
+//! What all answers share: errors, times, pages.
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::device::{DeviceKey, UnixTime};
+use crate::store::StoreError;
+
+/// An error of the API: its status, a code for programs and a sentence for people.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn bad(message: impl Into<String>) -> ApiError {
+        ApiError { status: StatusCode::BAD_REQUEST, code: "bad-request", message: message.into() }
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> ApiError {
+        ApiError { status: StatusCode::NOT_FOUND, code: "not-found", message: message.into() }
+    }
+
+    pub(super) fn no_device(key: &DeviceKey) -> ApiError {
+        ApiError::not_found(format!("there is no device {:?} in instance {:?}", key.id, key.instance))
+    }
+
+    pub(super) fn method(message: impl Into<String>) -> ApiError {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        ApiError { status, code: "method-not-allowed", message: message.into() }
+    }
+
+    pub(super) fn conflict(message: impl Into<String>) -> ApiError {
+        ApiError { status: StatusCode::CONFLICT, code: "conflict", message: message.into() }
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> ApiError {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        ApiError { status, code: "internal", message: message.into() }
+    }
+
+    pub(super) fn unauthorized() -> ApiError {
+        ApiError {
+            status: StatusCode::UNAUTHORIZED,
+            code: "unauthorized",
+            message: "expected the header Authorization: Bearer TOKEN with the token of [api]".into(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": { "code": self.code, "message": self.message } });
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        match &error {
+            StoreError::NoSuchDevice(key) => ApiError::no_device(key),
+            StoreError::NoSuchTask(_) => ApiError::not_found(error.to_string()),
+            StoreError::TaskState { .. } => ApiError::conflict(error.to_string()),
+            error if error.is_callers() => ApiError::bad(error.to_string()),
+            error => {
+                tracing::error!(%error, "the store failed a request of the API");
+                ApiError::internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> ApiError {
+        ApiError { status: rejection.status(), ..ApiError::bad(rejection.body_text()) }
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> ApiError {
+        ApiError::bad(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> ApiError {
+        ApiError::bad(rejection.body_text())
+    }
+}
+
+/// Query parameters whose errors are errors of the API.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub(super) struct Query<T>(pub(super) T);
+
+/// Path parameters whose errors are errors of the API.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
+pub(super) struct Path<T>(pub(super) T);
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    /// To be given back as `after`; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    pub(super) after: Option<String>,
+    pub(super) limit: Option<usize>,
+}
+
+impl PageQuery {
+    /// The number of items of the page.
+    pub(super) fn limit(&self) -> Result<usize, ApiError> {
+        limit(self.limit)
+    }
+}
+
+pub(super) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
+    let (usual, most) = super::PAGE;
+    match limit {
+        None => Ok(usual),
+        Some(n) if (1..=most).contains(&n) => Ok(n),
+        Some(n) => Err(ApiError::bad(format!("expected a limit of 1 to {most}, got {n}"))),
+    }
+}
+
+/// A time as RFC 3339 text.
+pub(super) fn time(at: UnixTime) -> String {
+    jiff::Timestamp::from_second(at).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// A time that may not have been yet.
+pub(super) fn maybe_time(at: UnixTime) -> Option<String> {
+    (at != 0).then(|| time(at))
+}

@@ -1,0 +1,21 @@
+//! `/v1/status`: how the host is doing.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::Acs;
+
+pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "instance": &*acs.instance.name,
+        "devices": acs.store.count(&acs.instance.name),
+        "sessions_open": acs.sessions.count(),
+        "counters": &acs.counters,
+        "plugins_milliseconds": acs.plugins.time_spent().as_millis(),
+        "store": acs.store.stats(),
+    }))
+}

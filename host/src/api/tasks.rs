@@ -1,0 +1,190 @@
+//! `/v1/tasks` and `/v1/devices/{id}/tasks`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::devices::{cell, wait, wake_view};
+use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
+use crate::Acs;
+use crate::device::is_secret;
+use crate::store::TaskFilter;
+use crate::work::operation;
+use crate::work::task::{NewTask, Operation, Task, TaskId, TaskState};
+
+/// The longest a task may wait for its device, seconds: a year.
+const EXPIRES_SECONDS_MAX: i64 = 31_536_000;
+
+/// A task to make.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateTask {
+    operation: Operation,
+    /// Wake the device now instead of waiting for its next Inform.
+    #[serde(default)]
+    wake: bool,
+    /// Wait so long for the end; 0 = do not wait.
+    #[serde(default)]
+    wait_seconds: u64,
+    /// Give the task up if the device has not come by then.
+    expires_seconds: Option<i64>,
+}
+
+/// A task as the API shows it. Secrets that it sets or uses are not shown.
+pub(super) fn view(acs: &Acs, task: &Task) -> Value {
+    let mut operation = task.operation.clone();
+    match &mut operation {
+        Operation::Set { parameters } => {
+            for parameter in parameters.iter_mut().filter(|p| is_secret(&p.path)) {
+                parameter.value.clear();
+            }
+        }
+        Operation::Download { password, .. } | Operation::Upload { password, .. } => password.clear(),
+        _ => {}
+    }
+    let mut view = json!({
+        "id": task.id,
+        "instance": task.instance,
+        "device": task.device,
+        "operation": operation,
+        "state": task.state,
+        "attempts": task.attempts,
+        "created": time(task.created),
+        "expires": task.expires.map(time),
+        "sent": task.sent.map(time),
+        "ended": task.ended.map(time),
+        "result": task.result,
+        "error": task.error,
+    });
+    if task.state == TaskState::Queued
+        && let Some(object) = view.as_object_mut()
+        && let Some(report) = acs.wakes.last(&task.device_key())
+        && report.started >= task.created
+    {
+        object.insert("wake".into(), wake_view(&report));
+    }
+    view
+}
+
+pub(super) async fn create(
+    State(acs): State<Arc<Acs>>,
+    Path(device): Path<String>,
+    body: Result<Json<CreateTask>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let Json(request) = body?;
+    operation::check(&request.operation).map_err(ApiError::bad)?;
+    let wait = wait(&acs, request.wait_seconds)?;
+    let cell = cell(&acs, &device)?;
+    let now = acs.clock.unix();
+    let expires = match request.expires_seconds {
+        None => None,
+        Some(seconds) if (1..=EXPIRES_SECONDS_MAX).contains(&seconds) => Some(now + seconds),
+        Some(seconds) => {
+            return Err(ApiError::bad(format!(
+                "expected expires_seconds of 1 to {EXPIRES_SECONDS_MAX}, got {seconds}"
+            )));
+        }
+    };
+    let new = NewTask { device: cell.key().clone(), operation: request.operation, expires };
+    let mut task = acs.store.enqueue(new, now).await?;
+    if request.wake {
+        acs.wake(cell.key());
+    }
+    if !wait.is_zero() {
+        task = ended(&acs, task, wait).await?;
+    }
+    let location = HeaderValue::from_str(&format!("/v1/tasks/{}", task.id));
+    let mut response = (StatusCode::CREATED, Json(view(&acs, &task))).into_response();
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// The task as it is at its end, or when the time is over.
+async fn ended(acs: &Acs, task: Arc<Task>, wait: std::time::Duration) -> Result<Arc<Task>, ApiError> {
+    let end = acs.store.wait(&task.instance, task.id);
+    match tokio::time::timeout(wait, end).await {
+        Ok(ended) => Ok(ended?.unwrap_or(task)),
+        Err(_) => Ok(acs.store.task(&task.instance, task.id)?.unwrap_or(task)),
+    }
+}
+
+/// How to look at one task.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneQuery {
+    /// Wait so long for the end; 0 = do not wait.
+    #[serde(default)]
+    wait_seconds: u64,
+}
+
+pub(super) async fn one(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+    Query(query): Query<OneQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let wait = wait(&acs, query.wait_seconds)?;
+    let mut task = find(&acs, &id)?;
+    if !wait.is_zero() && !task.state.is_final() {
+        task = ended(&acs, task, wait).await?;
+    }
+    Ok(Json(view(&acs, &task)))
+}
+
+pub(super) async fn cancel(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let task = find(&acs, &id)?;
+    let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
+    Ok(Json(view(&acs, &task)))
+}
+
+fn find(acs: &Acs, id: &str) -> Result<Arc<Task>, ApiError> {
+    let id: TaskId = id.parse().map_err(ApiError::bad)?;
+    let task = acs.store.task(&acs.instance.name, id)?;
+    task.ok_or_else(|| ApiError::not_found(format!("there is no task {id}")))
+}
+
+/// Which tasks to list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    device: Option<String>,
+    state: Option<TaskState>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(acs): State<Arc<Acs>>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Value>>, ApiError> {
+    page(&acs, query)
+}
+
+pub(super) async fn of_device(
+    State(acs): State<Arc<Acs>>,
+    Path(device): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Value>>, ApiError> {
+    cell(&acs, &device)?;
+    let PageQuery { after, limit } = query;
+    page(&acs, ListQuery { device: Some(device), state: None, after, limit })
+}
+
+fn page(acs: &Acs, query: ListQuery) -> Result<Json<Page<Value>>, ApiError> {
+    let limit = limit(query.limit)?;
+    let after = query.after.map(|id| id.parse()).transpose().map_err(ApiError::bad)?;
+    let filter = TaskFilter { device: query.device, state: query.state, ..TaskFilter::default() };
+    let tasks = acs.store.tasks(&acs.instance.name, &filter, after, limit)?;
+    let next = (tasks.len() == limit).then(|| tasks.last().map(|task| task.id.to_string())).flatten();
+    Ok(Json(Page { items: tasks.iter().map(|task| view(acs, task)).collect(), next }))
+}

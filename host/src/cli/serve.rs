@@ -1,0 +1,38 @@
+//! `patchbay serve`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::{Acs, Listeners};
+
+/// Serves until Ctrl-C or SIGTERM.
+pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
+    super::log("info");
+    let shutdown = super::shutdown_signal()?;
+    let config = match config {
+        Some(path) => Config::load(&path)?,
+        None => Config::defaults()?,
+    };
+    std::fs::create_dir_all(&config.data_directory)
+        .with_context(|| format!("cannot create {}", config.data_directory.display()))?;
+    let listeners = Listeners::bind(&config).await?;
+    for listener in &listeners.cwmp {
+        tracing::info!(address = %listener.local_addr()?, "devices");
+    }
+    match &listeners.api {
+        Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),
+        None => tracing::warn!("the API is off: give it a token (api.token or PATCHBAY_API_TOKEN)"),
+    }
+    let acs = Acs::open(config).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        devices = acs.store.count(&acs.instance.name),
+        plugins = acs.plugins.statuses().len(),
+        "patchbay serves"
+    );
+    acs.run(listeners, shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

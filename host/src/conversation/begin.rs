@@ -1,0 +1,306 @@
+//! The Inform: who it is, what is new about it, and whether there is anything to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cwmp::{Body, Limits, Message, Request, Session};
+
+use super::{Conversation, Jobs, Refused, Reply, Trace};
+use crate::Acs;
+use crate::clock::Now;
+use crate::device::{DataModel, DeviceKey, Mode, Summary, device_id};
+use crate::door::Peer;
+use crate::nat::decide::Sighting;
+use crate::plugins::{About, Matched};
+use crate::store::{Device, DeviceCell};
+
+/// A session of one device must not be able to occupy the host for ever.
+const MESSAGE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+/// Requests of the device itself in one session.
+const DEVICE_REQUESTS_MAX: u32 = 1_000;
+
+/// A conversation that has begun, and its first answer.
+pub struct Opened {
+    /// The conversation, to be kept for the device's next POST.
+    pub conversation: Conversation,
+    /// The InformResponse, or a fault.
+    pub reply: Reply,
+}
+
+impl Conversation {
+    /// Takes the Inform that begins a session.
+    pub async fn begin(
+        acs: &Arc<Acs>,
+        peer: Peer,
+        message: &mut Message,
+        raw: &Bytes,
+        now: Now,
+    ) -> Result<Opened, Refused> {
+        let Body::Request(Request::Inform(inform)) = &mut message.body else {
+            return Err(Refused { reason: "expected an Inform".into() });
+        };
+        let mut trace = Trace::begin(now);
+        trace.received(now, raw);
+        let (cell, summary, matched) = correct(acs, inform, &mut trace, now).await?;
+
+        let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
+        session.receive(now.instant, Some(message))?;
+        let Body::Request(Request::Inform(inform)) = &message.body else {
+            return Err(Refused { reason: "expected an Inform".into() });
+        };
+
+        let mut sighting = Sighting {
+            peer: Some(peer.address),
+            through_proxy: peer.through_proxy,
+            ..Sighting::default()
+        };
+        sighting.read_inform(&inform.parameters);
+        let mut conversation = Conversation {
+            acs: Arc::clone(acs),
+            session,
+            cell,
+            summary,
+            matched,
+            events: inform.events.clone(),
+            current_time: inform.current_time.to_unix(),
+            retry_count: inform.retry_count,
+            sighting,
+            jobs: Jobs::default(),
+            fast: false,
+            busy: false,
+            started: now,
+            trace,
+        };
+        conversation.fast = conversation.is_short_inform(now);
+        conversation.remember_inform(inform, peer, message.version, now);
+        conversation.resolve_rebooted(now).await;
+
+        let reply = conversation.session.reply(None)?;
+        let reply = conversation.reply(reply);
+        if let Reply::Envelope(envelope) = &reply {
+            conversation.trace.sent(now, envelope);
+        }
+        acs.wakes.session_opened(conversation.device(), now.unix);
+        acs.counters.sessions_begun.add(1);
+        Ok(Opened { conversation, reply })
+    }
+
+    /// Only the Inform of a device that sends one every few seconds because it cannot be
+    /// woken, with nothing asked of it, between two of its usual Informs.
+    fn is_short_inform(&self, now: Now) -> bool {
+        let short = self.summary.nat.as_ref().is_some_and(|nat| nat.mode == Mode::ShortInform);
+        let [event] = self.events.as_slice() else { return false };
+        let standard = i64::from(self.acs.instance.settings.standard_periodic_inform_seconds);
+        short
+            && event.code.trim() == "2 PERIODIC"
+            && now.unix - self.cell.contacts().last_full < standard
+            && !self.acs.store.has_pending(self.device())
+    }
+
+    fn remember_inform(&mut self, inform: &cwmp::Inform, peer: Peer, version: cwmp::Version, now: Now) {
+        self.cell.contacted(now.unix);
+        if self.fast {
+            return;
+        }
+        let bootstrap = inform.events.iter().any(|event| event.code.trim() == "0 BOOTSTRAP");
+        let mut device = self.cell.lock();
+        if bootstrap {
+            // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
+            device.tree_mut().remove_prefix("");
+        }
+        let peer = peer.address.to_string();
+        let changed = [
+            device.set_text(|s| &mut s.peer_address, &peer),
+            device.set_text(|s| &mut s.cwmp_version, version.as_str()),
+        ];
+        let mut over_limit = None;
+        for parameter in &inform.parameters {
+            let set = device.tree_mut().set(
+                &parameter.path,
+                &parameter.value,
+                &parameter.xsd_type,
+                now.unix,
+            );
+            if let Err(error) = set {
+                over_limit = Some(error);
+            }
+        }
+        if changed.contains(&true) {
+            self.summary = device.summary().clone();
+        }
+        drop(device);
+        if let Some(error) = over_limit {
+            tracing::warn!(device = %self.device(), %error, "a parameter of the Inform was not kept");
+        }
+        self.acs.store.touched(&self.cell);
+        let routine = inform.events.iter().all(|event| {
+            let code = event.code.trim();
+            code == "2 PERIODIC" || code == "6 CONNECTION REQUEST"
+        });
+        if !routine {
+            self.trace.eventful();
+        }
+    }
+}
+
+/// Finds the device of an Inform, after its profile has corrected what it says.
+async fn correct(
+    acs: &Arc<Acs>,
+    inform: &mut cwmp::Inform,
+    trace: &mut Trace,
+    now: Now,
+) -> Result<(Arc<DeviceCell>, Summary, Arc<Matched>), Refused> {
+    let key = key(acs, inform)?;
+    let known = acs.store.device(&key).map_err(unreadable)?;
+    let (mut summary, is_new) = match &known {
+        Some(cell) => (cell.lock().summary().clone(), false),
+        None => (Summary { first_contact: now.unix, ..Summary::default() }, true),
+    };
+    let told = identify(&mut summary, inform);
+    let table = acs.plugins.table();
+    let mut matched = acs.matches.of(&table, &key, &acs.instance.name, &summary, is_new || told);
+    let mut key = key;
+    if matched.has_profiles() {
+        let about = About { key: &key, device: &summary, now: now.unix };
+        let (corrected, changes) = matched.on_inform(&about, std::mem::take(inform)).await;
+        *inform = corrected;
+        if !changes.is_empty() {
+            for change in changes {
+                trace.note(now, format!("{} changed the Inform: {}", change.plugin, change.what));
+            }
+            key = self::key(acs, inform)?;
+            identify(&mut summary, inform);
+            matched = acs.matches.of(&table, &key, &acs.instance.name, &summary, true);
+        }
+    }
+    let (cell, is_new) = match known {
+        Some(cell) if *cell.key() == key => (cell, false),
+        _ => acs.store.register(&key, summary.clone()).map_err(unreadable)?,
+    };
+    if is_new {
+        acs.counters.devices_new.add(1);
+        trace.eventful();
+        tracing::info!(
+            device = %key, manufacturer = %summary.manufacturer,
+            software = %summary.software_version, "a new device"
+        );
+    } else {
+        let mut device = cell.lock();
+        identify_stored(&mut device, &summary);
+        summary = device.summary().clone();
+    }
+    Ok((cell, summary, matched))
+}
+
+fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
+    if inform.device_id.serial_number.trim().is_empty() && inform.device_id.oui.trim().is_empty() {
+        return Err(Refused {
+            reason: "expected a DeviceId with an OUI and a SerialNumber in the Inform, got neither".into(),
+        });
+    }
+    Ok(DeviceKey { instance: Arc::clone(&acs.instance.name), id: device_id(&inform.device_id).into() })
+}
+
+fn unreadable(error: crate::store::StoreError) -> Refused {
+    tracing::error!(%error, "cannot look up a device");
+    Refused { reason: format!("the device cannot be looked up: {error}") }
+}
+
+/// Takes from an Inform what the summary holds. Whether something that profiles match by is
+/// another one now.
+fn identify(summary: &mut Summary, inform: &cwmp::Inform) -> bool {
+    fn set(field: &mut String, value: &str) -> bool {
+        let value = value.trim();
+        if field == value {
+            return false;
+        }
+        value.clone_into(field);
+        true
+    }
+    let id = &inform.device_id;
+    let mut changed = set(&mut summary.manufacturer, &id.manufacturer);
+    changed |= set(&mut summary.oui, &id.oui.trim().to_ascii_uppercase());
+    changed |= set(&mut summary.product_class, &id.product_class);
+    changed |= set(&mut summary.serial_number, &id.serial_number);
+    for parameter in &inform.parameters {
+        let Some((root, rest)) = parameter.path.split_once('.') else { continue };
+        let model = match root {
+            "Device" => DataModel::Tr181,
+            "InternetGatewayDevice" => DataModel::Tr098,
+            _ => continue,
+        };
+        summary.data_model = model;
+        match rest {
+            "DeviceInfo.SoftwareVersion" => {
+                changed |= set(&mut summary.software_version, &parameter.value);
+            }
+            "DeviceInfo.HardwareVersion" => {
+                changed |= set(&mut summary.hardware_version, &parameter.value);
+            }
+            "DeviceInfo.ProvisioningCode" => {
+                set(&mut summary.provisioning_code, &parameter.value);
+            }
+            "ManagementServer.ConnectionRequestURL" => {
+                set(&mut summary.connection_request.url, &parameter.value);
+            }
+            _ => {}
+        }
+    }
+    changed
+}
+
+/// Brings the stored summary up to what the Inform said; allocates only for what changed.
+fn identify_stored(device: &mut Device, told: &Summary) {
+    device.set_text(|s| &mut s.manufacturer, &told.manufacturer);
+    device.set_text(|s| &mut s.oui, &told.oui);
+    device.set_text(|s| &mut s.product_class, &told.product_class);
+    device.set_text(|s| &mut s.serial_number, &told.serial_number);
+    device.set_text(|s| &mut s.software_version, &told.software_version);
+    device.set_text(|s| &mut s.hardware_version, &told.hardware_version);
+    device.set_text(|s| &mut s.provisioning_code, &told.provisioning_code);
+    device.set_text(|s| &mut s.connection_request.url, &told.connection_request.url);
+    device.set(|s| &mut s.data_model, told.data_model);
+}
+
+fn limits(config: &crate::config::Cwmp) -> Limits {
+    Limits {
+        message_timeout: Duration::from_secs(config.session_silence_seconds_max),
+        message_timeout_max: MESSAGE_TIMEOUT_MAX,
+        session_timeout: Duration::from_secs(config.session_seconds_max),
+        requests_max: config.rpcs_per_session_max,
+        device_requests_max: DEVICE_REQUESTS_MAX,
+    }
+}
+
+/// Bytes without a session that are no message: whatever can be read of the device in them
+/// chooses the profiles that may repair them.
+pub async fn repair_unknown(
+    acs: &Arc<Acs>,
+    body: &[u8],
+    meta: &crate::plugins::HttpMeta,
+    now: Now,
+) -> Option<Vec<u8>> {
+    let text = String::from_utf8_lossy(body);
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        let (value, _) = rest.split_once('<')?;
+        Some(value.trim().to_owned())
+    };
+    let summary = Summary {
+        manufacturer: element("Manufacturer").unwrap_or_default(),
+        oui: element("OUI").unwrap_or_default().to_ascii_uppercase(),
+        product_class: element("ProductClass").unwrap_or_default(),
+        serial_number: element("SerialNumber").unwrap_or_default(),
+        ..Summary::default()
+    };
+    if summary.oui.is_empty() && summary.manufacturer.is_empty() {
+        return None;
+    }
+    let key = DeviceKey { instance: Arc::clone(&acs.instance.name), id: "unread".into() };
+    let matched = acs.plugins.table().matched_loosely(&acs.instance.name, &summary);
+    let about = About { key: &key, device: &summary, now: now.unix };
+    let (bytes, change) = matched.repair(&about, body, meta).await?;
+    tracing::debug!(plugin = change.plugin, what = change.what, "a message was repaired");
+    Some(bytes)
+}

@@ -1,0 +1,437 @@
+//! What a session does once the device has nothing more to say, in this order: the NAT mode
+//! (only when its facts changed), queued tasks, flows by priority. One job at a time asks the
+//! device; its requests go through an exchange.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cwmp::{Fault, ParameterValue, Request, Response};
+
+use super::Conversation;
+use crate::clock::Now;
+use crate::device::Mode;
+use crate::nat::decide;
+use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
+use crate::store::FaultRecord;
+use crate::work::exchange::{Exchange, Outcome, own_fault};
+use crate::work::operation;
+use crate::work::task::{Task, TaskId, TaskState};
+
+/// A task whose answer never comes is not sent for ever.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Where a session stands in its work.
+#[derive(Default)]
+pub(super) struct Jobs {
+    stage: Stage,
+    job: Option<Job>,
+    exchange: Option<Exchange>,
+    /// Tasks this session has begun: each once, whatever the store says of it afterwards.
+    tried: Vec<TaskId>,
+    /// Flows that are still to be looked at; `None` before the stage of flows.
+    flows: Option<VecDeque<FlowRef>>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Nat,
+    Tasks,
+    Flows,
+}
+
+/// Who asks the device.
+enum Job {
+    /// Tells the device to inform at this interval, in seconds.
+    Interval(u32),
+    Task(Arc<Task>),
+    Flow(Box<FlowRun>),
+}
+
+impl Jobs {
+    /// The task that is asking now.
+    pub(super) fn task_id(&self) -> Option<TaskId> {
+        match &self.job {
+            Some(Job::Task(task)) => Some(task.id),
+            _ => None,
+        }
+    }
+
+    /// The flow that is asking now.
+    pub(super) fn flow_name(&self) -> Option<String> {
+        match &self.job {
+            Some(Job::Flow(run)) => Some(run.plugin().to_string()),
+            _ => None,
+        }
+    }
+
+    /// Frees the instance of a flow whose session has ended.
+    pub(super) fn drop_flow(&mut self) {
+        self.job = None;
+        self.flows = None;
+        self.exchange = None;
+    }
+}
+
+impl Conversation {
+    /// Hands the device's answer to the exchange under way. `Some` = the exchange failed.
+    pub(super) async fn answered(&mut self, sent: &Request, answer: Outcome, now: Now) -> Option<Outcome> {
+        let mut exchange = self.jobs.exchange.take()?;
+        let key = self.cell.key().clone();
+        let about = About { key: &key, device: &self.summary, now: now.unix };
+        match exchange.answered(sent, answer, &self.matched, &about).await {
+            Some(fault) => Some(Err(fault)),
+            None => {
+                self.jobs.exchange = Some(exchange);
+                None
+            }
+        }
+    }
+
+    /// The next RPC for the device, or `None`: there is nothing left to do.
+    pub(super) async fn next_request(&mut self, outcome: Option<Outcome>, now: Now) -> Option<Request> {
+        let mut outcome = outcome;
+        loop {
+            if let Some(exchange) = &mut self.jobs.exchange {
+                match exchange.next() {
+                    Ok(request) => match self.before_sending(&request, now).await {
+                        Ok(()) => return Some(request),
+                        Err(fault) => outcome = Some(Err(fault)),
+                    },
+                    Err(end) => outcome = Some(end),
+                }
+                self.jobs.exchange = None;
+            }
+            let Some(job) = self.jobs.job.take() else {
+                self.jobs.job = Some(self.next_job(now).await?);
+                outcome = None;
+                continue;
+            };
+            if let Some((job, request)) = self.step(job, outcome.take(), now).await {
+                self.jobs.job = Some(job);
+                let request = self.adjust(request);
+                self.trace.note(now, format!("asks {}", request.method()));
+                let key = self.cell.key().clone();
+                let about = About { key: &key, device: &self.summary, now: now.unix };
+                self.jobs.exchange = Some(Exchange::begin(request, &self.matched, &about).await);
+            }
+        }
+    }
+
+    async fn next_job(&mut self, now: Now) -> Option<Job> {
+        if self.jobs.stage == Stage::Nat {
+            self.jobs.stage = Stage::Tasks;
+            self.fail_interrupted(now).await;
+            if let Some(job) = self.decide_mode(now).await {
+                return Some(job);
+            }
+        }
+        // Tasks are looked for again after each flow: somebody may have queued one meanwhile.
+        if let Some(task) = self.next_task() {
+            return Some(Job::Task(task));
+        }
+        self.jobs.stage = Stage::Flows;
+        self.next_flow(now).map(|run| Job::Flow(Box::new(run)))
+    }
+
+    /// One step of a job: what it asks next, or `None` when it has ended.
+    async fn step(&mut self, job: Job, outcome: Option<Outcome>, now: Now) -> Option<(Job, Request)> {
+        match job {
+            Job::Interval(seconds) => match outcome {
+                None => {
+                    let request = self.interval_request(seconds);
+                    Some((Job::Interval(seconds), request))
+                }
+                Some(Ok(_)) => None,
+                Some(Err(fault)) => {
+                    tracing::warn!(
+                        device = %self.device(), seconds, code = fault.code,
+                        "the device does not take its periodic Inform interval"
+                    );
+                    None
+                }
+            },
+            Job::Task(task) => match outcome {
+                None => self.begin_task(task, now).await.map(|(task, rpc)| (Job::Task(task), rpc)),
+                Some(outcome) => {
+                    self.end_task(&task, outcome, now).await;
+                    None
+                }
+            },
+            Job::Flow(mut run) => {
+                let answer = outcome.map(|outcome| outcome.map_err(AskError::Fault));
+                match run.next(answer).await {
+                    FlowStep::Ask(request) => {
+                        self.trace.asked_by(now, run.plugin());
+                        Some((Job::Flow(run), request))
+                    }
+                    FlowStep::Ended(result) => {
+                        self.flow_ended(run.plugin(), result, now);
+                        None
+                    }
+                    FlowStep::Failed(error) => {
+                        self.flow_ended(run.plugin(), Err(error.kind.to_string()), now);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    // ---- the NAT mode
+
+    /// Asks the policy if its facts are new. A changed interval is what the device has to be
+    /// told; no other mode of this version needs it to be configured.
+    async fn decide_mode(&mut self, now: Now) -> Option<Job> {
+        let (xmpp, stun) = (self.matched.overrides.no_xmpp, self.matched.overrides.no_stun);
+        self.sighting.supports_xmpp &= !xmpp;
+        self.sighting.supports_stun &= !stun;
+        let fingerprint = self.sighting.fingerprint(&self.summary);
+        let bootstrap = self.events.iter().any(|event| event.code.trim() == "0 BOOTSTRAP");
+        let before = self.summary.nat.as_ref();
+        let before_mode = before.map(|nat| nat.mode);
+        if !bootstrap && before.is_some_and(|nat| nat.facts == fingerprint) {
+            return None;
+        }
+        let policy = self.matched.policy.clone()?;
+        let key = self.cell.key().clone();
+        let about = About { key: &key, device: &self.summary, now: now.unix };
+        let decided = match policy.decide(&about, &self.sighting.facts(&self.summary)).await {
+            Ok(decision) => decide::accept(decision, policy.decided_by(), now.unix, fingerprint),
+            Err(error) => Err(error.to_string()),
+        };
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(error) => {
+                // The current mode stays. The facts are asked about again in the next session.
+                self.record_plugin_fault("nat-policy", policy.decided_by(), error, now);
+                return None;
+            }
+        };
+        tracing::info!(
+            device = %self.device(), mode = ?decision.mode, reason = %decision.reason, "NAT mode decided"
+        );
+        self.trace.eventful();
+        self.trace.note(now, format!("mode {:?}: {}", decision.mode, decision.reason));
+        let mode = decision.mode;
+        {
+            let mut device = self.cell.lock();
+            device.set(|summary| &mut summary.nat, Some(decision));
+            self.summary = device.summary().clone();
+        }
+        self.acs.store.touched(&self.cell);
+        let settings = &self.acs.instance.settings;
+        match (before_mode, mode) {
+            (Some(Mode::ShortInform), Mode::ShortInform) if !bootstrap => None,
+            (_, Mode::ShortInform) => Some(Job::Interval(settings.short_periodic_inform_seconds)),
+            (Some(Mode::ShortInform), _) => {
+                Some(Job::Interval(settings.standard_periodic_inform_seconds))
+            }
+            _ => None,
+        }
+    }
+
+    fn interval_request(&self, seconds: u32) -> Request {
+        let server = format!("{}ManagementServer.", self.summary.data_model.root());
+        Request::SetParameterValues(cwmp::SetParameterValues {
+            parameters: vec![
+                ParameterValue::boolean(format!("{server}PeriodicInformEnable"), true),
+                ParameterValue::unsigned_int(format!("{server}PeriodicInformInterval"), seconds),
+            ],
+            parameter_key: String::new(),
+        })
+    }
+
+    /// A device that cannot be woken keeps its short interval whatever a flow or a task wants,
+    /// and no interval goes below what the device takes.
+    fn adjust(&self, mut request: Request) -> Request {
+        let Request::SetParameterValues(set) = &mut request else { return request };
+        for parameter in &mut set.parameters {
+            if !parameter.path.ends_with(".ManagementServer.PeriodicInformInterval") {
+                continue;
+            }
+            let Some(mut seconds) = parameter.as_integer() else { continue };
+            if self.summary.nat.as_ref().is_some_and(|nat| nat.mode == Mode::ShortInform) {
+                let short = self.acs.instance.settings.short_periodic_inform_seconds;
+                seconds = seconds.min(short.into());
+            }
+            if let Some(least) = self.matched.overrides.min_periodic_inform_interval {
+                seconds = seconds.max(least.into());
+            }
+            parameter.value = seconds.to_string();
+        }
+        request
+    }
+
+    // ---- tasks
+
+    fn next_task(&self) -> Option<Arc<Task>> {
+        if !self.acs.store.has_pending(self.device()) {
+            return None;
+        }
+        let mut pending = self.acs.store.pending(self.device());
+        pending.retain(|task| !self.jobs.tried.contains(&task.id));
+        pending.into_iter().find(|task| match task.state {
+            TaskState::Queued => true,
+            // Sent in a session that broke before the answer, and safe to send again.
+            TaskState::Sent => task.operation.is_repeatable() && task.accepted.is_none(),
+            _ => false,
+        })
+    }
+
+    /// Marks the task sent, durably, before its RPC leaves.
+    async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Arc<Task>, Request)> {
+        self.trace.eventful();
+        self.jobs.tried.push(task.id);
+        if task.expires.is_some_and(|expires| expires <= now.unix) {
+            self.close_task(task.id, TaskState::Expired, None, None, now).await;
+            return None;
+        }
+        if task.attempts >= ATTEMPTS_MAX {
+            let fault = own_fault(format!("no answer in {ATTEMPTS_MAX} sessions"));
+            self.close_task(task.id, TaskState::Failed, None, Some(operation::error(&fault)), now).await;
+            return None;
+        }
+        if task.state == TaskState::Sent
+            && let Err(error) = self.acs.store.requeue(task.id).await
+        {
+            self.store_failed("requeue a task", &error);
+            return None;
+        }
+        match self.acs.store.mark_sent(task.id, now.unix).await {
+            Ok(task) => {
+                let device = self.cell.lock();
+                let type_of =
+                    |path: &str| device.tree().get(path).map(|reading| reading.xsd_type.clone());
+                let request = operation::request(&task, type_of);
+                drop(device);
+                Some((task, request))
+            }
+            // Cancelled or expired a moment ago: not an error.
+            Err(error) if error.is_callers() => None,
+            Err(error) => {
+                self.store_failed("mark a task as sent", &error);
+                None
+            }
+        }
+    }
+
+    async fn end_task(&mut self, task: &Task, outcome: Outcome, now: Now) {
+        match outcome {
+            Ok(Response::Download(started) | Response::Upload(started))
+                if started.applied == cwmp::Applied::Later
+                    && !self.matched.overrides.no_transfer_complete =>
+            {
+                // The end comes with TransferComplete.
+                if let Err(error) = self.acs.store.mark_accepted(task.id, now.unix).await {
+                    self.store_failed("mark a transfer as accepted", &error);
+                }
+            }
+            Ok(response) => {
+                let result = operation::result(&response);
+                self.close_task(task.id, TaskState::Done, Some(result), None, now).await;
+            }
+            Err(fault) => {
+                let error = operation::error(&fault);
+                self.close_task(task.id, TaskState::Failed, None, Some(error), now).await;
+            }
+        }
+    }
+
+    // ---- flows
+
+    fn next_flow(&mut self, now: Now) -> Option<FlowRun> {
+        let flows = match &mut self.jobs.flows {
+            Some(flows) => flows,
+            None => self.jobs.flows.insert(self.matched.flows.iter().cloned().collect()),
+        };
+        while let Some(flow) = flows.pop_front() {
+            let triggered = flow.triggered(&self.events, &self.summary.tags);
+            if !triggered || self.acs.flow_retries.must_wait(self.cell.key(), flow.plugin(), now.unix) {
+                continue;
+            }
+            let about = About { key: self.cell.key(), device: &self.summary, now: now.unix };
+            let occasion = Occasion {
+                events: self.events.clone(),
+                current_time: self.current_time,
+                retry_count: self.retry_count,
+            };
+            let record = Arc::new(super::record::Record {
+                store: self.acs.store.clone(),
+                cell: Arc::clone(&self.cell),
+            });
+            return Some(FlowRun::start(&flow, &about, occasion, record));
+        }
+        None
+    }
+
+    fn flow_ended(&mut self, plugin: &str, result: Result<(), String>, now: Now) {
+        // A flow may have tagged the device: what runs after it sees that.
+        {
+            let device = self.cell.lock();
+            if device.summary().tags != self.summary.tags {
+                self.summary.tags.clone_from(&device.summary().tags);
+            }
+        }
+        match result {
+            Ok(()) => self.acs.flow_retries.succeeded(self.cell.key(), plugin),
+            Err(text) => {
+                let wait = self.acs.flow_retries.failed(self.cell.key(), plugin, now.unix);
+                let text = format!("{text} (tried again after {wait} s)");
+                self.record_plugin_fault("flow", plugin.to_owned(), text, now);
+            }
+        }
+    }
+
+    fn record_plugin_fault(&mut self, what: &str, plugin: String, text: String, now: Now) {
+        self.trace.eventful();
+        self.trace.note(now, format!("{what} {plugin} failed: {text}"));
+        tracing::warn!(device = %self.device(), plugin, text, "{what} failed");
+        let record = FaultRecord {
+            at: now.unix,
+            rpc: what.to_owned(),
+            code: None,
+            text,
+            parameters: Vec::new(),
+            task: None,
+            plugin: Some(plugin),
+        };
+        self.keep_fault(record);
+    }
+
+    pub(super) fn store_failed(&self, what: &str, error: &crate::store::StoreError) {
+        tracing::error!(device = %self.device(), %error, "cannot {what}");
+    }
+
+    /// Ends a task, durably, before the device gets its next answer.
+    pub(super) async fn close_task(
+        &mut self,
+        id: TaskId,
+        state: TaskState,
+        result: Option<serde_json::Value>,
+        error: Option<crate::work::task::TaskError>,
+        now: Now,
+    ) {
+        tracing::info!(device = %self.device(), task = %id, ?state, "task ended");
+        self.trace.note(now, format!("task {id} {state:?}"));
+        let store = &self.acs.store;
+        let mut ended = store.finish(id, state, result, error, now.unix).await;
+        if let Err(error @ crate::store::StoreError::TooMuch { .. }) = &ended {
+            let note = serde_json::json!({ "note": format!("the answer was not kept: {error}") });
+            ended = store.finish(id, state, Some(note), None, now.unix).await;
+        }
+        if let Err(error) = ended {
+            self.store_failed("end a task", &error);
+        }
+    }
+
+    /// What must be durable before an RPC leaves.
+    async fn before_sending(&mut self, request: &Request, now: Now) -> Result<(), Fault> {
+        self.trace.rpc();
+        if let Request::SetParameterValues(set) = request {
+            self.trace.eventful();
+            self.promise_credentials(set, now).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! THE DRIVER: one POST in, one answer out. Joins session, quirks, tasks, flows and store.
+//!
+//! A conversation is owned by whoever handles the device's POST at the moment; between two
+//! POSTs it lies in the table of sessions, with a flow perhaps asleep inside it. No task and
+//! no channel belongs to it.
+
+mod begin;
+mod jobs;
+mod record;
+mod trace;
+mod transfers;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cwmp::{Body, Fault, Message, Received, Request, Session};
+
+use crate::Acs;
+use crate::clock::Now;
+use crate::device::{DeviceKey, Summary};
+use crate::door::Peer;
+use crate::nat::decide::Sighting;
+use crate::plugins::{About, Matched};
+use crate::store::{DeviceCell, FaultRecord};
+use crate::work::exchange::own_fault;
+
+use jobs::Jobs;
+use trace::Trace;
+
+/// One CWMP session with one device, from its Inform to the 204.
+pub struct Conversation {
+    acs: Arc<Acs>,
+    session: Session,
+    cell: Arc<DeviceCell>,
+    /// The summary as it is since the Inform of this session, for plugins.
+    summary: Summary,
+    matched: Arc<Matched>,
+    events: Vec<cwmp::Event>,
+    current_time: Option<i64>,
+    retry_count: u32,
+    sighting: Sighting,
+    jobs: Jobs,
+    /// Nothing but the Inform is looked at (a short periodic one, between two full ones).
+    fast: bool,
+    /// A message is being handled. Still set when the next one comes: the device hung up and
+    /// the handling was dropped half-way.
+    busy: bool,
+    started: Now,
+    trace: Trace,
+}
+
+/// What goes back to the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// An envelope, with status 200.
+    Envelope(Bytes),
+    /// Nothing more: 204, the session is over.
+    End,
+}
+
+/// Why a POST was refused: status 400 and one line of reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason, for the operator and for whoever reads the answer.
+    pub reason: String,
+}
+
+impl From<cwmp::Error> for Refused {
+    fn from(error: cwmp::Error) -> Refused {
+        Refused { reason: error.to_string() }
+    }
+}
+
+impl Conversation {
+    /// Whose session it is.
+    pub fn device(&self) -> &DeviceKey {
+        self.cell.key()
+    }
+
+    /// Until when the device may be silent.
+    pub fn deadline(&self) -> Instant {
+        let whole = Duration::from_secs(self.acs.config.cwmp.session_seconds_max);
+        self.session.deadline().min(self.started.instant + whole)
+    }
+
+    /// Takes one POST of the device after its Inform; `None` is an empty one.
+    pub async fn post(
+        &mut self,
+        message: Option<&Message>,
+        raw: &Bytes,
+        now: Now,
+    ) -> Result<Reply, Refused> {
+        if std::mem::replace(&mut self.busy, true) {
+            return Err(Refused {
+                reason: "expected a new session: the device hung up before the last answer".into(),
+            });
+        }
+        self.trace.received(now, raw);
+        let result = self.handle(message, now).await;
+        self.busy = false;
+        match &result {
+            Ok(Reply::Envelope(envelope)) => self.trace.sent(now, envelope),
+            Ok(Reply::End) => self.finish(now).await,
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn handle(&mut self, message: Option<&Message>, now: Now) -> Result<Reply, Refused> {
+        let outcome = match self.session.receive(now.instant, message)? {
+            Received::Ready => None,
+            Received::Response(sent, response) => {
+                self.learn(&sent, response, now).await;
+                self.answered(&sent, Ok(response.clone()), now).await
+            }
+            Received::Fault(sent, fault) => {
+                self.note_fault(sent.method(), fault, now);
+                self.learn_failure(&sent).await;
+                self.answered(&sent, Err(fault.clone()), now).await
+            }
+            Received::NoAnswer(sent) => {
+                let text = format!("the device answered {} with an empty POST", sent.method());
+                let fault = own_fault(text);
+                self.note_fault(sent.method(), &fault, now);
+                self.answered(&sent, Err(fault), now).await
+            }
+            Received::Request(request) => {
+                let reply = match self.device_request(request, now).await {
+                    Ok(()) => self.session.reply(None)?,
+                    Err(fault) => Some(self.session.refuse(fault)?),
+                };
+                return Ok(self.reply(reply));
+            }
+            // The first message of a session is handled in `begin`; another one in the same
+            // session begins a new conversation, which is the door's to do.
+            Received::Inform(_) => {
+                return Err(Refused { reason: "an Inform in the middle of a session".into() });
+            }
+            Received::Over => return Ok(Reply::End),
+        };
+        let next = if self.fast && !self.acs.store.has_pending(self.device()) {
+            None
+        } else {
+            self.fast = false;
+            self.next_request(outcome, now).await
+        };
+        let reply = self.session.reply(next)?;
+        Ok(self.reply(reply))
+    }
+
+    fn reply(&self, message: Option<Message>) -> Reply {
+        match message {
+            Some(message) => Reply::Envelope(self.emit(&message)),
+            None => Reply::End,
+        }
+    }
+
+    fn emit(&self, message: &Message) -> Bytes {
+        let mut xml = message.to_xml();
+        if self.matched.overrides.no_xml_declaration
+            && let Some(end) = xml.find("?>")
+        {
+            xml.drain(..end + 2);
+        }
+        Bytes::from(xml)
+    }
+
+    /// Bytes that are no message: the profile of the device may be able to repair them.
+    pub(crate) async fn repair(&mut self, body: &[u8], meta: &crate::plugins::HttpMeta, now: Now) -> Option<Vec<u8>> {
+        let key = self.cell.key().clone();
+        let about = About { key: &key, device: &self.summary, now: now.unix };
+        self.matched.repair(&about, body, meta).await.map(|(bytes, change)| {
+            self.trace.note(now, format!("{} repaired the message: {}", change.plugin, change.what));
+            bytes
+        })
+    }
+
+    fn note_fault(&mut self, rpc: &str, fault: &Fault, now: Now) {
+        self.trace.eventful();
+        let record = FaultRecord {
+            at: now.unix,
+            rpc: rpc.to_owned(),
+            code: Some(fault.code),
+            text: fault.text.clone(),
+            parameters: crate::work::operation::error(fault).parameters,
+            task: self.jobs.task_id(),
+            plugin: self.jobs.flow_name(),
+        };
+        self.acs.counters.faults.add(1);
+        tracing::info!(
+            device = %self.device(), rpc, code = fault.code, text = %fault.text, "the device answered with a fault"
+        );
+        self.keep_fault(record);
+    }
+
+    fn keep_fault(&self, record: FaultRecord) {
+        if let Err(error) = self.acs.store.record_fault(self.device(), record) {
+            tracing::error!(device = %self.device(), %error, "cannot keep a fault");
+        }
+    }
+
+    /// The session ended as it should.
+    async fn finish(&mut self, now: Now) {
+        if !self.fast {
+            self.cell.contacted_fully(now.unix);
+        }
+        self.acs.store.touched(&self.cell);
+        self.acs.counters.sessions_done.add(1);
+        self.trace.ended(now, "done");
+        self.keep_trace(now);
+        let took = now.instant.saturating_duration_since(self.started.instant);
+        if self.trace.is_eventful() {
+            tracing::info!(
+                device = %self.device(), events = %self.event_codes(), rpcs = self.trace.rpcs(),
+                milliseconds = took.as_millis(), "session done"
+            );
+        } else {
+            tracing::debug!(
+                device = %self.device(), events = %self.event_codes(), rpcs = self.trace.rpcs(),
+                milliseconds = took.as_millis(), "session done"
+            );
+        }
+    }
+
+    /// The session ends before its time: the device fell silent, began another one, or the
+    /// host stops. A task whose answer did not come is seen to in the device's next session.
+    pub async fn abandon(&mut self, why: &str, now: Now) {
+        self.trace.eventful();
+        self.trace.ended(now, why);
+        self.jobs.drop_flow();
+        self.acs.store.touched(&self.cell);
+        self.acs.counters.sessions_abandoned.add(1);
+        self.keep_trace(now);
+        tracing::info!(device = %self.device(), events = %self.event_codes(), why, "session abandoned");
+    }
+
+    fn keep_trace(&mut self, now: Now) {
+        let kept = self.trace.finished(self.acs.config.traces.keep, &self.cell, &self.events);
+        if let Some(record) = kept
+            && let Err(error) = self.acs.store.traces().append(now.unix, &record)
+        {
+            tracing::error!(device = %self.device(), %error, "cannot keep the trace of a session");
+        }
+    }
+
+    fn event_codes(&self) -> String {
+        let codes: Vec<&str> = self.events.iter().map(|event| event.code.as_str()).collect();
+        codes.join(", ")
+    }
+}
+
+/// Whether the door has to begin a conversation with this message.
+pub fn is_inform(message: &Message) -> bool {
+    matches!(message.body, Body::Request(Request::Inform(_)))
+}
+
+pub use begin::{Opened, repair_unknown};

@@ -1,0 +1,181 @@
+//! What RPCs tell about the device, kept; and the device's record as a flow sees it.
+
+use std::sync::Arc;
+
+use cwmp::{Fault, ParameterValue, Request, Response, SetParameterValues};
+
+use super::Conversation;
+use crate::clock::Now;
+use crate::device::{Credentials, UnixTime, is_secret};
+use crate::plugins::DeviceRecord;
+use crate::store::{Device, DeviceCell, Store};
+use crate::work::exchange::own_fault;
+
+/// The device's record, for a flow.
+pub(super) struct Record {
+    pub(super) store: Store,
+    pub(super) cell: Arc<DeviceCell>,
+}
+
+impl DeviceRecord for Record {
+    fn known(&self, path: &str) -> Vec<(ParameterValue, UnixTime)> {
+        let mut device = self.cell.lock();
+        // A full name is looked up, not searched.
+        if !path.ends_with('.') && !path.contains('*') && !path.is_empty() {
+            let reading = device.tree().get(path);
+            return reading.map(|reading| told(path, reading)).into_iter().flatten().collect();
+        }
+        device
+            .tree_mut()
+            .prefix(path)
+            .filter_map(|(path, reading)| told(path, reading))
+            .collect()
+    }
+
+    fn tag(&self, name: &str) {
+        self.change_tags(|tags| {
+            tags.insert(name.to_owned());
+        });
+    }
+
+    fn untag(&self, name: &str) {
+        self.change_tags(|tags| {
+            tags.remove(name);
+        });
+    }
+
+    fn tags(&self) -> Vec<String> {
+        self.cell.lock().summary().tags.iter().cloned().collect()
+    }
+}
+
+impl Record {
+    fn change_tags(&self, change: impl FnOnce(&mut std::collections::BTreeSet<String>)) {
+        self.cell.lock().summary_mut(|summary| change(&mut summary.tags));
+        self.store.touched(&self.cell);
+    }
+}
+
+/// A reading as a flow gets it; a name that was never read has no value to tell.
+fn told(path: &str, reading: &crate::device::Reading) -> Option<(ParameterValue, UnixTime)> {
+    let parameter = ParameterValue {
+        path: path.to_owned(),
+        value: reading.value.to_string(),
+        xsd_type: reading.xsd_type.clone(),
+    };
+    (reading.read_at != 0).then_some((parameter, reading.read_at))
+}
+
+impl Conversation {
+    /// Takes in what a successful RPC tells about the device.
+    pub(super) async fn learn(&mut self, sent: &Request, response: &Response, now: Now) {
+        let mut refused = None;
+        {
+            let mut device = self.cell.lock();
+            let mut keep = |device: &mut Device, parameter: &ParameterValue| {
+                let ParameterValue { path, value, xsd_type } = parameter;
+                if let Err(error) = device.tree_mut().set(path, value, xsd_type, now.unix) {
+                    refused = Some(error);
+                }
+            };
+            match (sent, response) {
+                (Request::GetParameterValues(_), Response::GetParameterValues(values)) => {
+                    for parameter in values {
+                        // A secret reads back as empty: that is no news (TR-181, "readback").
+                        if !(parameter.value.is_empty() && is_secret(&parameter.path)) {
+                            keep(&mut device, parameter);
+                        }
+                    }
+                }
+                (Request::SetParameterValues(set), Response::SetParameterValues(_)) => {
+                    for parameter in &set.parameters {
+                        keep(&mut device, parameter);
+                    }
+                }
+                (Request::GetParameterNames(_), Response::GetParameterNames(names)) => {
+                    for name in names {
+                        if let Err(error) = device.tree_mut().set_writable(&name.path, name.writable) {
+                            refused = Some(error);
+                        }
+                    }
+                }
+                (Request::DeleteObject(object), Response::DeleteObject(_)) => {
+                    device.tree_mut().remove_prefix(&object.object_name);
+                }
+                (Request::GetRpcMethods, Response::GetRpcMethods(methods)) => {
+                    device.set(|summary| &mut summary.rpc_methods, methods.clone());
+                }
+                _ => {}
+            }
+        }
+        if let Some(error) = refused {
+            tracing::warn!(device = %self.device(), %error, "a parameter was not kept");
+        }
+        if let Request::SetParameterValues(set) = sent {
+            self.credentials_answered(set, true).await;
+        }
+        self.acs.store.touched(&self.cell);
+    }
+
+    /// What a refused RPC changes.
+    pub(super) async fn learn_failure(&mut self, sent: &Request) {
+        if let Request::SetParameterValues(set) = sent {
+            self.credentials_answered(set, false).await;
+        }
+    }
+
+    /// Credentials are durable before the device is given them: otherwise a crash at the
+    /// wrong moment would leave a device that nobody can call.
+    pub(super) async fn promise_credentials(
+        &mut self,
+        set: &SetParameterValues,
+        _now: Now,
+    ) -> Result<(), Fault> {
+        let Some(credentials) = self.credentials_in(set) else { return Ok(()) };
+        self.cell.lock().summary_mut(|summary| {
+            summary.connection_request.pending_credentials = Some(credentials);
+        });
+        self.acs.store.persist(&self.cell).await.map_err(|error| {
+            self.store_failed("keep connection-request credentials", &error);
+            own_fault(format!("the credentials cannot be kept: {error}"))
+        })
+    }
+
+    async fn credentials_answered(&mut self, set: &SetParameterValues, taken: bool) {
+        if self.credentials_in(set).is_none() {
+            return;
+        }
+        self.cell.lock().summary_mut(|summary| {
+            let request = &mut summary.connection_request;
+            let pending = request.pending_credentials.take();
+            if taken && pending.is_some() {
+                request.credentials = pending;
+            }
+        });
+        if let Err(error) = self.acs.store.persist(&self.cell).await {
+            self.store_failed("keep connection-request credentials", &error);
+        }
+    }
+
+    /// The connection-request credentials that a device will have after this. Where only one
+    /// of the two is set, the other stays.
+    fn credentials_in(&self, set: &SetParameterValues) -> Option<Credentials> {
+        let find = |name: &str| {
+            let found = set.parameters.iter().find(|p| p.path.ends_with(name));
+            found.map(|parameter| parameter.value.clone())
+        };
+        let username = find(".ManagementServer.ConnectionRequestUsername");
+        let password = find(".ManagementServer.ConnectionRequestPassword");
+        if username.is_none() && password.is_none() {
+            return None;
+        }
+        let device = self.cell.lock();
+        let current = device.summary().connection_request.credentials.clone();
+        let (old_username, old_password) =
+            current.map(|c| (c.username, c.password)).unwrap_or_default();
+        Some(Credentials {
+            username: username.unwrap_or(old_username),
+            password: password.unwrap_or(old_password),
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! What is known of a device: its identity, its parameters with the time each was
+//! read, its tags, and how it can be reached.
+//!
+//! All of it is *readings* (written behind) but the connection-request credentials,
+//! which are a *promise*: they are durable before the device is given them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Seconds since the Unix epoch.
+pub type UnixTime = i64;
+
+/// The key of a device: unique in the whole host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceKey {
+    /// The instance (tenant) that the device belongs to.
+    pub instance: Arc<str>,
+    /// `OUI-ProductClass-SerialNumber`, each part percent-encoded; see [`device_id`].
+    pub id: Arc<str>,
+}
+
+impl std::fmt::Display for DeviceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.instance, self.id)
+    }
+}
+
+/// The id of a device in its instance: `OUI-ProductClass-SerialNumber`, or
+/// `OUI-SerialNumber` without a product class (TR-069 §3.4.4). The OUI is upper-cased,
+/// because some devices change its case between firmwares. Everything but letters, digits
+/// and `_` in the parts is percent-encoded, so that the id can be split and put into a URL.
+pub fn device_id(id: &cwmp::DeviceId) -> String {
+    let mut out = String::with_capacity(64);
+    encode_part(&id.oui.trim().to_ascii_uppercase(), &mut out);
+    out.push('-');
+    if !id.product_class.trim().is_empty() {
+        encode_part(id.product_class.trim(), &mut out);
+        out.push('-');
+    }
+    encode_part(id.serial_number.trim(), &mut out);
+    out
+}
+
+fn encode_part(part: &str, out: &mut String) {
+    use std::fmt::Write;
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+/// Which tree the device speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataModel {
+    /// `InternetGatewayDevice.`
+    #[default]
+    Tr098,
+    /// `Device.`
+    Tr181,
+}
+
+impl DataModel {
+    /// The root object, with its dot.
+    pub fn root(self) -> &'static str {
+        match self {
+            DataModel::Tr098 => "InternetGatewayDevice.",
+            DataModel::Tr181 => "Device.",
+        }
+    }
+}
+
+/// A way to reach a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// A connection request straight to the device's URL.
+    DirectHttp,
+    /// A connection request through the instance's HTTP proxy.
+    HttpProxy,
+    /// An XMPP stanza (TR-069 Annex K).
+    Xmpp,
+    /// A UDP datagram to the binding the STUN server knows (TR-069 Annex G).
+    Stun,
+    /// No wake-up at all: the device informs every few seconds.
+    ShortInform,
+}
+
+/// How a mode has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeHistory {
+    /// Wake-ups tried.
+    pub attempts: u32,
+    /// Wake-ups after which the device opened a session.
+    pub opened: u32,
+    /// Since the last that opened one.
+    pub failed_in_a_row: u32,
+    /// When a session was last opened this way.
+    pub last_opened: Option<UnixTime>,
+}
+
+/// What the NAT policy decided for a device, and from what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatDecision {
+    /// Whether the device cannot be called directly.
+    pub behind_nat: bool,
+    /// The way to reach it.
+    pub mode: Mode,
+    /// Tried in this order when `mode` does not open a session.
+    pub fallbacks: Vec<Mode>,
+    /// For the operator.
+    pub reason: String,
+    /// Which plugin decided (`name version`).
+    pub decided_by: String,
+    /// When.
+    pub decided_at: UnixTime,
+    /// A fingerprint of the facts it was decided from; another one means: decide again.
+    pub facts: u64,
+}
+
+/// Where and how the device takes connection requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectionRequest {
+    /// `ManagementServer.ConnectionRequestURL` of the last Inform; may be empty.
+    pub url: String,
+    /// In force on the device, as far as the ACS knows.
+    pub credentials: Option<Credentials>,
+    /// Durable before the device was asked to take them, in force once it has answered.
+    /// Both are tried while this is set: the answer may have been lost.
+    pub pending_credentials: Option<Credentials>,
+}
+
+/// A user name and a password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password, in clear: digest authentication needs it.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// The summary of a device: small, always wanted whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// As the device last named itself.
+    pub manufacturer: String,
+    /// Six hexadecimal digits, upper-case.
+    pub oui: String,
+    /// May be empty.
+    pub product_class: String,
+    /// As sent.
+    pub serial_number: String,
+    /// `DeviceInfo.SoftwareVersion`.
+    pub software_version: String,
+    /// `DeviceInfo.HardwareVersion`.
+    pub hardware_version: String,
+    /// `DeviceInfo.ProvisioningCode`.
+    pub provisioning_code: String,
+    /// Which tree it speaks.
+    pub data_model: DataModel,
+    /// `1.0` … `1.4`.
+    pub cwmp_version: String,
+    /// Set by people and flows.
+    pub tags: BTreeSet<String>,
+    /// When the first Inform came.
+    pub first_contact: UnixTime,
+    /// Where the HTTP request of the last session came from, after the trusted proxies' word.
+    pub peer_address: String,
+    /// How it takes connection requests.
+    pub connection_request: ConnectionRequest,
+    /// The mode decided for it.
+    pub nat: Option<NatDecision>,
+    /// How each mode has done.
+    pub nat_history: BTreeMap<Mode, ModeHistory>,
+    /// RPCs the device said it has (GetRPCMethods); empty = never asked.
+    pub rpc_methods: Vec<String>,
+}
+
+/// The times of the device's last contacts: readings that change in every session and are
+/// therefore kept apart from the summary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contacts {
+    /// The last Inform of any kind.
+    pub last_contact: UnixTime,
+    /// The last session in which all logic ran (not the short-inform fast path).
+    pub last_full: UnixTime,
+}
+
+/// One parameter as the device reported it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The value's text.
+    pub value: Box<str>,
+    /// Its XML Schema type.
+    pub xsd_type: cwmp::XsdType,
+    /// When it was last read or confirmed.
+    pub read_at: UnixTime,
+    /// Whether it can be set, once GetParameterNames has told.
+    pub writable: Option<bool>,
+}
+
+/// Whether a parameter holds a secret: the API does not show its value, and a device that
+/// reads it back as empty (most do) does not undo what is known of it.
+pub fn is_secret(path: &str) -> bool {
+    const ENDINGS: [&str; 6] =
+        ["Password", "KeyPassphrase", "PreSharedKey", "WEPKey", "SharedSecret", "Passphrase"];
+    let name = path.rsplit('.').next().unwrap_or_default();
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids() {
+        let id = |oui: &str, class: &str, serial: &str| {
+            device_id(&cwmp::DeviceId {
+                oui: oui.into(),
+                product_class: class.into(),
+                serial_number: serial.into(),
+                ..Default::default()
+            })
+        };
+        assert_eq!(id("00AABB", "HG1", "123"), "00AABB-HG1-123");
+        assert_eq!(id("3c9066", "", " SR515-50 "), "3C9066-SR515%2D50");
+        assert_eq!(id("4C5E0C", "hAP lite", "/../x"), "4C5E0C-hAP%20lite-%2F%2E%2E%2Fx");
+        assert_eq!(id("", "", ""), "-");
+    }
+
+    #[test]
+    fn secrets() {
+        assert!(is_secret("Device.ManagementServer.ConnectionRequestPassword"));
+        assert!(is_secret("Device.WiFi.AccessPoint.1.Security.KeyPassphrase"));
+        assert!(!is_secret("Device.ManagementServer.ConnectionRequestUsername"));
+    }
+}

@@ -1,0 +1,110 @@
+//! THE DOOR: the endpoint that devices talk to.
+//!
+//! Here is all that a hostile or broken client can do to the host: limits of size, time and
+//! count, what is no TR-069 message, whose session a message belongs to. What comes through
+//! is a message of a device; it goes to its conversation.
+
+mod cookie;
+mod peer;
+mod receive;
+mod sessions;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::Acs;
+
+pub use cookie::Token;
+pub use peer::Peer;
+pub use sessions::{Found, Open, Sessions};
+
+/// Headers of one request.
+const HEADERS_MAX: usize = 100;
+/// Bytes of all headers of one request.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Pause after the system refused to accept a connection (no file descriptor left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// One TCP connection of a device or of a proxy.
+pub(crate) struct Connection {
+    peer: SocketAddr,
+    /// The session that was last begun on it: for devices that keep no cookies.
+    session: Mutex<Option<Token>>,
+}
+
+/// Serves devices on one listener until `shutdown`.
+pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
+    let connections = Arc::new(Semaphore::new(acs.config.cwmp.connections_max.min(Semaphore::MAX_PERMITS)));
+    let router = receive::router(Arc::clone(&acs));
+    let (closed, mut all_closed) = tokio::sync::mpsc::channel::<()>(1);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|stop| *stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
+            acs.counters.requests_turned_away.add(1);
+            continue;
+        };
+        let connection = serve_connection(&acs, router.clone(), stream, peer, shutdown.clone());
+        let closed = closed.clone();
+        tokio::spawn(async move {
+            connection.await;
+            drop((permit, closed));
+        });
+    }
+    drop((listener, closed));
+    let _ = all_closed.recv().await;
+}
+
+fn serve_connection(
+    acs: &Acs,
+    router: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut shutdown: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let config = &acs.config.cwmp;
+    let idle = Duration::from_secs(config.idle_seconds_max.max(config.session_silence_seconds_max));
+    let _ = stream.set_nodelay(true);
+    let connection = Arc::new(Connection { peer, session: Mutex::new(None) });
+    let router = router.layer(axum::Extension(connection));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Counts from the end of the answer before: also the longest silence between two.
+        .header_read_timeout(idle)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        // Some devices compare header names letter by letter.
+        .title_case_headers(true)
+        .half_close(true);
+    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    async move {
+        tokio::pin!(serving);
+        tokio::select! {
+            // How a device ends its connection is its own affair.
+            _ = serving.as_mut() => return,
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
+    }
+}

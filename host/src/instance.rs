@@ -1,0 +1,36 @@
+//! An instance (tenant): its name and its settings. There is one, `default`; everything is
+//! keyed by instance all the same, so that a second one changes no key and no path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+
+/// The name of the one instance.
+pub const DEFAULT_NAME: &str = "default";
+
+/// An instance and what its operator decided.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its name, the first part of every key.
+    pub name: Arc<str>,
+    /// Its settings.
+    pub settings: config::Instance,
+}
+
+impl Instance {
+    /// The instance `default`.
+    pub fn new(settings: config::Instance) -> Instance {
+        Instance { name: DEFAULT_NAME.into(), settings }
+    }
+
+    /// How long a device may take to answer a connection request.
+    pub fn connection_request_time(&self) -> Duration {
+        Duration::from_secs(self.settings.connection_request_seconds_max)
+    }
+
+    /// How long to wait for the session after a connection request was accepted.
+    pub fn session_wait(&self) -> Duration {
+        Duration::from_secs(self.settings.session_after_wake_seconds_max)
+    }
+}

@@ -1,0 +1,240 @@
+//! Patchbay, an Auto Configuration Server for TR-069 (CWMP).
+//!
+//! The table of contents, in reading order: a device's POST comes in at the [`door`], becomes
+//! a [`conversation`], which asks [`plugins`] what to do, does [`work`] that somebody asked
+//! for, keeps what it learns in the [`store`] and, between sessions, wakes the device
+//! ([`nat`]). People and systems come in at the [`api`].
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing),
+    // A test that fails by panicking says where; that is what it is for.
+)]
+
+pub mod config;
+
+pub mod clock;
+pub mod device;
+pub mod instance;
+
+pub mod door;
+
+pub mod conversation;
+
+pub mod matches;
+pub mod nat;
+pub mod plugins;
+pub mod work;
+
+pub mod store;
+
+pub mod api;
+pub mod metrics;
+
+pub mod cli;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use config::Config;
+use device::DeviceKey;
+use plugins::{PluginMemory, Plugins, PluginsConfig};
+use store::{SegmentsConfig, Store, StoreConfig};
+
+/// How often silent sessions, expired tasks and old records are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Of those, how often the slow ones: old tasks and traces.
+const SLOW_SWEEP_EVERY: u64 = 60;
+/// How long kept connections may finish what they are at when the host stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// The host: everything that lives as long as it runs, behind one cheap handle.
+pub struct Acs {
+    /// What the operator decided.
+    pub config: Config,
+    /// The one instance.
+    pub instance: instance::Instance,
+    /// The time.
+    pub clock: clock::Clock,
+    /// What is remembered.
+    pub store: Store,
+    /// The plugins.
+    pub plugins: Arc<Plugins>,
+    /// Which plugins a device has.
+    pub matches: matches::Matches,
+    /// Failures of flows.
+    pub flow_retries: work::retries::Retries,
+    /// The sessions under way.
+    pub sessions: door::Sessions,
+    /// The wake-ups under way.
+    pub wakes: nat::wake::Wakes,
+    /// What is counted.
+    pub counters: metrics::Counters,
+}
+
+/// The sockets that the host serves; made by the caller, so that tests can choose.
+pub struct Listeners {
+    /// For devices.
+    pub cwmp: Vec<TcpListener>,
+    /// For people and systems; `None`: the API is off.
+    pub api: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    pub async fn bind(config: &Config) -> anyhow::Result<Listeners> {
+        use anyhow::Context;
+        let bind = async |address: SocketAddr| {
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+        };
+        let mut cwmp = Vec::new();
+        for address in &config.cwmp.listen {
+            cwmp.push(bind(*address).await?);
+        }
+        let api = match &config.api.token {
+            Some(_) => Some(bind(config.api.listen).await?),
+            None => None,
+        };
+        Ok(Listeners { cwmp, api })
+    }
+}
+
+impl Acs {
+    /// Opens the store and loads the plugins. Devices are served by [`Acs::run`].
+    pub async fn open(config: Config) -> anyhow::Result<Arc<Acs>> {
+        let store_config = store_config(&config);
+        let store = tokio::task::spawn_blocking(move || Store::open(store_config)).await??;
+        Acs::with_store(config, store).await
+    }
+
+    /// As [`Acs::open`], with a store that is open already.
+    pub async fn with_store(config: Config, store: Store) -> anyhow::Result<Arc<Acs>> {
+        let memory = Arc::new(DeviceMemory { store: store.clone() });
+        let plugins = Plugins::start(plugins_config(&config), memory).await?;
+        let clock = clock::Clock;
+        let retries = work::retries::Retries::new(
+            config.plugins.flow_retry_seconds,
+            config.plugins.flow_retry_seconds_max,
+        );
+        Ok(Arc::new(Acs {
+            instance: instance::Instance::new(config.instance.clone()),
+            clock,
+            store,
+            plugins,
+            matches: matches::Matches::default(),
+            flow_retries: retries,
+            sessions: door::Sessions::new(clock.now().instant),
+            wakes: nat::wake::Wakes::default(),
+            counters: metrics::Counters::default(),
+            config,
+        }))
+    }
+
+    /// Serves until `shutdown` becomes true (or its sender is gone), then ends open sessions
+    /// and closes the store.
+    pub async fn run(
+        self: Arc<Self>,
+        listeners: Listeners,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for listener in listeners.cwmp {
+            tasks.spawn(door::serve(Arc::clone(&self), listener, shutdown.clone()));
+        }
+        if let Some(listener) = listeners.api {
+            tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
+        }
+        let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        let grace = async { while tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;
+        tasks.abort_all();
+        sweeper.abort();
+        let now = self.clock.now();
+        for open in self.sessions.drain() {
+            open.conversation.lock().await.abandon("the host stops", now).await;
+        }
+        self.plugins.shutdown();
+        self.store.close().await?;
+        Ok(())
+    }
+}
+
+/// Sees to what ends by itself: silent sessions, tasks whose time is over, old records.
+async fn sweep(acs: Arc<Acs>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    for round in 1u64.. {
+        interval.tick().await;
+        let now = acs.clock.now();
+        for open in acs.sessions.expired(now.instant) {
+            open.conversation.lock().await.abandon("the device fell silent", now).await;
+        }
+        if let Err(error) = acs.store.expire(now.unix).await {
+            tracing::error!(%error, "cannot end the tasks whose time is over");
+        }
+        if round % SLOW_SWEEP_EVERY == 0 {
+            if let Err(error) = acs.store.sweep_finished_tasks(now.unix).await {
+                tracing::error!(%error, "cannot remove old tasks");
+            }
+            if let Err(error) = acs.store.traces().sweep(now.unix) {
+                tracing::error!(%error, "cannot remove old traces");
+            }
+        }
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    let defaults = StoreConfig::new(config.data_directory.join("store"));
+    StoreConfig {
+        cache_bytes: config.store.cache_bytes,
+        devices_cached_max: config.store.cached_devices_max,
+        readings_flush_interval: Duration::from_secs(config.store.readings_flush_seconds),
+        traces: SegmentsConfig { total_bytes_max: config.traces.bytes_max, ..defaults.traces.clone() },
+        ..defaults
+    }
+}
+
+/// What `[plugins]` says, in the words of the plugin side.
+pub fn plugins_config(config: &Config) -> PluginsConfig {
+    let settings = &config.plugins;
+    let mut plugins = PluginsConfig::new(&config.plugin_directory);
+    plugins.cache_directory = Some(config.data_directory.join("compiled-plugins"));
+    plugins.poll_interval = (settings.poll_seconds > 0).then(|| Duration::from_secs(settings.poll_seconds));
+    plugins.limits.memory_bytes_max = settings.memory_bytes_max;
+    plugins.limits.call_deadline = Duration::from_millis(settings.call_milliseconds_max);
+    plugins
+}
+
+/// What plugins remember of devices, in the store.
+struct DeviceMemory {
+    store: Store,
+}
+
+impl PluginMemory for DeviceMemory {
+    fn get(&self, plugin: &str, device: &DeviceKey, key: &str) -> Option<Vec<u8>> {
+        self.store.memory_get(plugin, device, key).unwrap_or_else(|error| {
+            tracing::error!(plugin, %device, %error, "cannot read a plugin's memory");
+            None
+        })
+    }
+
+    fn set(&self, plugin: &str, device: &DeviceKey, key: &str, value: Vec<u8>) -> Result<(), String> {
+        self.store.memory_set(plugin, device, key, value).map_err(|error| error.to_string())
+    }
+
+    fn remove(&self, plugin: &str, device: &DeviceKey, key: &str) {
+        if let Err(error) = self.store.memory_remove(plugin, device, key) {
+            tracing::error!(plugin, %device, %error, "cannot remove from a plugin's memory");
+        }
+    }
+
+    fn keys(&self, plugin: &str, device: &DeviceKey, key: &str) -> (usize, bool) {
+        // The store has the quota of keys and refuses what is over it.
+        let _ = (plugin, device, key);
+        (0, true)
+    }
+}

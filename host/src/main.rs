@@ -1,0 +1,5 @@
+//! Arguments → configuration → [`patchbay::Acs::run`].
+
+fn main() -> std::process::ExitCode {
+    patchbay::cli::main()
+}

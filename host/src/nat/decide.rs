@@ -1,0 +1,134 @@
+//! The facts a NAT policy decides from, and when they changed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+
+use crate::device::{Mode, NatDecision, Summary, UnixTime};
+use crate::plugins::{Decision, Facts};
+
+/// A mode that failed this often in a row is a changed fact.
+const FAILING_AFTER: u32 = 3;
+
+/// What this session's Inform and connection say about how to reach the device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sighting {
+    /// Where the HTTP request came from, after the trusted proxies' word.
+    pub peer: Option<IpAddr>,
+    /// A trusted proxy stood between.
+    pub through_proxy: bool,
+    /// Addresses of the device's WAN connections in the Inform.
+    pub wan_addresses: Vec<String>,
+    /// `ManagementServer.UDPConnectionRequestAddress`.
+    pub udp_connection_request_address: String,
+    /// `ManagementServer.ConnReqJabberID`.
+    pub jabber_id: String,
+    /// `ManagementServer.NATDetected`.
+    pub nat_detected: Option<bool>,
+    /// The tree has what XMPP needs.
+    pub supports_xmpp: bool,
+    /// The tree has what STUN needs.
+    pub supports_stun: bool,
+}
+
+impl Sighting {
+    /// Takes from the Inform's parameters what concerns reachability.
+    pub fn read_inform(&mut self, parameters: &[cwmp::ParameterValue]) {
+        for parameter in parameters {
+            let path = parameter.path.as_str();
+            let value = parameter.value.trim();
+            if path.ends_with(".ExternalIPAddress")
+                || (path.starts_with("Device.IP.Interface.") && path.ends_with(".IPAddress"))
+            {
+                if !value.is_empty() {
+                    self.wan_addresses.push(value.to_owned());
+                }
+            } else if path.ends_with(".ManagementServer.UDPConnectionRequestAddress") {
+                self.udp_connection_request_address = value.to_owned();
+                self.supports_stun = true;
+            } else if path.ends_with(".ManagementServer.NATDetected") {
+                self.nat_detected = cwmp::value::boolean(value);
+            } else if path.ends_with(".ManagementServer.ConnReqJabberID") {
+                self.jabber_id = value.to_owned();
+                self.supports_xmpp = true;
+            } else if path.ends_with(".ManagementServer.SupportedConnReqMethods") {
+                self.supports_xmpp |= value.contains("XMPP");
+                self.supports_stun |= value.contains("STUN");
+            }
+        }
+    }
+
+    /// A fingerprint of all that the policy is told: another one means that it must be asked again.
+    /// Counters that grow with each wake-up are not in it; that a mode began to fail is.
+    pub fn fingerprint(&self, summary: &Summary) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.peer.hash(&mut hasher);
+        self.through_proxy.hash(&mut hasher);
+        self.wan_addresses.hash(&mut hasher);
+        self.udp_connection_request_address.hash(&mut hasher);
+        self.jabber_id.hash(&mut hasher);
+        self.nat_detected.hash(&mut hasher);
+        (self.supports_xmpp, self.supports_stun).hash(&mut hasher);
+        summary.connection_request.url.hash(&mut hasher);
+        summary.software_version.hash(&mut hasher);
+        for (mode, history) in &summary.nat_history {
+            if history.failed_in_a_row >= FAILING_AFTER {
+                mode.hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The facts for the policy.
+    pub fn facts(&self, summary: &Summary) -> Facts {
+        let mut extra = Vec::new();
+        if let Some(detected) = self.nat_detected {
+            extra.push(("nat-detected".to_owned(), u8::from(detected).to_string()));
+        }
+        Facts {
+            peer_address: self.peer,
+            through_proxy: self.through_proxy,
+            connection_request_url: summary.connection_request.url.clone(),
+            wan_addresses: self.wan_addresses.clone(),
+            udp_connection_request_address: self.udp_connection_request_address.clone(),
+            jabber_id: self.jabber_id.clone(),
+            supports_xmpp: self.supports_xmpp,
+            supports_stun: self.supports_stun,
+            proxy_configured: false,
+            xmpp_enabled: false,
+            stun_enabled: false,
+            current: summary.nat.as_ref().map(|nat| nat.mode),
+            history: summary
+                .nat_history
+                .iter()
+                .map(|(mode, history)| (*mode, history.clone()))
+                .collect(),
+            extra,
+        }
+    }
+}
+
+/// What is stored of a policy's decision. A mode that this host cannot serve is refused: the
+/// policy was told that it is not configured.
+pub fn accept(
+    decision: Decision,
+    decided_by: String,
+    now: UnixTime,
+    facts: u64,
+) -> Result<NatDecision, String> {
+    let served = |mode: &Mode| matches!(mode, Mode::DirectHttp | Mode::ShortInform);
+    if !served(&decision.mode) {
+        return Err(format!(
+            "the policy {decided_by} chose {:?}, which is not configured for this instance",
+            decision.mode
+        ));
+    }
+    Ok(NatDecision {
+        behind_nat: decision.behind_nat,
+        mode: decision.mode,
+        fallbacks: decision.fallbacks.into_iter().filter(served).collect(),
+        reason: decision.reason,
+        decided_by,
+        decided_at: now,
+        facts,
+    })
+}

@@ -1,0 +1,278 @@
+//! Waking a device: try its mode, then the fallbacks, and remember how each did.
+//!
+//! The result has two steps, because a device that accepts a connection request has not
+//! opened a session yet: some never do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::{guard, http};
+use crate::Acs;
+use crate::device::{DeviceKey, Mode, Summary, UnixTime};
+
+/// Devices of which the last wake-up is remembered.
+const REMEMBERED_MAX: usize = 10_000;
+/// What a short periodic Inform may be late.
+const SHORT_INFORM_SLACK: Duration = Duration::from_secs(5);
+
+/// How far a wake-up has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WakeState {
+    /// A mode is being tried.
+    Calling,
+    /// The device took the request; its session has not come yet.
+    Accepted,
+    /// The device opened a session.
+    SessionOpened,
+    /// No mode opened a session.
+    Failed,
+}
+
+/// A wake-up, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WakeReport {
+    /// How far it has come.
+    pub state: WakeState,
+    /// When it began.
+    pub started: UnixTime,
+    /// What was tried, in order.
+    pub attempts: Vec<WakeAttempt>,
+}
+
+/// One mode, tried.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WakeAttempt {
+    /// Which.
+    pub mode: Mode,
+    /// When the device took the request.
+    pub accepted: Option<UnixTime>,
+    /// When its session began.
+    pub opened: Option<UnixTime>,
+    /// Why it did not work.
+    pub error: Option<String>,
+}
+
+/// The wake-ups under way and the last one of each device.
+pub struct Wakes {
+    /// One at a time for each device: who asks meanwhile joins it.
+    flights: Mutex<HashMap<DeviceKey, watch::Receiver<WakeReport>>>,
+    last: Mutex<LruCache<DeviceKey, WakeReport>>,
+    /// Who waits for a session of the device to begin.
+    sessions: Mutex<HashMap<DeviceKey, watch::Sender<Option<UnixTime>>>>,
+    /// Length of `sessions`: each Inform asks whether somebody waits.
+    waiting: AtomicUsize,
+}
+
+impl Default for Wakes {
+    fn default() -> Wakes {
+        let remembered = std::num::NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(std::num::NonZeroUsize::MIN);
+        Wakes {
+            flights: Mutex::default(),
+            last: Mutex::new(LruCache::new(remembered)),
+            sessions: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Wakes {
+    /// The last wake-up of a device, or the one under way.
+    pub fn last(&self, device: &DeviceKey) -> Option<WakeReport> {
+        self.last.lock().get(device).cloned()
+    }
+
+    /// A session of the device has begun.
+    pub fn session_opened(&self, device: &DeviceKey, now: UnixTime) {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        if let Some(sender) = self.sessions.lock().get(device) {
+            sender.send_replace(Some(now));
+        }
+    }
+
+    fn await_session(&self, device: &DeviceKey) -> watch::Receiver<Option<UnixTime>> {
+        let mut sessions = self.sessions.lock();
+        let sender = sessions.entry(device.clone()).or_insert_with(|| watch::channel(None).0);
+        let receiver = sender.subscribe();
+        self.waiting.store(sessions.len(), Ordering::Release);
+        receiver
+    }
+
+    fn forget_session(&self, device: &DeviceKey) {
+        let mut sessions = self.sessions.lock();
+        sessions.remove(device);
+        self.waiting.store(sessions.len(), Ordering::Release);
+    }
+
+    fn publish(&self, device: &DeviceKey, report: &WakeReport, watchers: &watch::Sender<WakeReport>) {
+        self.last.lock().put(device.clone(), report.clone());
+        watchers.send_replace(report.clone());
+    }
+}
+
+impl Acs {
+    /// Begins to wake a device, or joins a wake-up under way. The receiver shows each step;
+    /// the wake-up goes on whether or not anybody looks.
+    pub fn wake(self: &Arc<Self>, device: &DeviceKey) -> watch::Receiver<WakeReport> {
+        let mut flights = self.wakes.flights.lock();
+        if let Some(flight) = flights.get(device) {
+            return flight.clone();
+        }
+        let report =
+            WakeReport { state: WakeState::Calling, started: self.clock.unix(), attempts: Vec::new() };
+        let (sender, receiver) = watch::channel(report.clone());
+        flights.insert(device.clone(), receiver.clone());
+        let acs = Arc::clone(self);
+        let device = device.clone();
+        tokio::spawn(async move {
+            acs.try_modes(&device, report, &sender).await;
+            acs.wakes.forget_session(&device);
+            acs.wakes.flights.lock().remove(&device);
+        });
+        receiver
+    }
+
+    async fn try_modes(
+        &self,
+        device: &DeviceKey,
+        mut report: WakeReport,
+        watchers: &watch::Sender<WakeReport>,
+    ) {
+        let mut session = self.wakes.await_session(device);
+        self.wakes.publish(device, &report, watchers);
+        let summary = match self.store.device(device) {
+            Ok(Some(cell)) => cell.summary(),
+            Ok(None) => Summary::default(),
+            Err(error) => {
+                tracing::error!(%device, %error, "cannot read the device to wake it");
+                Summary::default()
+            }
+        };
+        // A session that is open already will look for new tasks before it ends.
+        if self.sessions.is_open(device) {
+            self.wakes.session_opened(device, self.clock.unix());
+        }
+        for mode in modes(&summary) {
+            let mut attempt = WakeAttempt { mode, accepted: None, opened: None, error: None };
+            let wait = match self.call(mode, &summary).await {
+                Ok(wait) => {
+                    attempt.accepted = (mode != Mode::ShortInform).then(|| self.clock.unix());
+                    report.state = WakeState::Accepted;
+                    wait
+                }
+                Err(error) => {
+                    attempt.error = Some(error);
+                    Duration::ZERO
+                }
+            };
+            report.attempts.push(attempt.clone());
+            self.wakes.publish(device, &report, watchers);
+            let opened = tokio::time::timeout(wait, session.wait_for(Option::is_some)).await;
+            attempt.opened = match opened {
+                Ok(Ok(at)) => *at,
+                _ => None,
+            };
+            if attempt.opened.is_none() && attempt.error.is_none() {
+                attempt.error = Some(format!("no session within {} s", wait.as_secs()));
+            }
+            self.remember(device, &attempt);
+            let opened = attempt.opened.is_some();
+            report.state = if opened { WakeState::SessionOpened } else { WakeState::Failed };
+            if let Some(last) = report.attempts.last_mut() {
+                *last = attempt;
+            }
+            if opened {
+                break;
+            }
+        }
+        if report.attempts.is_empty() {
+            report.state = WakeState::Failed;
+        }
+        match report.attempts.last().and_then(|attempt| attempt.error.as_deref()) {
+            Some(error) => tracing::warn!(%device, error, "the device was not woken"),
+            None => tracing::info!(%device, "the device was woken"),
+        }
+        self.wakes.publish(device, &report, watchers);
+    }
+
+    /// Makes the call of one mode. `Ok` = accepted, and how long to wait for the session.
+    async fn call(&self, mode: Mode, summary: &Summary) -> Result<Duration, String> {
+        let instance = &self.instance;
+        match mode {
+            Mode::DirectHttp => {
+                let request = &summary.connection_request;
+                let target = guard::check(&request.url, &instance.settings.connection_request_allow)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                // The answer to the last change of credentials may have been lost: then the
+                // device has one of the two.
+                let credentials: Vec<_> = request
+                    .pending_credentials
+                    .iter()
+                    .chain(request.credentials.iter())
+                    .cloned()
+                    .collect();
+                let matched = self.plugins.table().matched(&instance.name, summary);
+                let leniency =
+                    http::Leniency { basic_auth: matched.overrides.connection_request_basic_auth };
+                http::request(&target, &credentials, leniency, instance.connection_request_time())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                Ok(instance.session_wait())
+            }
+            Mode::ShortInform => {
+                let interval = instance.settings.short_periodic_inform_seconds;
+                Ok(Duration::from_secs(interval.into()) + SHORT_INFORM_SLACK)
+            }
+            Mode::HttpProxy | Mode::Xmpp | Mode::Stun => {
+                Err("not configured for this instance".to_owned())
+            }
+        }
+    }
+
+    fn remember(&self, device: &DeviceKey, attempt: &WakeAttempt) {
+        let Ok(Some(cell)) = self.store.device(device) else { return };
+        cell.update_summary(|summary| {
+            let history = summary.nat_history.entry(attempt.mode).or_default();
+            history.attempts += 1;
+            match attempt.opened {
+                Some(at) => {
+                    history.opened += 1;
+                    history.failed_in_a_row = 0;
+                    history.last_opened = Some(at);
+                }
+                None => history.failed_in_a_row += 1,
+            }
+        });
+        self.store.touched(&cell);
+    }
+}
+
+/// The modes to try: the decided one, then its fallbacks; before a decision, directly.
+fn modes(summary: &Summary) -> Vec<Mode> {
+    match &summary.nat {
+        Some(decision) => {
+            let mut modes = vec![decision.mode];
+            for mode in &decision.fallbacks {
+                if !modes.contains(mode) {
+                    modes.push(*mode);
+                }
+            }
+            // Waiting for a short Inform only helps where the device was told to send it.
+            if decision.mode != Mode::ShortInform {
+                modes.retain(|mode| *mode != Mode::ShortInform);
+            }
+            modes
+        }
+        None => vec![Mode::DirectHttp],
+    }
+}

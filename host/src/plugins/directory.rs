@@ -1,0 +1,424 @@
+//! The plugins' directory: what is in it is compared with what is loaded, and what changed is
+//! loaded, refused or dropped. Events of the file system only say "look again".
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+
+use super::guest::Identity;
+use super::limits::Limits;
+use super::load::{Code, Linkers, hash};
+use super::operator::Operator;
+use super::plugin::LoadedPlugin;
+use super::pool::Pool;
+use super::status::{Counters, PluginState};
+use super::{PluginMemory, Table};
+
+const TOML_BYTES_MAX: u64 = 1 << 20;
+const NAME_BYTES_MAX: usize = 64;
+
+/// The directory and what is loaded of it.
+pub(super) struct Directory {
+    path: PathBuf,
+    loader: Loader,
+    entries: BTreeMap<String, Entry>,
+    generation: u64,
+    missing: bool,
+}
+
+/// What a plugin is loaded with.
+pub(super) struct Loader {
+    pub(super) linkers: Arc<Linkers>,
+    pub(super) limits: Limits,
+    pub(super) memory: Arc<dyn PluginMemory>,
+    /// Nanoseconds spent in all plugins.
+    pub(super) time_spent: Arc<AtomicU64>,
+}
+
+/// One name in the directory.
+#[derive(Default)]
+struct Entry {
+    /// Of the files that were last loaded or refused.
+    stamps: Option<Stamps>,
+    /// The code last compiled under this name, and of which file.
+    code: Option<(Stamp, Arc<Code>)>,
+    running: Option<Arc<LoadedPlugin>>,
+    /// What ran before the present code.
+    former: Option<Arc<LoadedPlugin>>,
+    refused: Option<String>,
+    disabled: bool,
+    generation: u64,
+}
+
+/// What is told of an entry.
+#[derive(Clone)]
+pub(super) struct EntryStatus {
+    pub(super) name: String,
+    pub(super) state: PluginState,
+    pub(super) running: Option<Arc<LoadedPlugin>>,
+    pub(super) refused: Option<String>,
+    pub(super) generation: u64,
+}
+
+/// A file without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    bytes: u64,
+    inode: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamps {
+    wasm: Stamp,
+    toml: Option<Stamp>,
+}
+
+/// What a look at the directory found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// A new table or new statuses are to be published.
+    pub(super) changed: bool,
+    /// A file was being written: look again soon.
+    pub(super) again: bool,
+}
+
+enum Loaded {
+    Done,
+    /// The file changed while it was read.
+    Unfinished,
+}
+
+impl Directory {
+    pub(super) fn new(path: PathBuf, loader: Loader) -> Directory {
+        Directory {
+            path,
+            loader,
+            entries: BTreeMap::new(),
+            generation: 0,
+            missing: false,
+        }
+    }
+
+    /// Looks at the directory and acts on what changed.
+    pub(super) async fn scan(&mut self) -> Scan {
+        let mut scan = Scan::default();
+        let path = self.path.clone();
+        let found = match blocking(move || list(&path))
+            .await
+            .and_then(|listed| listed.map_err(|error| error.to_string()))
+        {
+            Ok(found) => found,
+            Err(error) => {
+                // What runs goes on: a volume that is gone for a moment must not stop all logic.
+                if !std::mem::replace(&mut self.missing, true) {
+                    tracing::warn!(directory = %self.path.display(), running = self.running().len(), %error,
+                        "cannot read the plugins' directory; what runs goes on");
+                }
+                return scan;
+            }
+        };
+        self.missing = false;
+        for (name, stamps) in &found {
+            let mut entry = self.entries.remove(name).unwrap_or_default();
+            if entry.stamps != Some(*stamps) {
+                match self.refresh(name, &mut entry, *stamps).await {
+                    Ok(Loaded::Done) => {
+                        entry.stamps = Some(*stamps);
+                        entry.refused = None;
+                        scan.changed = true;
+                    }
+                    Ok(Loaded::Unfinished) => scan.again = true,
+                    Err(error) => {
+                        entry.stamps = Some(*stamps);
+                        let still = entry.running.as_ref().map(|plugin| plugin.generation);
+                        tracing::warn!(target: "plugin", plugin = name, still_running = still, "refused: {error}");
+                        entry.refused = Some(error);
+                        scan.changed = true;
+                    }
+                }
+            }
+            self.entries.insert(name.clone(), entry);
+        }
+        self.entries.retain(|name, entry| {
+            let keep = found.contains_key(name);
+            if !keep && entry.stamps.is_some() {
+                tracing::info!(target: "plugin", plugin = name, "removed");
+                scan.changed = true;
+            }
+            keep
+        });
+        scan
+    }
+
+    async fn refresh(
+        &self,
+        name: &str,
+        entry: &mut Entry,
+        stamps: Stamps,
+    ) -> Result<Loaded, String> {
+        check_name(name)?;
+        let defaults = &self.loader.limits;
+        let operator = match stamps.toml {
+            None => Operator::absent(defaults),
+            Some(_) => {
+                let path = self.path.join(format!("{name}.toml"));
+                let read = blocking(move || read(&path, TOML_BYTES_MAX)).await?;
+                let (bytes, now) = read.map_err(|error| format!("{name}.toml: {error}"))?;
+                if Some(now) != stamps.toml {
+                    return Ok(Loaded::Unfinished);
+                }
+                let text =
+                    String::from_utf8(bytes).map_err(|_| format!("{name}.toml: not UTF-8"))?;
+                Operator::parse(&text, defaults).map_err(|error| format!("{name}.toml: {error}"))?
+            }
+        };
+        if !operator.enabled {
+            entry.running = None;
+            entry.disabled = true;
+            tracing::info!(target: "plugin", plugin = name, "disabled");
+            return Ok(Loaded::Done);
+        }
+        let Some(code) = self.code(name, entry, stamps.wasm).await? else {
+            return Ok(Loaded::Unfinished);
+        };
+        let same_file = entry
+            .running
+            .as_ref()
+            .is_some_and(|running| running.code.hash == code.hash);
+        let same_toml = entry
+            .stamps
+            .is_some_and(|before| before.toml == stamps.toml)
+            && entry.refused.is_none();
+        if same_file && same_toml {
+            return Ok(Loaded::Done);
+        }
+        let generation = entry.generation + 1;
+        let plugin = Arc::new(self.loader.load(name, &code, operator, generation).await?);
+        tracing::info!(target: "plugin", plugin = name, version = &**plugin.version(), generation,
+            kinds = code.kinds.names().join(" "), "loaded");
+        entry.generation = generation;
+        entry.disabled = false;
+        let before = entry.running.replace(plugin);
+        if !same_file {
+            entry.former = before;
+        }
+        Ok(Loaded::Done)
+    }
+
+    /// Compiles the file, unless its content is that of the code at hand.
+    async fn code(
+        &self,
+        name: &str,
+        entry: &mut Entry,
+        stamp: Stamp,
+    ) -> Result<Option<Arc<Code>>, String> {
+        if let Some((of, code)) = &entry.code
+            && *of == stamp
+        {
+            return Ok(Some(Arc::clone(code)));
+        }
+        let path = self.path.join(format!("{name}.wasm"));
+        let bytes_max = self.loader.limits.file_bytes_max;
+        let (bytes, now) = blocking(move || read(&path, bytes_max))
+            .await?
+            .map_err(|error| error.to_string())?;
+        if now != stamp {
+            return Ok(None);
+        }
+        let known = entry.code.take().map(|(_, code)| code);
+        let linkers = Arc::clone(&self.loader.linkers);
+        let compiled = blocking(move || {
+            let hash = hash(&bytes);
+            match known {
+                Some(code) if code.hash == hash => Ok(code),
+                _ => Code::compile(&linkers, &bytes, hash).map(Arc::new),
+            }
+        });
+        let code = compiled.await??;
+        entry.code = Some((stamp, Arc::clone(&code)));
+        Ok(Some(code))
+    }
+
+    /// Puts the version before the present one back, until the file changes again.
+    pub(super) fn rollback(&mut self, name: &str) -> Result<(), String> {
+        let entry = self
+            .entries
+            .get_mut(name)
+            .ok_or_else(|| format!("there is no plugin {name}"))?;
+        let former = entry
+            .former
+            .take()
+            .ok_or_else(|| format!("{name} has no version before this one"))?;
+        tracing::info!(target: "plugin", plugin = name, version = &**former.version(), "rolled back");
+        entry.former = entry.running.replace(former);
+        entry.refused = Some("rolled back by hand; the file is not what runs".to_owned());
+        Ok(())
+    }
+
+    /// The table of what runs now.
+    pub(super) fn table(&mut self) -> Table {
+        self.generation += 1;
+        Table::new(self.generation, &self.running())
+    }
+
+    pub(super) fn statuses(&self) -> Vec<EntryStatus> {
+        self.entries
+            .iter()
+            .map(|(name, entry)| entry.status(name))
+            .collect()
+    }
+
+    fn running(&self) -> Vec<Arc<LoadedPlugin>> {
+        self.entries
+            .values()
+            .filter_map(|entry| entry.running.clone())
+            .collect()
+    }
+}
+
+impl Entry {
+    fn status(&self, name: &str) -> EntryStatus {
+        let state = match (&self.running, &self.refused) {
+            (Some(_), None) => PluginState::Running,
+            (Some(_), Some(_)) => PluginState::Outdated,
+            (None, None) if self.disabled => PluginState::Disabled,
+            (None, _) => PluginState::Failed,
+        };
+        EntryStatus {
+            name: name.to_owned(),
+            state,
+            running: self.running.clone(),
+            refused: self.refused.clone(),
+            generation: self.generation,
+        }
+    }
+}
+
+impl Loader {
+    /// Asks the code what it is, with the operator's settings, and makes a plugin of both.
+    pub(super) async fn load(
+        &self,
+        name: &str,
+        code: &Arc<Code>,
+        operator: Operator,
+        generation: u64,
+    ) -> Result<LoadedPlugin, String> {
+        let identity = |version: &str| {
+            Arc::new(Identity {
+                name: name.into(),
+                version: version.into(),
+                limits: operator.limits.clone(),
+                settings: operator.settings.as_str().into(),
+                lookup: operator.lookup.clone(),
+                memory: Arc::clone(&self.memory),
+            })
+        };
+        let description = code.describe(&identity("")).await?;
+        let identity = identity(description.title().1);
+        let since_1970 = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(LoadedPlugin {
+            pool: Pool::new(&identity.limits),
+            identity,
+            code: Arc::clone(code),
+            description,
+            fresh_instances: operator.fresh_instances,
+            operator,
+            counters: Arc::new(Counters::new(Arc::clone(&self.time_spent))),
+            generation,
+            loaded_at: i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+/// The name is used in logs, in keys and in addresses of the API.
+fn check_name(name: &str) -> Result<(), String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.len() <= NAME_BYTES_MAX && name.bytes().all(good) {
+        return Ok(());
+    }
+    Err(format!(
+        "the file's name must be 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`"
+    ))
+}
+
+/// The plugins in a directory. Names that begin with a dot are files on their way.
+fn list(path: &Path) -> std::io::Result<BTreeMap<String, Stamps>> {
+    let mut wasm = BTreeMap::new();
+    let mut toml = BTreeMap::new();
+    for file in std::fs::read_dir(path)? {
+        let file = file?;
+        let Ok(name) = file.file_name().into_string() else {
+            continue;
+        };
+        let files = match name.rsplit_once('.') {
+            Some((stem, _)) if stem.is_empty() || stem.starts_with('.') => continue,
+            Some((stem, "wasm")) => (&mut wasm, stem),
+            Some((stem, "toml")) => (&mut toml, stem),
+            _ => continue,
+        };
+        // Follows links; a file that is gone again is none.
+        if let Some(stamp) = std::fs::metadata(file.path())
+            .ok()
+            .and_then(|metadata| Stamp::of(&metadata))
+        {
+            files.0.insert(files.1.to_owned(), stamp);
+        }
+    }
+    Ok(wasm
+        .into_iter()
+        .map(|(name, wasm)| {
+            let stamps = Stamps {
+                wasm,
+                toml: toml.remove(&name),
+            };
+            (name, stamps)
+        })
+        .collect())
+}
+
+impl Stamp {
+    fn of(metadata: &std::fs::Metadata) -> Option<Stamp> {
+        use std::os::unix::fs::MetadataExt as _;
+        let modified = metadata.modified().ok()?;
+        metadata.is_file().then(|| Stamp {
+            modified,
+            bytes: metadata.len(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// A file and its stamp after it was read.
+fn read(path: &Path, bytes_max: u64) -> std::io::Result<(Vec<u8>, Stamp)> {
+    use std::io::Read as _;
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > bytes_max {
+        return Err(std::io::Error::other(format!(
+            "{length} bytes long; at most {bytes_max}"
+        )));
+    }
+    let mut bytes = Vec::new();
+    (&mut file).take(bytes_max).read_to_end(&mut bytes)?;
+    let stamp = Stamp::of(&file.metadata()?).ok_or_else(|| std::io::Error::other("not a file"))?;
+    Ok((bytes, stamp))
+}
+
+/// On a thread where it may take its time. A panic in there is an error like others: odd bytes
+/// have made compilers panic before.
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        if error.is_panic() {
+            "made the compiler panic".to_owned()
+        } else {
+            "the host stops".to_owned()
+        }
+    })
+}

