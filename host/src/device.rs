@@ -147,7 +147,9 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -215,8 +217,14 @@ pub struct Reading {
 /// Whether a parameter holds a secret: the API does not show its value, and a device that
 /// reads it back as empty (most do) does not undo what is known of it.
 pub fn is_secret(path: &str) -> bool {
-    const ENDINGS: [&str; 6] =
-        ["Password", "KeyPassphrase", "PreSharedKey", "WEPKey", "SharedSecret", "Passphrase"];
+    const ENDINGS: [&str; 6] = [
+        "Password",
+        "KeyPassphrase",
+        "PreSharedKey",
+        "WEPKey",
+        "SharedSecret",
+        "Passphrase",
+    ];
     let name = path.rsplit('.').next().unwrap_or_default();
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
@@ -237,14 +245,23 @@ mod tests {
         };
         assert_eq!(id("00AABB", "HG1", "123"), "00AABB-HG1-123");
         assert_eq!(id("3c9066", "", " SR515-50 "), "3C9066-SR515%2D50");
-        assert_eq!(id("4C5E0C", "hAP lite", "/../x"), "4C5E0C-hAP%20lite-%2F%2E%2E%2Fx");
+        assert_eq!(
+            id("4C5E0C", "hAP lite", "/../x"),
+            "4C5E0C-hAP%20lite-%2F%2E%2E%2Fx"
+        );
         assert_eq!(id("", "", ""), "-");
     }
 
     #[test]
     fn secrets() {
-        assert!(is_secret("Device.ManagementServer.ConnectionRequestPassword"));
-        assert!(is_secret("Device.WiFi.AccessPoint.1.Security.KeyPassphrase"));
-        assert!(!is_secret("Device.ManagementServer.ConnectionRequestUsername"));
+        assert!(is_secret(
+            "Device.ManagementServer.ConnectionRequestPassword"
+        ));
+        assert!(is_secret(
+            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase"
+        ));
+        assert!(!is_secret(
+            "Device.ManagementServer.ConnectionRequestUsername"
+        ));
     }
 }

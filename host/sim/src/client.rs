@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::http::{Connection, CookieJar, Framing, HttpError, HttpResponse, Login, Url};
-use crate::seed::Seed;
 use crate::{Clock, Cpe, Oddities, Oddity, ProtocolError, SessionRecord, Step};
 
 /// A device follows as many redirects within a session (§3.4.3).
@@ -25,7 +24,8 @@ pub struct SessionOptions {
     pub local_address: Option<IpAddr>,
     /// Connect there, whatever the ACS URL says; the Host header still says what the URL says.
     pub connect_to: Option<SocketAddr>,
-    /// Sent with each request, like `X-Forwarded-For`.
+    /// Sent with each request, like `X-Forwarded-For`; `{wan}` stands for the device's address
+    /// on the WAN side.
     pub extra_headers: Vec<(String, String)>,
 }
 
@@ -62,7 +62,10 @@ pub struct SessionReport {
 impl SessionReport {
     /// The RPCs of this name that the ACS called.
     pub fn served<'r>(&'r self, method: &'r str) -> impl Iterator<Item = &'r crate::Served> {
-        self.record.served.iter().filter(move |served| served.method() == method)
+        self.record
+            .served
+            .iter()
+            .filter(move |served| served.method() == method)
     }
 }
 
@@ -128,7 +131,10 @@ impl SessionFailure {
 /// Runs one session with the ACS of the device, to its end.
 ///
 /// Dropped midway it leaves the device in its session: then call [`Cpe::fail_session`].
-pub async fn run_session(cpe: &mut Cpe, options: &SessionOptions) -> Result<SessionReport, SessionError> {
+pub async fn run_session(
+    cpe: &mut Cpe,
+    options: &SessionOptions,
+) -> Result<SessionReport, SessionError> {
     let started = Instant::now();
     let mut talk = Talk::new(cpe, options);
     let result = talk.run(cpe).await;
@@ -154,6 +160,7 @@ struct Talk<'o> {
     options: &'o SessionOptions,
     oddities: Oddities,
     acs_url: String,
+    wan_address: String,
     connection: Option<(String, Connection)>,
     cookies: CookieJar,
     login: Login,
@@ -161,15 +168,15 @@ struct Talk<'o> {
 }
 
 impl<'o> Talk<'o> {
-    fn new(cpe: &Cpe, options: &'o SessionOptions) -> Talk<'o> {
+    fn new(cpe: &mut Cpe, options: &'o SessionOptions) -> Talk<'o> {
         let now = options.clock.now();
         let (username, password) = cpe.acs_login(now);
-        // For cnonces only: any stream will do, as long as it is the device's own.
-        let random = Seed::new(u64::from(cpe.retry_count()) ^ now.subsec_nanos() as u64);
+        let random = cpe.fork_random();
         Talk {
             options,
             oddities: cpe.oddities(),
             acs_url: cpe.acs_url(now),
+            wan_address: cpe.wan_address().to_owned(),
             connection: None,
             cookies: CookieJar::default(),
             login: Login::new(username, password, random),
@@ -179,7 +186,8 @@ impl<'o> Talk<'o> {
 
     async fn run(&mut self, cpe: &mut Cpe) -> Result<(), SessionFailure> {
         let mut body = cpe.begin_session(self.options.clock.now());
-        let mut url = Url::parse(&self.acs_url).ok_or_else(|| SessionFailure::Url(self.acs_url.clone()))?;
+        let mut url =
+            Url::parse(&self.acs_url).ok_or_else(|| SessionFailure::Url(self.acs_url.clone()))?;
         let mut redirects = 0;
         let mut informing = true;
         loop {
@@ -188,7 +196,10 @@ impl<'o> Talk<'o> {
                 200 => response.body,
                 204 => Vec::new(),
                 401 => {
-                    if !self.login.challenged(response.headers_named("www-authenticate")) {
+                    if !self
+                        .login
+                        .challenged(response.headers_named("www-authenticate"))
+                    {
                         return Err(SessionFailure::Unauthorized);
                     }
                     if informing {
@@ -198,7 +209,9 @@ impl<'o> Talk<'o> {
                 }
                 301 | 302 | 307 | 308 => {
                     redirects += 1;
-                    let target = response.header("location").and_then(|location| url.join(location));
+                    let target = response
+                        .header("location")
+                        .and_then(|location| url.join(location));
                     url = target.ok_or(SessionFailure::Status(response.status))?;
                     if redirects > REDIRECTS_MAX {
                         return Err(SessionFailure::Redirects);
@@ -223,12 +236,21 @@ impl<'o> Talk<'o> {
             headers.push(("Content-Type", "text/xml; charset=\"utf-8\"".to_owned()));
             headers.push(("SOAPAction", "\"\"".to_owned()));
         }
-        headers.extend(self.cookies.header(self.oddities).map(|cookie| ("Cookie", cookie)));
+        headers.extend(
+            self.cookies
+                .header(self.oddities)
+                .map(|cookie| ("Cookie", cookie)),
+        );
         let authorization = self.login.header("POST", &url.target);
         headers.extend(authorization.map(|header| ("Authorization", header)));
         let extra = self.options.extra_headers.iter();
-        headers.extend(extra.map(|(name, value)| (name.as_str(), value.clone())));
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.extend(
+            extra.map(|(name, value)| (name.as_str(), value.replace("{wan}", &self.wan_address))),
+        );
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let framing = match self.oddities {
             odd if odd.has(Oddity::Chunked) => Framing::Chunked,
             odd if odd.has(Oddity::ExpectContinue) => Framing::Expect,
@@ -251,14 +273,18 @@ impl<'o> Talk<'o> {
             && self
                 .connection
                 .as_ref()
-                .is_some_and(|(address, connection)| *address == url.address && connection.is_open());
+                .is_some_and(|(address, connection)| {
+                    *address == url.address && connection.is_open()
+                });
         if !reusable {
             self.close_connection();
             let to = self.options.connect_to.map(|address| address.to_string());
             let address = to.as_deref().unwrap_or(&url.address);
             let wait = self.options.connect_timeout;
             let opening = Connection::open(address, &url.host, self.options.local_address);
-            let opened = timeout(wait, opening).await.map_err(|_| SessionFailure::Timeout(wait))??;
+            let opened = timeout(wait, opening)
+                .await
+                .map_err(|_| SessionFailure::Timeout(wait))??;
             self.report.connections += 1;
             self.connection = Some((url.address.clone(), opened));
         }

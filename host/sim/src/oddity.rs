@@ -87,6 +87,70 @@ pub enum Oddity {
     RequestWaits,
 }
 
+impl Oddity {
+    /// All of them.
+    pub const ALL: [Oddity; 39] = [
+        Oddity::LowerCaseOui,
+        Oddity::NullParameterKey,
+        Oddity::NoHeader,
+        Oddity::EmptyId,
+        Oddity::ConstantId,
+        Oddity::IdNotEchoed,
+        Oddity::WrongArrayCounts,
+        Oddity::BooleanDigitsOnly,
+        Oddity::GetLimit16,
+        Oddity::BadNamesLeftOut,
+        Oddity::RootNamesRefused,
+        Oddity::FullNamesExhaust,
+        Oddity::NamesAnsweredEmpty,
+        Oddity::AnswersEmpty,
+        Oddity::TransferWithoutKey,
+        Oddity::TransferNever,
+        Oddity::TransferTwice,
+        Oddity::CookieIgnored,
+        Oddity::CookieVersioned,
+        Oddity::CookieNeedsPath,
+        Oddity::ConnectionPerPost,
+        Oddity::Chunked,
+        Oddity::ExpectContinue,
+        Oddity::ExtraEmptyPost,
+        Oddity::WhitespaceAsEmpty,
+        Oddity::NoMoreRequests,
+        Oddity::MaxEnvelopes2,
+        Oddity::Clock1970,
+        Oddity::BootstrapEveryBoot,
+        Oddity::DropsAtReboot,
+        Oddity::NoEvents,
+        Oddity::NoProductClass,
+        Oddity::RequestClosedAfter401,
+        Oddity::RequestBasic,
+        Oddity::Request200BeforeAuth,
+        Oddity::RequestNeverAnswered,
+        Oddity::RequestRedirected,
+        Oddity::RequestHugeAnswer,
+        Oddity::RequestWaits,
+    ];
+
+    /// As a command line writes it: `no-header`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            let digit_begins =
+                letter.is_ascii_digit() && !name.ends_with(|c: char| c.is_ascii_digit());
+            if !name.is_empty() && (letter.is_ascii_uppercase() || digit_begins) {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// The one with this [`Oddity::name`].
+    pub fn from_name(name: &str) -> Option<Oddity> {
+        Oddity::ALL.into_iter().find(|oddity| oddity.name() == name)
+    }
+}
+
 /// A set of [`Oddity`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Oddities(u64);
@@ -116,5 +180,33 @@ impl Oddities {
 impl FromIterator<Oddity> for Oddities {
     fn from_iter<I: IntoIterator<Item = Oddity>>(oddities: I) -> Oddities {
         oddities.into_iter().fold(Oddities::NONE, Oddities::with)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_named_and_found_again() {
+        for (number, oddity) in Oddity::ALL.into_iter().enumerate() {
+            assert_eq!(oddity as usize, number);
+            assert_eq!(Oddity::from_name(&oddity.name()), Some(oddity));
+        }
+        assert_eq!(Oddity::MaxEnvelopes2.name(), "max-envelopes-2");
+        // The set is a u64.
+        assert!(Oddity::ALL.len() <= 64);
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_in() {
+        let set: Oddities = [Oddity::NoHeader, Oddity::RequestWaits]
+            .into_iter()
+            .collect();
+        let held: Vec<Oddity> = Oddity::ALL
+            .into_iter()
+            .filter(|oddity| set.has(*oddity))
+            .collect();
+        assert_eq!(held, [Oddity::NoHeader, Oddity::RequestWaits]);
     }
 }

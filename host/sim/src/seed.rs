@@ -14,11 +14,11 @@ impl Seed {
     /// Another stream that belongs to `index`, the same each time it is asked for.
     pub fn of(&self, index: u64) -> Seed {
         let mut mixed = Seed(self.0 ^ index.wrapping_mul(0xA24B_AED4_963E_E407));
-        Seed(mixed.next())
+        Seed(mixed.draw())
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -30,21 +30,21 @@ impl Seed {
     pub fn below(&mut self, end: u64) -> u64 {
         match end {
             0 => 0,
-            end => self.next() % end,
+            end => self.draw() % end,
         }
     }
 
     /// Between 0 and 1.
     pub fn fraction(&mut self) -> f64 {
         // 53 bits: what an f64 holds exactly.
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// As many lower-case hexadecimal digits.
     pub fn hex(&mut self, digits: usize) -> String {
         let mut out = String::with_capacity(digits + 16);
         while out.len() < digits {
-            out.push_str(&format!("{:016x}", self.next()));
+            out.push_str(&format!("{:016x}", self.draw()));
         }
         out.truncate(digits);
         out

@@ -31,7 +31,10 @@ async fn transfer(job: &TransferJob, options: &SessionOptions) -> Result<Vec<u8>
     };
     for _ in 0..ATTEMPTS_MAX {
         let authorization = login.header(method, &url.target);
-        let headers: Vec<(&str, &str)> = authorization.iter().map(|header| ("Authorization", header.as_str())).collect();
+        let headers: Vec<(&str, &str)> = authorization
+            .iter()
+            .map(|header| ("Authorization", header.as_str()))
+            .collect();
         let opening = Connection::open(&url.address, &url.host, options.local_address);
         let opened = timeout(options.connect_timeout, opening).await;
         let opened = opened.map_err(|_| (9015, "the file server does not answer".to_owned()))?;
@@ -39,14 +42,26 @@ async fn transfer(job: &TransferJob, options: &SessionOptions) -> Result<Vec<u8>
         let exchange = connection.request(method, &url.target, &headers, body, Framing::Length);
         let response = exchange.await.map_err(broken)?;
         match response.status {
-            200..=299 => return Ok(if job.upload.is_some() { Vec::new() } else { response.body }),
+            200..=299 => {
+                return Ok(if job.upload.is_some() {
+                    Vec::new()
+                } else {
+                    response.body
+                });
+            }
             301 | 302 | 303 | 307 | 308 => {
-                let target = response.header("location").and_then(|location| url.join(location));
+                let target = response
+                    .header("location")
+                    .and_then(|location| url.join(location));
                 url = target.ok_or_else(|| (9010, "redirected to nowhere".to_owned()))?;
             }
             401 if login.challenged(response.headers_named("www-authenticate")) => {}
-            status @ (401 | 403) => return Err((9012, format!("the file server answered {status}"))),
-            status @ (404 | 410) => return Err((9016, format!("the file server answered {status}"))),
+            status @ (401 | 403) => {
+                return Err((9012, format!("the file server answered {status}")));
+            }
+            status @ (404 | 410) => {
+                return Err((9016, format!("the file server answered {status}")));
+            }
             status => {
                 let code = if job.upload.is_some() { 9011 } else { 9010 };
                 return Err((code, format!("the file server answered {status}")));

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 
 /// An error of the API: its status, a code for programs and a sentence for people.
 #[derive(Debug)]
-pub struct ApiError {
+pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod bench;
 mod demo;
 mod plugin;
 mod plugin_build;
 mod plugin_check;
 mod plugin_new;
 mod serve;
+mod shipped;
 mod sim;
 
 use std::path::PathBuf;
@@ -36,6 +38,13 @@ enum Command {
     Demo(demo::Demo),
     /// Run simulated devices against a server.
     Sim(sim::Sim),
+    /// Serve fixed answers: what `sim --bench` measures against.
+    #[command(hide = true)]
+    Floor {
+        /// The address.
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+    },
     /// Make, build and check plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -48,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Serve { config } => run(serve::serve(config)),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
+        Command::Floor { listen } => run(bench::floor::serve(listen)),
         Command::Plugin(plugin) => run(plugin.run()),
     };
     match result {

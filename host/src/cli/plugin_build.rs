@@ -97,7 +97,9 @@ fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Runs cargo and returns what it built of the crates below `dir`.
 fn run_cargo(dir: &Path, toolchain: &Toolchain) -> Result<Vec<Artifact>> {
-    let mut child = cargo(dir, toolchain)?.spawn().context("cannot run cargo")?;
+    let mut child = cargo(dir, toolchain)?
+        .spawn()
+        .context("cannot run cargo: it must be in PATH")?;
     let output = child.stdout.take().context("cargo without an output")?;
     let mut artifacts = Vec::new();
     for line in BufReader::new(output).lines() {

@@ -19,7 +19,7 @@ const SDK_VERSION: &str = "0.1";
 
 /// What a plugin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Provisioning logic.
     Flow,
     /// A vendor's device profile.
@@ -79,7 +79,7 @@ impl fmt::Display for Sdk {
 
 /// Writes a crate called `name` into `dir`, which must be new or empty. It depends on the SDK of the source tree this
 /// program was built from, or where that is gone on a version of it; which of them goes to stderr.
-pub fn new(kind: Kind, name: &str, dir: &Path) -> Result<()> {
+pub(super) fn new(kind: Kind, name: &str, dir: &Path) -> Result<()> {
     let sdk = Sdk::here();
     write_crate(kind, name, dir, &sdk)?;
     eprintln!("it uses {sdk}");

@@ -1,11 +1,108 @@
-//! `patchbay sim`.
+//! `patchbay sim`: simulated devices against a server, for as long as they are told.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
 use clap::Args;
+use cpe_sim::{Fleet, FleetConfig, FleetStats, Listen};
+
+use super::bench;
+
+/// A load that nobody stopped ends by itself.
+const SECONDS: u64 = 60;
+/// Devices of one process.
+const DEVICES_MAX: usize = 200_000;
 
 #[derive(Args)]
-pub(super) struct Sim {}
+pub(super) struct Sim {
+    /// Measure whole sessions of this very program, against the floor of a fixed answer.
+    #[arg(long)]
+    bench: bool,
+    /// The ACS URL.
+    #[arg(long, default_value = "http://127.0.0.1:7547/")]
+    url: String,
+    /// How many devices.
+    #[arg(long, default_value_t = 1000)]
+    devices: usize,
+    /// Seconds between two Informs of a device (its factory setting).
+    #[arg(long, default_value_t = 60)]
+    interval: u64,
+    /// Over how many seconds the devices boot.
+    #[arg(long, default_value_t = 10)]
+    spread: u64,
+    /// Stop after so many seconds.
+    #[arg(long, default_value_t = SECONDS)]
+    seconds: u64,
+    /// Stop after so many sessions.
+    #[arg(long)]
+    sessions: Option<u64>,
+    /// The address on which the devices take connection requests.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+    /// The same number makes the same devices.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
 
 impl Sim {
     pub(super) async fn run(self) -> anyhow::Result<()> {
+        super::log("warn");
+        if self.bench {
+            return bench::run(self.seconds.min(SECONDS)).await;
+        }
+        anyhow::ensure!(
+            (1..=DEVICES_MAX).contains(&self.devices),
+            "expected 1 to {DEVICES_MAX} devices, got {}",
+            self.devices
+        );
+        let mut shutdown = super::shutdown_signal()?;
+        let fleet = Fleet::start(FleetConfig {
+            periodic_interval: Duration::from_secs(self.interval.max(1)),
+            boot_spread: Duration::from_secs(self.spread),
+            listen: Listen::Shared(SocketAddr::new(self.listen, 0)),
+            time_max: Some(Duration::from_secs(self.seconds)),
+            sessions_max: self.sessions,
+            seed: self.seed,
+            ..FleetConfig::new(&self.url, self.devices)
+        })
+        .await?;
+        println!("{} devices against {} for at most {} s", self.devices, self.url, self.seconds);
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => fleet.stop(),
+            () = fleet.wait() => {}
+        }
+        fleet.wait().await;
+        let stats = fleet.stats();
+        report(&stats);
+        anyhow::ensure!(stats.sessions_ok > 0, "no session came to its end");
         Ok(())
     }
+}
+
+fn report(stats: &FleetStats) {
+    let seconds = stats.elapsed.as_secs_f64().max(f64::EPSILON);
+    println!("{} sessions done in {seconds:.1} s, {} failed", stats.sessions_ok, stats.failed());
+    for (reason, count) in &stats.sessions_failed {
+        println!("  {count} {reason}");
+    }
+    let latency = &stats.latency;
+    println!(
+        "a session took {:.1?} at the median, {:.1?} at the 95th, {:.1?} at the 99th percentile",
+        latency.quantile(0.5),
+        latency.quantile(0.95),
+        latency.quantile(0.99)
+    );
+    let list = |counts: &std::collections::BTreeMap<String, u64>| {
+        let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        counts.join(", ")
+    };
+    println!("events: {}", list(&stats.events));
+    println!("RPCs: {}", list(&stats.rpcs));
+    if !stats.faults.is_empty() {
+        println!("faults: {}", list(&stats.faults));
+    }
+    println!(
+        "{} connection requests taken, {} transfers, {} POSTs",
+        stats.connection_requests, stats.transfers, stats.posts
+    );
 }

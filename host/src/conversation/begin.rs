@@ -161,7 +161,7 @@ async fn correct(
     let table = acs.plugins.table();
     let mut matched = acs.matches.of(&table, &key, &acs.instance.name, &summary, is_new || told);
     let mut key = key;
-    if matched.has_profiles() {
+    if matched.has_on_inform() {
         let about = About { key: &key, device: &summary, now: now.unix };
         let (corrected, changes) = matched.on_inform(&about, std::mem::take(inform)).await;
         *inform = corrected;

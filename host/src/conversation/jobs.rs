@@ -186,14 +186,14 @@ impl Conversation {
         let (xmpp, stun) = (self.matched.overrides.no_xmpp, self.matched.overrides.no_stun);
         self.sighting.supports_xmpp &= !xmpp;
         self.sighting.supports_stun &= !stun;
-        let fingerprint = self.sighting.fingerprint(&self.summary);
+        let policy = self.matched.policy.clone()?;
+        let fingerprint = self.sighting.fingerprint(&self.summary, &policy.decided_by());
         let bootstrap = self.events.iter().any(|event| event.code.trim() == "0 BOOTSTRAP");
         let before = self.summary.nat.as_ref();
         let before_mode = before.map(|nat| nat.mode);
         if !bootstrap && before.is_some_and(|nat| nat.facts == fingerprint) {
             return None;
         }
-        let policy = self.matched.policy.clone()?;
         let key = self.cell.key().clone();
         let about = About { key: &key, device: &self.summary, now: now.unix };
         let decided = match policy.decide(&about, &self.sighting.facts(&self.summary)).await {

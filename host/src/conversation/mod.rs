@@ -19,7 +19,6 @@ use cwmp::{Body, Fault, Message, Received, Request, Session};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Summary};
-use crate::door::Peer;
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::{DeviceCell, FaultRecord};

@@ -7,7 +7,7 @@
 use http::{HeaderMap, header};
 
 /// The cookie's name.
-pub const NAME: &str = "session";
+const NAME: &str = "session";
 
 /// What a session cookie holds: 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Token {
 }
 
 /// All session tokens among the cookies of a request; some devices send an old one along.
-pub fn tokens(headers: &HeaderMap) -> impl Iterator<Item = Token> {
+pub(super) fn tokens(headers: &HeaderMap) -> impl Iterator<Item = Token> {
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use crate::device::{Mode, NatDecision, Summary, UnixTime};
 use crate::plugins::{Decision, Facts};
 
-/// A mode that failed this often in a row is a changed fact.
-const FAILING_AFTER: u32 = 3;
+/// A mode that failed this often in a row is a changed fact, whether it ever opened a
+/// session (the second number) or not: a policy gives up the one sooner than the other.
+const FAILING_AFTER: [u32; 2] = [3, 10];
 
 /// What this session's Inform and connection say about how to reach the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,9 +59,11 @@ impl Sighting {
     }
 
     /// A fingerprint of all that the policy is told: another one means that it must be asked again.
-    /// Counters that grow with each wake-up are not in it; that a mode began to fail is.
-    pub fn fingerprint(&self, summary: &Summary) -> u64 {
+    /// Counters that grow with each wake-up are not in it; that a mode worked or began to fail is.
+    /// Who decides is in it: another policy decides otherwise.
+    pub fn fingerprint(&self, summary: &Summary, policy: &str) -> u64 {
         let mut hasher = DefaultHasher::new();
+        policy.hash(&mut hasher);
         self.peer.hash(&mut hasher);
         self.through_proxy.hash(&mut hasher);
         self.wan_addresses.hash(&mut hasher);
@@ -71,9 +74,8 @@ impl Sighting {
         summary.connection_request.url.hash(&mut hasher);
         summary.software_version.hash(&mut hasher);
         for (mode, history) in &summary.nat_history {
-            if history.failed_in_a_row >= FAILING_AFTER {
-                mode.hash(&mut hasher);
-            }
+            let failing = FAILING_AFTER.map(|after| history.failed_in_a_row >= after);
+            (mode, failing, history.opened > 0).hash(&mut hasher);
         }
         hasher.finish()
     }

@@ -150,7 +150,7 @@ impl Acs {
         let mut session = self.wakes.await_session(device);
         self.wakes.publish(device, &report, watchers);
         let summary = match self.store.device(device) {
-            Ok(Some(cell)) => cell.summary(),
+            Ok(Some(cell)) => cell.lock().summary().clone(),
             Ok(None) => Summary::default(),
             Err(error) => {
                 tracing::error!(%device, %error, "cannot read the device to wake it");
@@ -241,7 +241,7 @@ impl Acs {
 
     fn remember(&self, device: &DeviceKey, attempt: &WakeAttempt) {
         let Ok(Some(cell)) = self.store.device(device) else { return };
-        cell.update_summary(|summary| {
+        cell.lock().summary_mut(|summary| {
             let history = summary.nat_history.entry(attempt.mode).or_default();
             history.attempts += 1;
             match attempt.opened {

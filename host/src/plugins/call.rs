@@ -97,45 +97,30 @@ fn crash(error: &wasmtime::Error) -> String {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
-    let mut text = one_line(&what);
+    let mut text = one_line(what.trim_start_matches("wasm trap: "));
     let frames = error
         .downcast_ref::<WasmBacktrace>()
         .map_or(&[][..], |backtrace| backtrace.frames());
-    let mut separator = " in ";
-    for name in frames.iter().filter_map(frame_name).take(FRAMES_MAX) {
-        text.push_str(separator);
-        text.push_str(&name);
-        separator = " < ";
+    let mut names: Vec<String> = frames.iter().filter_map(frame_name).collect();
+    names.dedup();
+    for (at, name) in names.iter().take(FRAMES_MAX).enumerate() {
+        text.push_str(if at == 0 { " in " } else { " < " });
+        text.push_str(name);
     }
     text
 }
 
-/// The function's name, but for the machinery of a panic and of the bindings.
+/// The function's name, but for the machinery of a panic.
 fn frame_name(frame: &wasmtime::FrameInfo) -> Option<String> {
-    let name = without_hash(frame.func_name()?);
+    let name = format!("{:#}", rustc_demangle::demangle(frame.func_name()?));
     let machinery = [
         "core::panicking",
         "std::panicking",
         "std::sys",
         "__rust",
         "rust_",
-        "abort",
-        "wit_bindgen",
-        "_export_",
     ];
-    (!machinery.iter().any(|prefix| name.contains(prefix))).then_some(name)
-}
-
-/// Removes the hash that ends a name of Rust (`…::h0123456789abcdef`).
-fn without_hash(name: &str) -> String {
-    match name.rsplit_once("::h") {
-        Some((path, hash))
-            if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-        {
-            path.to_owned()
-        }
-        _ => name.to_owned(),
-    }
+    (!machinery.iter().any(|part| name.contains(part))).then_some(name)
 }
 
 /// A chain of errors as one line of bounded length.

@@ -60,7 +60,7 @@ fn fits(pattern: &[String], path: &str) -> bool {
     let mut segments = path.split('.');
     for (at, wanted) in pattern.iter().enumerate() {
         if wanted.is_empty() && at + 1 == pattern.len() {
-            return true;
+            return segments.next().is_some();
         }
         match segments.next() {
             Some(segment) if wanted == "*" || wanted == segment => {}

@@ -35,11 +35,18 @@ pub(super) fn unpack(
         Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
         Some((&ZSTD, bytes)) => {
             // The frame says its size: no more is allocated than that, nor than may be.
-            let size = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten();
-            let capacity = size.map_or(bytes_max, |size| bytes_max.min(usize::try_from(size).unwrap_or(bytes_max)));
+            let size = zstd::zstd_safe::get_frame_content_size(bytes)
+                .ok()
+                .flatten();
+            let capacity = size.map_or(bytes_max, |size| {
+                bytes_max.min(usize::try_from(size).unwrap_or(bytes_max))
+            });
             zstd::bulk::decompress(bytes, capacity).map_err(|cause| unreadable(what, cause))
         }
-        Some((first, _)) => Err(unreadable(what, format_args!("first byte 0 or 1 expected, {first} came"))),
+        Some((first, _)) => Err(unreadable(
+            what,
+            format_args!("first byte 0 or 1 expected, {first} came"),
+        )),
         None => Err(unreadable(what, "it is empty")),
     }
 }
@@ -63,10 +70,16 @@ pub(super) fn get(
     key: &Key,
     bytes_max: usize,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(mut packed) = backend.get(key.clone().u16(0).as_ref())? else { return Ok(None) };
+    let Some(mut packed) = backend.get(key.clone().u16(0).as_ref())? else {
+        return Ok(None);
+    };
     if packed.len() == CHUNK_BYTES {
         let first = key.clone().u16(0);
-        for (_, chunk) in backend.scan(key.as_ref(), Start::After(first.as_ref()), usize::from(u16::MAX))? {
+        for (_, chunk) in backend.scan(
+            key.as_ref(),
+            Start::After(first.as_ref()),
+            usize::from(u16::MAX),
+        )? {
             packed.extend(chunk);
         }
     }

@@ -26,12 +26,15 @@ pub(super) enum Work {
     /// Write this.
     Batch(Batch),
     /// Write what this makes of the records as they are when its turn has come.
-    Build(Box<dyn FnOnce(&Backend) -> Result<Batch, StoreError> + Send>),
+    Build(Build),
     /// Make what was appended to this series durable.
     Segments(Arc<Segments>),
     /// Only make durable what was written before.
     Nothing,
 }
+
+/// Makes a batch of what is there.
+pub(super) type Build = Box<dyn FnOnce(&Backend) -> Result<Batch, StoreError> + Send>;
 
 /// Whether the requester waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +98,9 @@ struct Queue {
 
 impl std::fmt::Debug for Committer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Committer").field("failed", &self.shared.failed).finish_non_exhaustive()
+        f.debug_struct("Committer")
+            .field("failed", &self.shared.failed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,13 +130,21 @@ impl Committer {
     pub(super) async fn reserve(&self) -> Result<Place, StoreError> {
         self.shared.check_open()?;
         match Arc::clone(&self.shared.room).acquire_owned().await {
-            Ok(room) => Ok(Place { shared: Arc::clone(&self.shared), room }),
+            Ok(room) => Ok(Place {
+                shared: Arc::clone(&self.shared),
+                room,
+            }),
             Err(_) => Err(StoreError::Closed),
         }
     }
 
     /// Submits from a thread that limits by itself what it has under way.
-    pub(super) fn submit(&self, work: Work, durability: Durability, after: Option<After>) -> Waiting {
+    pub(super) fn submit(
+        &self,
+        work: Work,
+        durability: Durability,
+        after: Option<After>,
+    ) -> Waiting {
         self.shared.submit(work, durability, after, None)
     }
 
@@ -166,7 +179,8 @@ pub(super) struct Place {
 impl Place {
     /// Submits a promise. Does not block.
     pub(super) fn submit(self, work: Work, after: Option<After>) -> Waiting {
-        self.shared.submit(work, Durability::Durable, after, Some(self.room))
+        self.shared
+            .submit(work, Durability::Durable, after, Some(self.room))
     }
 }
 
@@ -198,7 +212,13 @@ impl Shared {
         room: Option<OwnedSemaphorePermit>,
     ) -> Waiting {
         let (done, waiting) = oneshot::channel();
-        let request = Request { work, durability, after, done, _room: room };
+        let request = Request {
+            work,
+            durability,
+            after,
+            done,
+            _room: room,
+        };
         let mut queue = self.queue.lock();
         if queue.closed {
             // Not with `after`: the caller may hold the lock that it takes.
@@ -307,15 +327,21 @@ impl Shared {
         let result = self.backend.sync();
         let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        self.counters.sync_microseconds.fetch_add(took, Ordering::Relaxed);
-        self.counters.sync_microseconds_max.fetch_max(took, Ordering::Relaxed);
+        self.counters
+            .sync_microseconds
+            .fetch_add(took, Ordering::Relaxed);
+        self.counters
+            .sync_microseconds_max
+            .fetch_max(took, Ordering::Relaxed);
         result
     }
 
     fn fail(&self, error: &StoreError) {
         let failed = match error {
             StoreError::Failed { .. } => return,
-            other => StoreError::Failed { cause: other.to_string() },
+            other => StoreError::Failed {
+                cause: other.to_string(),
+            },
         };
         if self.failed.set(failed).is_ok() {
             tracing::error!(%error, "the store takes no writes any more");

@@ -30,16 +30,20 @@ struct Slot {
 impl Default for ContactBlock {
     fn default() -> Self {
         let slots = (0..BLOCK_DEVICES).map(|_| Slot::default()).collect();
-        ContactBlock { slots, dirty: AtomicBool::new(false) }
+        ContactBlock {
+            slots,
+            dirty: AtomicBool::new(false),
+        }
     }
 }
 
 impl ContactBlock {
     pub(super) fn get(&self, number: u64) -> Contacts {
-        self.slot(number).map_or_else(Contacts::default, |slot| Contacts {
-            last_contact: slot.last_contact.load(Ordering::Relaxed),
-            last_full: slot.last_full.load(Ordering::Relaxed),
-        })
+        self.slot(number)
+            .map_or_else(Contacts::default, |slot| Contacts {
+                last_contact: slot.last_contact.load(Ordering::Relaxed),
+                last_full: slot.last_full.load(Ordering::Relaxed),
+            })
     }
 
     pub(super) fn contacted(&self, number: u64, now: UnixTime) {
@@ -57,11 +61,14 @@ impl ContactBlock {
 
     /// The record if anything changed since the last call.
     pub(super) fn take_changed(&self) -> Option<Vec<u8>> {
-        self.dirty.swap(false, Ordering::AcqRel).then(|| self.encode())
+        self.dirty
+            .swap(false, Ordering::AcqRel)
+            .then(|| self.encode())
     }
 
     fn slot(&self, number: u64) -> Option<&Slot> {
-        self.slots.get(usize::try_from(number % BLOCK_DEVICES).ok()?)
+        self.slots
+            .get(usize::try_from(number % BLOCK_DEVICES).ok()?)
     }
 
     fn change(&self, time: Option<&AtomicI64>, now: UnixTime) {
@@ -75,15 +82,22 @@ impl ContactBlock {
     fn encode(&self) -> Vec<u8> {
         let times = || {
             self.slots.iter().flat_map(|slot| {
-                [slot.last_contact.load(Ordering::Relaxed), slot.last_full.load(Ordering::Relaxed)]
+                [
+                    slot.last_contact.load(Ordering::Relaxed),
+                    slot.last_full.load(Ordering::Relaxed),
+                ]
             })
         };
         let base = times().filter(|time| *time != 0).min().unwrap_or(0);
         let mut out = Vec::with_capacity(RECORD_BYTES);
         out.extend(base.to_le_bytes());
         for time in times() {
-            let after = time.checked_sub(base).and_then(|after| after.checked_add(1));
-            let after = after.filter(|_| time != 0).and_then(|after| u32::try_from(after).ok());
+            let after = time
+                .checked_sub(base)
+                .and_then(|after| after.checked_add(1));
+            let after = after
+                .filter(|_| time != 0)
+                .and_then(|after| u32::try_from(after).ok());
             out.extend(after.unwrap_or(0).to_le_bytes());
         }
         out
@@ -92,7 +106,9 @@ impl ContactBlock {
     pub(super) fn decode(record: &[u8]) -> Result<ContactBlock, StoreError> {
         let block = ContactBlock::default();
         let (base, times) = match record.split_first_chunk() {
-            Some((base, times)) if record.len() == RECORD_BYTES => (i64::from_le_bytes(*base), times),
+            Some((base, times)) if record.len() == RECORD_BYTES => {
+                (i64::from_le_bytes(*base), times)
+            }
             _ => {
                 return Err(unreadable(
                     WHAT,
@@ -102,11 +118,17 @@ impl ContactBlock {
         };
         let mut times = times.chunks_exact(4).map(|bytes| {
             let after = <[u8; 4]>::try_from(bytes).map_or(0, u32::from_le_bytes);
-            if after == 0 { 0 } else { base.saturating_add(i64::from(after) - 1) }
+            if after == 0 {
+                0
+            } else {
+                base.saturating_add(i64::from(after) - 1)
+            }
         });
         for slot in &block.slots {
-            slot.last_contact.store(times.next().unwrap_or(0), Ordering::Relaxed);
-            slot.last_full.store(times.next().unwrap_or(0), Ordering::Relaxed);
+            slot.last_contact
+                .store(times.next().unwrap_or(0), Ordering::Relaxed);
+            slot.last_full
+                .store(times.next().unwrap_or(0), Ordering::Relaxed);
         }
         Ok(block)
     }
@@ -127,9 +149,18 @@ mod tests {
         let record = block.take_changed().unwrap();
         assert_eq!(block.take_changed(), None);
         let read = ContactBlock::decode(&record).unwrap();
-        let expected = Contacts { last_contact: 1_700_000_300, last_full: 1_700_000_000 };
+        let expected = Contacts {
+            last_contact: 1_700_000_300,
+            last_full: 1_700_000_000,
+        };
         assert_eq!(read.get(256 + 3), expected);
-        assert_eq!(read.get(255), Contacts { last_contact: 1_700_000_999, last_full: 0 });
+        assert_eq!(
+            read.get(255),
+            Contacts {
+                last_contact: 1_700_000_999,
+                last_full: 0
+            }
+        );
         assert_eq!(read.get(4), Contacts::default());
         assert!(ContactBlock::decode(&record[1..]).is_err());
     }

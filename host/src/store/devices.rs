@@ -131,11 +131,21 @@ pub struct Device {
 
 impl Device {
     pub(super) fn new(summary: Summary) -> Device {
-        Device { summary, tree: Tree::default(), summary_changed: true, is_new: true }
+        Device {
+            summary,
+            tree: Tree::default(),
+            summary_changed: true,
+            is_new: true,
+        }
     }
 
     pub(super) fn restored(summary: Summary, tree: Tree) -> Device {
-        Device { summary, tree, summary_changed: false, is_new: false }
+        Device {
+            summary,
+            tree,
+            summary_changed: false,
+            is_new: false,
+        }
     }
 
     /// The summary.
@@ -156,7 +166,11 @@ impl Device {
 
     /// Sets a text of the summary, allocating only if it is another one:
     /// `device.set_text(|s| &mut s.peer_address, "192.0.2.1")`. Whether it changed.
-    pub fn set_text(&mut self, field: impl FnOnce(&mut Summary) -> &mut String, text: &str) -> bool {
+    pub fn set_text(
+        &mut self,
+        field: impl FnOnce(&mut Summary) -> &mut String,
+        text: &str,
+    ) -> bool {
         let field = field(&mut self.summary);
         let changed = field != text;
         if changed {
@@ -226,7 +240,8 @@ const SUMMARY_BYTES_MAX: usize = 256 * 1024;
 const SUMMARY: &str = "summary of a device";
 
 fn encode_summary(summary: &Summary) -> Result<Vec<u8>, StoreError> {
-    let json = serde_json::to_vec(summary).map_err(|error| super::keys::unreadable(SUMMARY, error))?;
+    let json =
+        serde_json::to_vec(summary).map_err(|error| super::keys::unreadable(SUMMARY, error))?;
     let record = chunks::pack(&json);
     if json.len() > SUMMARY_BYTES_MAX || record.len() > VALUE_BYTES_MAX {
         return Err(StoreError::TooMuch {

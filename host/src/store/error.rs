@@ -11,7 +11,9 @@ use crate::work::task::{TaskId, TaskState};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the directory.
-    #[error("another patchbay has the store directory {directory} open: stop it, or give this one a directory of its own")]
+    #[error(
+        "another patchbay has the store directory {directory} open: stop it, or give this one a directory of its own"
+    )]
     InUse {
         /// The store's directory.
         directory: PathBuf,
@@ -40,7 +42,9 @@ pub enum StoreError {
         cause: String,
     },
     /// The directory was written by another version.
-    #[error("the store in {directory} has format {found}, this patchbay reads {expected}: use the version that wrote it, or restore a backup")]
+    #[error(
+        "the store in {directory} has format {found}, this patchbay reads {expected}: use the version that wrote it, or restore a backup"
+    )]
     Format {
         /// The store's directory.
         directory: PathBuf,
@@ -117,6 +121,10 @@ impl StoreError {
     }
 
     pub(crate) fn io(action: &'static str, path: &std::path::Path, cause: &std::io::Error) -> Self {
-        StoreError::Io { action, path: path.to_owned(), cause: cause.to_string() }
+        StoreError::Io {
+            action,
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        }
     }
 }

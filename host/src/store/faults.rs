@@ -53,7 +53,7 @@ pub(super) struct Faults {
     changed: Mutex<HashMap<DeviceKey, Changed>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Changed {
     /// Newest first.
     faults: Vec<FaultRecord>,
@@ -72,7 +72,9 @@ impl Faults {
         // Submitted under the lock, so that a deletion comes after.
         let mut changed = self.changed.lock();
         let mut lists = Vec::new();
-        let unsubmitted = changed.iter_mut().filter(|(_, list)| list.submitted != Some(list.generation));
+        let unsubmitted = changed
+            .iter_mut()
+            .filter(|(_, list)| list.submitted != Some(list.generation));
         for (device, list) in unsubmitted.take(DEVICES_PER_REQUEST) {
             list.submitted = Some(list.generation);
             lists.push((device.clone(), list.generation, list.faults.clone()));
@@ -80,8 +82,10 @@ impl Faults {
         if lists.is_empty() {
             return None;
         }
-        let written: Vec<(DeviceKey, u64)> =
-            lists.iter().map(|(device, generation, _)| (device.clone(), *generation)).collect();
+        let written: Vec<(DeviceKey, u64)> = lists
+            .iter()
+            .map(|(device, generation, _)| (device.clone(), *generation))
+            .collect();
         let faults = Arc::clone(&core.faults);
         let after = move |result: Result<(), &StoreError>| {
             if result.is_err() {
@@ -89,7 +93,10 @@ impl Faults {
             }
             let mut changed = faults.changed.lock();
             for (device, generation) in written {
-                if changed.get(&device).is_some_and(|list| list.generation == generation) {
+                if changed
+                    .get(&device)
+                    .is_some_and(|list| list.generation == generation)
+                {
                     changed.remove(&device);
                 }
             }
@@ -100,7 +107,8 @@ impl Faults {
                 let key = of_device(Kind::Faults, &device);
                 chunks::remove(backend, &mut batch, &key)?;
                 if !faults.is_empty() {
-                    let json = serde_json::to_vec(&faults).map_err(|error| unreadable(WHAT, error))?;
+                    let json =
+                        serde_json::to_vec(&faults).map_err(|error| unreadable(WHAT, error))?;
                     chunks::put(&mut batch, &key, &json);
                 }
             }
@@ -127,7 +135,14 @@ impl Faults {
         }
         let mut faults = stored(backend, device)?;
         change(&mut faults);
-        changed.insert(device.clone(), Changed { faults, generation: 0, submitted: None });
+        changed.insert(
+            device.clone(),
+            Changed {
+                faults,
+                generation: 0,
+                submitted: None,
+            },
+        );
         Ok(())
     }
 }
@@ -160,11 +175,11 @@ impl Store {
     }
 
     /// Forgets the device's faults.
-    ///
-    /// # Errors
-    /// When the records that are there cannot be read.
-    pub fn clear_faults(&self, device: &DeviceKey) -> Result<(), StoreError> {
-        self.core().faults.change(&self.core().backend, device, Vec::clear)
+    pub fn clear_faults(&self, device: &DeviceKey) {
+        let mut changed = self.core().faults.changed.lock();
+        let list = changed.entry(device.clone()).or_default();
+        list.faults.clear();
+        list.generation += 1;
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) const NAME_BYTES_MAX: usize = 255;
 
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Kind {
     Version = b'v',
     NextTask = b'n',
@@ -120,12 +121,6 @@ impl<'a> KeyReader<'a> {
         self.0 = rest;
         Some(u64::from_be_bytes(*bytes))
     }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        let (bytes, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u16::from_be_bytes(*bytes))
-    }
 }
 
 /// Refuses names that a key cannot hold.
@@ -144,7 +139,10 @@ pub(super) fn check_device(device: &DeviceKey) -> Result<(), StoreError> {
 
 /// The error for a key or value that is not what this version writes.
 pub(super) fn unreadable(what: &'static str, cause: impl std::fmt::Display) -> StoreError {
-    StoreError::Unreadable { what, cause: cause.to_string() }
+    StoreError::Unreadable {
+        what,
+        cause: cause.to_string(),
+    }
 }
 
 /// A number stored as a value.

@@ -62,7 +62,12 @@ impl Parts {
     /// The parameter at `path` came, went or changed.
     pub(super) fn changed(&mut self, path: &str) {
         if self.parts.is_empty() {
-            self.parts.push(Part { start: Box::default(), id: 0, chunks: 0, changed: false });
+            self.parts.push(Part {
+                start: Box::default(),
+                id: 0,
+                chunks: 0,
+                changed: false,
+            });
         }
         let after = self.parts.partition_point(|part| &*part.start <= path);
         if let Some(part) = self.parts.get_mut(after.saturating_sub(1)) {
@@ -78,7 +83,11 @@ impl Parts {
 
 /// Puts what changed since the last call into `batch`, below the tree's `key`.
 pub(super) fn write(tree: &mut Tree, key: &Key, batch: &mut Batch) {
-    let Parts { parts: mut old, unreadable, .. } = std::mem::take(&mut tree.parts);
+    let Parts {
+        parts: mut old,
+        unreadable,
+        ..
+    } = std::mem::take(&mut tree.parts);
     for (id, chunks) in unreadable {
         remove_chunks(batch, &key.clone().u16(id), 0..chunks);
     }
@@ -110,7 +119,12 @@ pub(super) fn write(tree: &mut Tree, key: &Key, batch: &mut Batch) {
         for piece in pieces {
             let id = free_ids.take();
             let chunks = chunks::put(batch, &key.clone().u16(id), &piece.bytes);
-            parts.push(Part { start: piece.start, id, chunks, changed: false });
+            parts.push(Part {
+                start: piece.start,
+                id,
+                chunks,
+                changed: false,
+            });
         }
     }
     drop(rest);
@@ -128,18 +142,31 @@ pub(super) fn read(
     let mut tree = Tree::default();
     let mut parts: Vec<Part> = Vec::new();
     let mut unreadable_parts = Vec::new();
-    let ids = records.chunk_by(|(one, _), (other, _)| part_id(one, key_bytes) == part_id(other, key_bytes));
+    let ids = records
+        .chunk_by(|(one, _), (other, _)| part_id(one, key_bytes) == part_id(other, key_bytes));
     for chunk_records in ids {
-        let Some(id) = chunk_records.first().and_then(|(key, _)| part_id(key, key_bytes)) else {
+        let Some(id) = chunk_records
+            .first()
+            .and_then(|(key, _)| part_id(key, key_bytes))
+        else {
             bad(unreadable(WHAT, "its key is too short"));
             continue;
         };
-        let packed: Vec<u8> = chunk_records.iter().flat_map(|(_, chunk)| chunk).copied().collect();
+        let packed: Vec<u8> = chunk_records
+            .iter()
+            .flat_map(|(_, chunk)| chunk)
+            .copied()
+            .collect();
         let start = chunks::unpack(WHAT, &packed, RECORD_BYTES_MAX)
             .and_then(|bytes| decode(&bytes, &mut tree));
         let chunks = u16::try_from(chunk_records.len()).unwrap_or(u16::MAX);
         match start {
-            Ok(start) => parts.push(Part { start, id, chunks, changed: false }),
+            Ok(start) => parts.push(Part {
+                start,
+                id,
+                chunks,
+                changed: false,
+            }),
             Err(error) => {
                 unreadable_parts.push((id, chunks));
                 bad(error);
@@ -150,7 +177,11 @@ pub(super) fn read(
     if let Some(first) = parts.first_mut() {
         first.start = Box::default();
     }
-    tree.parts = Parts { parts, changed: false, unreadable: unreadable_parts };
+    tree.parts = Parts {
+        parts,
+        changed: false,
+        unreadable: unreadable_parts,
+    };
     tree
 }
 
@@ -173,7 +204,10 @@ struct FreeIds {
 
 impl FreeIds {
     fn new(parts: &[Part]) -> FreeIds {
-        FreeIds { used: parts.iter().map(|part| part.id).collect(), next: 0 }
+        FreeIds {
+            used: parts.iter().map(|part| part.id).collect(),
+            next: 0,
+        }
     }
 
     fn take(&mut self) -> u16 {
@@ -217,7 +251,10 @@ fn encode_pieces(tree: &Tree, start: &str, end: Option<&str>, piece_bytes: usize
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
             bytes.push(FORMAT);
             bytes.extend(base.to_le_bytes());
-            pieces.push(Piece { start: (&**path).into(), bytes });
+            pieces.push(Piece {
+                start: (&**path).into(),
+                bytes,
+            });
         }
         if let Some(piece) = pieces.last_mut() {
             encode_parameter(&mut piece.bytes, last_path, path, reading, base);
@@ -228,7 +265,11 @@ fn encode_pieces(tree: &Tree, start: &str, end: Option<&str>, piece_bytes: usize
 }
 
 fn encode_parameter(out: &mut Vec<u8>, last_path: &str, path: &str, reading: &Reading, base: i64) {
-    let shared = last_path.bytes().zip(path.bytes()).take_while(|(one, other)| one == other).count();
+    let shared = last_path
+        .bytes()
+        .zip(path.bytes())
+        .take_while(|(one, other)| one == other)
+        .count();
     number(out, shared as u64);
     text(out, path.as_bytes().get(shared..).unwrap_or_default());
     let name = reading.xsd_type.as_str();
@@ -268,7 +309,10 @@ fn decode(bytes: &[u8], tree: &mut Tree) -> Result<Box<str>, StoreError> {
     match input.byte() {
         Some(FORMAT) => {}
         other => {
-            return Err(unreadable(WHAT, format_args!("format {FORMAT} expected, {other:?} came")));
+            return Err(unreadable(
+                WHAT,
+                format_args!("format {FORMAT} expected, {other:?} came"),
+            ));
         }
     }
     let ends_early = || unreadable(WHAT, "it ends within a parameter");
@@ -301,7 +345,12 @@ fn decode_parameter(input: &mut Input<'_>, path: &mut Vec<u8>, base: i64) -> Opt
     let after = input.number()?;
     let after = (after >> 1).cast_signed() ^ -(after & 1).cast_signed();
     let value = std::str::from_utf8(input.text()?).ok()?.into();
-    Some(Reading { value, xsd_type, read_at: base.wrapping_add(after), writable })
+    Some(Reading {
+        value,
+        xsd_type,
+        read_at: base.wrapping_add(after),
+        writable,
+    })
 }
 
 struct Input<'a>(&'a [u8]);

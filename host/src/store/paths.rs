@@ -25,7 +25,9 @@ struct Shard {
 /// The one copy of this path.
 pub(super) fn shared(path: &str) -> Arc<str> {
     let number = usize::try_from(HASHER.hash_one(path) >> 48).unwrap_or(0) % SHARDS;
-    let Some(shard) = SHARED.get(number) else { return Arc::from(path) };
+    let Some(shard) = SHARED.get(number) else {
+        return Arc::from(path);
+    };
     let mut shard = shard.lock();
     if let Some(known) = shard.paths.get(path) {
         return Arc::clone(known);
@@ -46,12 +48,18 @@ mod tests {
     #[test]
     fn a_path_is_kept_once_and_unused_ones_go() {
         let path = shared("Device.DeviceInfo.SoftwareVersion");
-        assert!(Arc::ptr_eq(&path, &shared("Device.DeviceInfo.SoftwareVersion")));
+        assert!(Arc::ptr_eq(
+            &path,
+            &shared("Device.DeviceInfo.SoftwareVersion")
+        ));
         for n in 0..SHARDS * SWEEP_FROM_PATHS * 3 {
             shared(&format!("Device.X.{n}"));
         }
         let kept: usize = SHARED.iter().map(|shard| shard.lock().paths.len()).sum();
         assert!(kept <= SHARDS * (SWEEP_FROM_PATHS + 1), "{kept}");
-        assert!(Arc::ptr_eq(&path, &shared("Device.DeviceInfo.SoftwareVersion")));
+        assert!(Arc::ptr_eq(
+            &path,
+            &shared("Device.DeviceInfo.SoftwareVersion")
+        ));
     }
 }

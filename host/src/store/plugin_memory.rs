@@ -36,7 +36,9 @@ struct Changed {
 impl Memory {
     pub(super) fn forget(&self, device: &DeviceKey) {
         let prefix = of_device(Kind::Memory, device).bytes();
-        self.changed.lock().retain(|key, _| !key.starts_with(&prefix));
+        self.changed
+            .lock()
+            .retain(|key, _| !key.starts_with(&prefix));
     }
 
     /// Submits some values that were not yet; `None` when there are no more.
@@ -69,12 +71,19 @@ impl Memory {
             }
             let mut changed = memory.changed.lock();
             for (key, generation) in written {
-                if changed.get(&key).is_some_and(|value| value.generation == generation) {
+                if changed
+                    .get(&key)
+                    .is_some_and(|value| value.generation == generation)
+                {
                     changed.remove(&key);
                 }
             }
         };
-        Some(core.committer.submit(Work::Batch(batch), Durability::Applied, Some(Box::new(after))))
+        Some(core.committer.submit(
+            Work::Batch(batch),
+            Durability::Applied,
+            Some(Box::new(after)),
+        ))
     }
 
     fn get(&self, backend: &Backend, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -86,7 +95,11 @@ impl Memory {
 
     fn put(&self, key: Vec<u8>, value: Option<Vec<u8>>) {
         let mut changed = self.changed.lock();
-        let known = changed.entry(key).or_insert(Changed { value: None, generation: 0, submitted: None });
+        let known = changed.entry(key).or_insert(Changed {
+            value: None,
+            generation: 0,
+            submitted: None,
+        });
         known.value = value;
         known.generation += 1;
     }
@@ -95,8 +108,13 @@ impl Memory {
     fn count(&self, backend: &Backend, prefix: &[u8]) -> Result<usize, StoreError> {
         let stored = backend.scan(prefix, Start::First, MEMORY_KEYS_MAX * 2)?;
         let changed = self.changed.lock();
-        let kept = stored.iter().filter(|(key, _)| !changed.contains_key(key)).count();
-        let below = changed.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        let kept = stored
+            .iter()
+            .filter(|(key, _)| !changed.contains_key(key))
+            .count();
+        let below = changed
+            .range(prefix.to_vec()..)
+            .take_while(|(key, _)| key.starts_with(prefix));
         Ok(kept + below.filter(|(_, changed)| changed.value.is_some()).count())
     }
 }
@@ -113,7 +131,8 @@ impl Store {
         key: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let core = self.core();
-        core.memory.get(&core.backend, &memory_key(plugin, device, key)?)
+        core.memory
+            .get(&core.backend, &memory_key(plugin, device, key)?)
     }
 
     /// Remembers a value. A value that is the known one costs no write.
@@ -128,7 +147,11 @@ impl Store {
         value: Vec<u8>,
     ) -> Result<(), StoreError> {
         let record = memory_key(plugin, device, key)?;
-        refuse_over("bytes of a remembered value", value.len(), MEMORY_VALUE_BYTES_MAX)?;
+        refuse_over(
+            "bytes of a remembered value",
+            value.len(),
+            MEMORY_VALUE_BYTES_MAX,
+        )?;
         let core = self.core();
         match core.memory.get(&core.backend, &record)? {
             Some(known) if known == value => return Ok(()),
@@ -136,7 +159,11 @@ impl Store {
             None => {
                 let prefix = of_device(Kind::Memory, device).text(plugin);
                 let count = core.memory.count(&core.backend, prefix.as_ref())?;
-                refuse_over("values a plugin remembers of a device", count + 1, MEMORY_KEYS_MAX)?;
+                refuse_over(
+                    "values a plugin remembers of a device",
+                    count + 1,
+                    MEMORY_KEYS_MAX,
+                )?;
             }
         }
         core.memory.put(record, Some(value));
@@ -166,12 +193,19 @@ fn memory_key(plugin: &str, device: &DeviceKey, key: &str) -> Result<Vec<u8>, St
     keys::check_device(device)?;
     keys::check_name("a plugin's name", plugin)?;
     keys::check_name("a remembered value's key", key)?;
-    Ok(of_device(Kind::Memory, device).text(plugin).text(key).bytes())
+    Ok(of_device(Kind::Memory, device)
+        .text(plugin)
+        .text(key)
+        .bytes())
 }
 
 fn refuse_over(what: &'static str, found: usize, max: usize) -> Result<(), StoreError> {
     if found <= max {
         return Ok(());
     }
-    Err(StoreError::TooMuch { what, found: found as u64, max: max as u64 })
+    Err(StoreError::TooMuch {
+        what,
+        found: found as u64,
+        max: max as u64,
+    })
 }

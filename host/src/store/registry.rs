@@ -89,7 +89,11 @@ impl Registry {
     }
 
     pub(super) fn count_all(&self) -> usize {
-        self.instances.read().values().map(|instance| instance.index.read().numbers.len()).sum()
+        self.instances
+            .read()
+            .values()
+            .map(|instance| instance.index.read().numbers.len())
+            .sum()
     }
 
     pub(super) fn count_cells(&self) -> usize {
@@ -119,9 +123,16 @@ impl Registry {
 
     /// Cells that changed without anybody having called `touched`.
     pub(super) fn changed_cells(&self) -> Vec<Arc<DeviceCell>> {
-        let cells: Vec<Arc<DeviceCell>> =
-            self.cells.lock().iter().map(|(_, cell)| Arc::clone(cell)).collect();
-        cells.into_iter().filter(|cell| cell.lock().is_changed()).collect()
+        let cells: Vec<Arc<DeviceCell>> = self
+            .cells
+            .lock()
+            .iter()
+            .map(|(_, cell)| Arc::clone(cell))
+            .collect();
+        cells
+            .into_iter()
+            .filter(|cell| cell.lock().is_changed())
+            .collect()
     }
 
     fn instance(&self, name: &str) -> Option<Arc<Instance>> {
@@ -132,7 +143,12 @@ impl Registry {
         self.instance(name).unwrap_or_else(|| {
             let mut instances = self.instances.write();
             let name: Arc<str> = name.into();
-            let new = || Arc::new(Instance { name: Arc::clone(&name), index: RwLock::default() });
+            let new = || {
+                Arc::new(Instance {
+                    name: Arc::clone(&name),
+                    index: RwLock::default(),
+                })
+            };
             Arc::clone(instances.entry(Arc::clone(&name)).or_insert_with(new))
         })
     }
@@ -142,7 +158,10 @@ impl Registry {
         let instance = self.instance(&key.instance)?;
         let mut index = instance.index.write();
         let (id, number) = index.numbers.get_key_value(&*key.id)?;
-        let known = DeviceKey { instance: Arc::clone(&instance.name), id: Arc::clone(id) };
+        let known = DeviceKey {
+            instance: Arc::clone(&instance.name),
+            id: Arc::clone(id),
+        };
         let number = *number;
         Some((known, number, index.block(number)))
     }
@@ -160,28 +179,63 @@ impl Registry {
     fn keep(&self, cell: &Arc<DeviceCell>) {
         let mut cells = self.cells.lock();
         cells.put(cell.key().clone(), Arc::clone(cell));
-        let mut tries = EVICT_TRIES;
-        while cells.len() > self.cells_max && tries > 0 {
-            tries -= 1;
-            let Some((key, oldest)) = cells.pop_lru() else { return };
+        let gone = self.evict(&mut cells, EVICT_TRIES);
+        drop(cells);
+        drop(gone); // trees are large: not under the lock
+    }
+
+    /// Lets go of what is over the limit because it could not be let go of earlier.
+    pub(super) fn shrink(&self) {
+        let all = self.cells.lock().len();
+        for _ in 0..all.div_ceil(EVICT_TRIES) {
+            let mut cells = self.cells.lock();
+            if cells.len() <= self.cells_max {
+                return;
+            }
+            let gone = self.evict(&mut cells, EVICT_TRIES);
+            drop(cells);
+            drop(gone);
+        }
+    }
+
+    fn evict(
+        &self,
+        cells: &mut LruCache<DeviceKey, Arc<DeviceCell>>,
+        tries: usize,
+    ) -> Vec<Arc<DeviceCell>> {
+        let mut gone = Vec::new();
+        for _ in 0..tries.min(cells.len().saturating_sub(self.cells_max)) {
+            let Some((key, oldest)) = cells.pop_lru() else {
+                break;
+            };
             // Only the cache can make another reference, and it is locked.
             if Arc::strong_count(&oldest) > 1 || oldest.lock().is_changed() {
                 cells.put(key, oldest);
+            } else {
+                gone.push(oldest);
             }
         }
+        gone
     }
 }
 
 impl Core {
     fn load(&self, key: &DeviceKey) -> Result<Option<Arc<DeviceCell>>, StoreError> {
-        let Some((key, number, contacts)) = self.devices.find(key) else { return Ok(None) };
-        let summary = match self.backend.get(summary_key(&key.instance, number).as_ref())? {
+        let Some((key, number, contacts)) = self.devices.find(key) else {
+            return Ok(None);
+        };
+        let summary = match self
+            .backend
+            .get(summary_key(&key.instance, number).as_ref())?
+        {
             Some(record) => decode_summary(&record)?,
             // Only a summary over its limit is not there.
             None => Summary::default(),
         };
         let tree_key = tree_key(&key.instance, number);
-        let records = self.backend.scan(tree_key.as_ref(), Start::First, usize::MAX)?;
+        let records = self
+            .backend
+            .scan(tree_key.as_ref(), Start::First, usize::MAX)?;
         let tree = parts::read(&records, tree_key.as_ref().len(), |error| {
             tracing::warn!(device = %key, %error, "left out a part of the device's tree");
         });
@@ -234,7 +288,10 @@ impl Store {
             return Ok((cell, false));
         }
         let instance = core.devices.instance_or_new(&key.instance);
-        let key = DeviceKey { instance: Arc::clone(&instance.name), id: Arc::clone(&key.id) };
+        let key = DeviceKey {
+            instance: Arc::clone(&instance.name),
+            id: Arc::clone(&key.id),
+        };
         let mut index = instance.index.write();
         let number = index.next;
         index.next += 1;
@@ -262,7 +319,11 @@ impl Store {
         let mut listed = Vec::new();
         for (key, number, contacts) in self.core().devices.page(instance, after, limit) {
             if let Some(summary) = self.core().summary(&key, number)? {
-                listed.push(Listed { key, summary, contacts });
+                listed.push(Listed {
+                    key,
+                    summary,
+                    contacts,
+                });
             }
         }
         Ok(listed)
@@ -289,7 +350,9 @@ impl Store {
         let place = self.core().committer.reserve().await?;
         let deletion = {
             let core = self.core();
-            let Some(cell) = self.device(key)? else { return Ok(false) };
+            let Some(cell) = self.device(key)? else {
+                return Ok(false);
+            };
             let _loading = core.devices.loading(key);
             if cell.is_deleted() {
                 return Ok(false);
@@ -337,7 +400,10 @@ impl Store {
             let summary = cell.take_changes(&mut locked, &mut batch);
             // The cell must not be let go and loaded again before this is applied.
             let held = Arc::clone(cell);
-            (place.submit(Work::Batch(batch), Some(Box::new(move |_| drop(held)))), summary)
+            (
+                place.submit(Work::Batch(batch), Some(Box::new(move |_| drop(held)))),
+                summary,
+            )
         };
         writing.done().await?;
         summary
@@ -351,14 +417,26 @@ impl Registry {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<(DeviceKey, u64, Contacts)> {
-        let Some(instance) = self.instance(instance) else { return Vec::new() };
+        let Some(instance) = self.instance(instance) else {
+            return Vec::new();
+        };
         let index = instance.index.read();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let page = index.numbers.range::<str, _>((start, Bound::Unbounded)).take(limit);
+        let page = index
+            .numbers
+            .range::<str, _>((start, Bound::Unbounded))
+            .take(limit);
         page.map(|(id, number)| {
-            let key = DeviceKey { instance: Arc::clone(&instance.name), id: Arc::clone(id) };
+            let key = DeviceKey {
+                instance: Arc::clone(&instance.name),
+                id: Arc::clone(id),
+            };
             let block = index.contacts.get(&(number / BLOCK_DEVICES));
-            (key, *number, block.map_or_else(Contacts::default, |block| block.get(*number)))
+            (
+                key,
+                *number,
+                block.map_or_else(Contacts::default, |block| block.get(*number)),
+            )
         })
         .collect()
     }
@@ -378,7 +456,9 @@ impl Core {
         if let Some(cell) = cell {
             return Ok(Some(cell.lock().summary().clone()));
         }
-        let record = self.backend.get(summary_key(&key.instance, number).as_ref())?;
+        let record = self
+            .backend
+            .get(summary_key(&key.instance, number).as_ref())?;
         record.map(|record| decode_summary(&record)).transpose()
     }
 }
@@ -389,7 +469,10 @@ fn removal(backend: &Backend, key: &DeviceKey, number: u64) -> Result<Batch, Sto
     batch.remove(of_device(Kind::Index, key).bytes());
     batch.remove(summary_key(&key.instance, number).bytes());
     chunks::remove(backend, &mut batch, &of_device(Kind::Faults, key))?;
-    let below = [tree_key(&key.instance, number), of_device(Kind::Memory, key)];
+    let below = [
+        tree_key(&key.instance, number),
+        of_device(Kind::Memory, key),
+    ];
     for prefix in below {
         for (record, _) in backend.scan(prefix.as_ref(), Start::First, usize::MAX)? {
             batch.remove(record);

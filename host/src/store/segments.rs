@@ -1,11 +1,29 @@
 //! Append-only files of records: audit, traces, time series. Not store records, because
 //! appends mixed with documents make the store's file grow.
+//!
+//! A series is a directory of files named after the number of their first record (20 digits,
+//! `.seg`). A file begins with [`MAGIC`]; a record is its length and the CRC-32 of what
+//! follows (4 bytes each), the time (8), then the packed bytes (`chunks.rs`). All numbers are
+//! little-endian. The length counts the time and the packed bytes.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::device::UnixTime;
 
+use super::commit::Work;
+use super::segment_file::{MAGIC, Records, encode, file_name, first_number, read_header};
 use super::{Store, StoreError};
+
+/// Bytes of one record.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Appended bytes that are kept before they are given to the file.
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// How a series of segment files is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +39,7 @@ pub struct SegmentsConfig {
 /// A record as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its number in the series: grows, without gaps but where files went.
+    /// Its number in the series: grows, without gaps but where files or a torn tail went.
     pub number: u64,
     /// The time it was appended with.
     pub at: UnixTime,
@@ -31,7 +49,34 @@ pub struct Record {
 
 /// A series of segment files.
 #[derive(Debug)]
-pub struct Segments {}
+pub struct Segments {
+    directory: PathBuf,
+    config: SegmentsConfig,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Oldest first; the last is the one that is appended to.
+    files: VecDeque<Segment>,
+    active: Arc<File>,
+    buffer: Vec<u8>,
+    next: u64,
+    /// Written to since the last sync.
+    unsynced: Vec<Arc<File>>,
+    /// The directory has a file that it had not at the last sync.
+    new_file: bool,
+    failed: Option<StoreError>,
+}
+
+#[derive(Debug, Clone)]
+struct Segment {
+    path: PathBuf,
+    first: u64,
+    bytes: u64,
+    /// The newest record's; of the file before, roughly, until it has one.
+    newest_at: UnixTime,
+}
 
 impl Segments {
     /// Opens the series in `directory` (made if missing). A torn tail, as a power cut leaves
@@ -40,25 +85,134 @@ impl Segments {
     /// # Errors
     /// When the directory or a file cannot be used.
     pub fn open(directory: PathBuf, config: SegmentsConfig) -> Result<Segments, StoreError> {
-        let _ = (directory, config);
-        Ok(Segments {})
+        std::fs::create_dir_all(&directory).map_err(io("create", &directory))?;
+        let mut files = list(&directory)?;
+        let mut next = 1;
+        let mut opened = None;
+        if let Some(last) = files.back_mut() {
+            let bytes = std::fs::read(&last.path).map_err(io("read", &last.path))?;
+            let mut records = Records::new(&bytes, last.first);
+            for (at, _) in records.by_ref() {
+                last.newest_at = at;
+            }
+            next = records.next_number();
+            let file = OpenOptions::new().append(true).open(&last.path);
+            let file = file.map_err(io("open", &last.path))?;
+            if records.good_bytes() < bytes.len() {
+                tracing::warn!(
+                    file = %last.path.display(),
+                    bytes = bytes.len() - records.good_bytes(),
+                    "cut off the torn tail of a segment file"
+                );
+                file.set_len(records.good_bytes() as u64)
+                    .map_err(io("cut", &last.path))?;
+            }
+            last.bytes = records.good_bytes() as u64;
+            // A file without its magic is begun anew below.
+            opened = (last.bytes > 0).then_some(file);
+        }
+        let new_file = opened.is_none();
+        let active = match opened {
+            Some(file) => file,
+            None => {
+                let known = files.back().is_some_and(|last| last.bytes == 0);
+                if known && let Some(empty) = files.pop_back() {
+                    next = empty.first;
+                }
+                let (segment, file) = begin(&directory, next, files.back())?;
+                files.push_back(segment);
+                file
+            }
+        };
+        let active = Arc::new(active);
+        let state = State {
+            files,
+            unsynced: vec![Arc::clone(&active)],
+            active,
+            buffer: Vec::new(),
+            next,
+            new_file,
+            failed: None,
+        };
+        Ok(Segments {
+            directory,
+            config,
+            state: Mutex::new(state),
+        })
     }
 
-    /// Appends a record and returns its number. Buffered: durable after [`Segments::sync`].
+    /// Appends a record and returns its number. Buffered: in the file after the next round of
+    /// write-behind, durable after [`Segments::sync`].
     ///
     /// # Errors
     /// [`StoreError::TooMuch`] for a record over 1 MiB, or when the file cannot be written.
     pub fn append(&self, at: UnixTime, bytes: &[u8]) -> Result<u64, StoreError> {
-        let _ = (at, bytes);
-        Ok(0)
+        if bytes.len() > RECORD_BYTES_MAX {
+            let (found, max) = (bytes.len() as u64, RECORD_BYTES_MAX as u64);
+            return Err(StoreError::TooMuch {
+                what: "bytes of an appended record",
+                found,
+                max,
+            });
+        }
+        let record = encode(at, bytes);
+        let mut state = self.state.lock();
+        state.check()?;
+        let number = state.next;
+        state.next += 1;
+        state.buffer.extend_from_slice(&record);
+        let mut full = false;
+        if let Some(last) = state.files.back_mut() {
+            last.bytes += record.len() as u64;
+            last.newest_at = last.newest_at.max(at);
+            full = last.bytes >= self.config.segment_bytes_max;
+        }
+        if full || state.buffer.len() >= BUFFER_BYTES {
+            let result = state.write_buffer();
+            state.keep(result)?;
+        }
+        if full {
+            let result = self.rotate(&mut state);
+            state.keep(result)?;
+        }
+        Ok(number)
     }
 
-    /// Makes all that was appended durable. Blocks.
+    /// Gives what was appended to the operating system.
+    pub(super) fn write_buffered(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        state.check()?;
+        let result = state.write_buffer();
+        state.keep(result)
+    }
+
+    /// Makes all that was appended durable. Blocks; appends go on meanwhile.
     ///
     /// # Errors
     /// When it cannot; it then never can again.
     pub fn sync(&self) -> Result<(), StoreError> {
-        Ok(())
+        let (files, new_file) = {
+            let mut state = self.state.lock();
+            state.check()?;
+            let result = state.write_buffer();
+            state.keep(result)?;
+            (
+                std::mem::take(&mut state.unsynced),
+                std::mem::take(&mut state.new_file),
+            )
+        };
+        let mut result = Ok(());
+        for file in files {
+            result = result.and(
+                file.sync_data()
+                    .map_err(io("sync a file of", &self.directory)),
+            );
+        }
+        if new_file {
+            let directory = File::open(&self.directory).and_then(|directory| directory.sync_all());
+            result = result.and(directory.map_err(io("sync", &self.directory)));
+        }
+        self.state.lock().keep(result)
     }
 
     /// Records with a number of `from` and above, oldest first.
@@ -66,17 +220,66 @@ impl Segments {
     /// # Errors
     /// When a file cannot be read.
     pub fn read(&self, from: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let _ = (from, limit);
-        Ok(Vec::new())
+        let mut found = Vec::new();
+        let files = self.files()?;
+        let ends = files
+            .iter()
+            .skip(1)
+            .map(|file| file.first)
+            .chain([u64::MAX]);
+        for (file, end) in files.iter().zip(ends) {
+            if end <= from {
+                continue;
+            }
+            let Some(bytes) = read_file(&file.path)? else {
+                continue;
+            };
+            let mut records = Records::new(&bytes, file.first);
+            while found.len() < limit
+                && let Some(record) = records.next_record(|number| number >= from)?
+            {
+                found.push(record);
+            }
+        }
+        Ok(found)
     }
 
-    /// The newest records with a number below `before` (all if `None`), newest first.
+    /// The newest records with a number below `before` (all if `None`) that `wanted` wants,
+    /// newest first.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn tail(&self, before: Option<u64>, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let _ = (before, limit);
-        Ok(Vec::new())
+    pub fn tail(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+        mut wanted: impl FnMut(&Record) -> bool,
+    ) -> Result<Vec<Record>, StoreError> {
+        let before = before.unwrap_or(u64::MAX);
+        let mut found = Vec::new();
+        for file in self.files()?.iter().rev() {
+            if found.len() >= limit {
+                break;
+            }
+            if file.first >= before {
+                continue;
+            }
+            let Some(bytes) = read_file(&file.path)? else {
+                continue;
+            };
+            let mut records = Records::new(&bytes, file.first);
+            // The last ones of this file, as many as are still missing.
+            let missing = limit - found.len();
+            let mut last = VecDeque::new();
+            while let Some(record) = records.next_record(|number| number < before)? {
+                if wanted(&record) {
+                    last.push_front(record);
+                    last.truncate(missing);
+                }
+            }
+            found.extend(last);
+        }
+        Ok(found)
     }
 
     /// Removes whole files over age. How many went. (Over size they go by themselves.)
@@ -84,9 +287,153 @@ impl Segments {
     /// # Errors
     /// When a file cannot be removed.
     pub fn sweep(&self, now: UnixTime) -> Result<usize, StoreError> {
-        let _ = now;
-        Ok(0)
+        let too_old = now.saturating_sub(self.config.age_seconds_max);
+        let mut state = self.state.lock();
+        let mut removed = 0;
+        while state.files.len() > 1
+            && let Some(oldest) = state.files.front()
+            && oldest.newest_at < too_old
+        {
+            std::fs::remove_file(&oldest.path).map_err(io("remove", &oldest.path))?;
+            state.files.pop_front();
+            removed += 1;
+        }
+        Ok(removed)
     }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.state.lock().files.iter().map(|file| file.bytes).sum()
+    }
+
+    fn rotate(&self, state: &mut State) -> Result<(), StoreError> {
+        let (segment, file) = begin(&self.directory, state.next, state.files.back())?;
+        state.files.push_back(segment);
+        state.active = Arc::new(file);
+        state.unsynced.push(Arc::clone(&state.active));
+        state.new_file = true;
+        let mut total: u64 = state.files.iter().map(|file| file.bytes).sum();
+        while state.files.len() > 1
+            && total > self.config.total_bytes_max
+            && let Some(oldest) = state.files.pop_front()
+        {
+            total -= oldest.bytes;
+            std::fs::remove_file(&oldest.path).map_err(io("remove", &oldest.path))?;
+        }
+        Ok(())
+    }
+
+    /// The files as they are, with all that was appended in them.
+    fn files(&self) -> Result<VecDeque<Segment>, StoreError> {
+        self.write_buffered()?;
+        Ok(self.state.lock().files.clone())
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), StoreError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn write_buffer(&mut self) -> Result<(), StoreError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let path = self
+            .files
+            .back()
+            .map(|file| file.path.clone())
+            .unwrap_or_default();
+        (&*self.active)
+            .write_all(&self.buffer)
+            .map_err(io("write", &path))?;
+        self.buffer.clear();
+        if !self
+            .unsynced
+            .iter()
+            .any(|file| Arc::ptr_eq(file, &self.active))
+        {
+            self.unsynced.push(Arc::clone(&self.active));
+        }
+        Ok(())
+    }
+
+    /// After a failed write or sync nobody knows what the file has.
+    fn keep(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+}
+
+fn list(directory: &Path) -> Result<VecDeque<Segment>, StoreError> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(io("list", directory))? {
+        let entry = entry.map_err(io("list", directory))?;
+        let Some(first) = first_number(&entry.file_name()) else {
+            continue;
+        };
+        let bytes = entry
+            .metadata()
+            .map_err(io("look at", &entry.path()))?
+            .len();
+        files.push(Segment {
+            path: entry.path(),
+            first,
+            bytes,
+            newest_at: 0,
+        });
+    }
+    files.sort_by_key(|file| file.first);
+    // A file's newest record is not much older than the next file's first.
+    let firsts = files
+        .iter()
+        .skip(1)
+        .map(|file| read_header(&file.path))
+        .collect::<Vec<_>>();
+    for (file, first) in files.iter_mut().zip(firsts) {
+        file.newest_at = first.map_err(io("read", &file.path))?.unwrap_or(0);
+    }
+    Ok(files.into())
+}
+
+fn begin(
+    directory: &Path,
+    first: u64,
+    before: Option<&Segment>,
+) -> Result<(Segment, File), StoreError> {
+    let path = directory.join(file_name(first));
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(io("create", &path))?;
+    file.write_all(MAGIC).map_err(io("write", &path))?;
+    let newest_at = before.map_or(0, |before| before.newest_at);
+    Ok((
+        Segment {
+            path,
+            first,
+            bytes: MAGIC.len() as u64,
+            newest_at,
+        },
+        file,
+    ))
+}
+
+/// `None`: removed by the retention meanwhile.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(StoreError::io("read", path, &cause)),
+    }
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |cause| StoreError::io(action, &path, &cause)
 }
 
 impl Store {
@@ -95,7 +442,27 @@ impl Store {
     /// # Errors
     /// When it cannot be made durable.
     pub async fn audit(&self, at: UnixTime, record: &[u8]) -> Result<u64, StoreError> {
-        let _ = (at, record);
-        Ok(0)
+        let core = self.core();
+        let place = core.committer.reserve().await?;
+        let number = core.audit.append(at, record)?;
+        place
+            .submit(Work::Segments(Arc::clone(&core.audit)), None)
+            .done()
+            .await?;
+        Ok(number)
+    }
+
+    /// The audit log, to read it. To append, use [`Store::audit`].
+    pub fn audit_log(&self) -> &Segments {
+        &self.core().audit
+    }
+
+    /// The traces of sessions (`traces/`): readings.
+    pub fn traces(&self) -> &Segments {
+        &self.core().traces
     }
 }
+
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod tests;

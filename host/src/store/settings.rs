@@ -18,7 +18,9 @@ impl Store {
         keys::check_name("a setting's name", name)?;
         let key = Key::new(Kind::Setting).text(name);
         match chunks::get(&self.core().backend, WHAT, &key, SETTING_BYTES_MAX)? {
-            Some(json) => serde_json::from_slice(&json).map(Some).map_err(|e| unreadable(WHAT, e)),
+            Some(json) => serde_json::from_slice(&json)
+                .map(Some)
+                .map_err(|e| unreadable(WHAT, e)),
             None => Ok(None),
         }
     }
@@ -59,7 +61,11 @@ impl Store {
         let json = serde_json::to_vec(value).map_err(|error| unreadable(WHAT, error))?;
         if json.len() > SETTING_BYTES_MAX {
             let (found, max) = (json.len() as u64, SETTING_BYTES_MAX as u64);
-            return Err(StoreError::TooMuch { what: "bytes of a setting", found, max });
+            return Err(StoreError::TooMuch {
+                what: "bytes of a setting",
+                found,
+                max,
+            });
         }
         self.replace_setting(name, Some(json)).await
     }
@@ -83,6 +89,9 @@ impl Store {
             }
             Ok(batch)
         };
-        self.core().committer.commit(Work::Build(Box::new(build))).await
+        self.core()
+            .committer
+            .commit(Work::Build(Box::new(build)))
+            .await
     }
 }

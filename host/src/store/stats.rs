@@ -1,9 +1,13 @@
 //! What the store says of itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Serialize, Serializer};
+
 use super::{Store, StoreError};
 
 /// Counters and sizes, for metrics and the portal.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// Devices of all instances.
     pub devices: u64,
@@ -23,19 +27,47 @@ pub struct Stats {
     pub sync_microseconds_max: u64,
     /// Rounds of write-behind that wrote something.
     pub write_behind_rounds: u64,
-    /// Readings that could not be written because they were over a limit.
+    /// Summaries that could not be written because they were over their limit.
     pub readings_refused: u64,
     /// Bytes of the records on disk (0 in memory).
     pub disk_bytes: u64,
+    /// Bytes of `audit/` and `traces/`.
+    pub segment_bytes: u64,
     /// Files in sled's `blobs/`: must be 0, they are not safe against a power cut.
     pub blob_files: u64,
-    /// Why no writes are taken any more.
+    /// Why no writes are taken any more; as text where it is shown.
+    #[serde(serialize_with = "text")]
     pub failed: Option<StoreError>,
 }
 
 impl Store {
     /// How the store does. Looks at the disk: not for every session.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let core = self.core();
+        let counters = core.committer.counters();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            devices: core.devices.count_all() as u64,
+            devices_cached: core.devices.count_cells() as u64,
+            devices_dirty: core.dirty.len() as u64,
+            tasks_pending: core.tasks.len() as u64,
+            batches: read(&counters.batches),
+            syncs: read(&counters.syncs),
+            sync_microseconds: read(&counters.sync_microseconds),
+            sync_microseconds_max: read(&counters.sync_microseconds_max),
+            write_behind_rounds: read(&core.dirty.rounds),
+            readings_refused: read(&core.dirty.refused),
+            disk_bytes: core.backend.disk_bytes(),
+            segment_bytes: core.audit.bytes() + core.traces.bytes(),
+            blob_files: core.backend.blob_files(),
+            failed: core.committer.failed(),
+        }
+    }
+}
+
+fn text<S: Serializer>(error: &Option<StoreError>, serializer: S) -> Result<S::Ok, S::Error> {
+    match error {
+        Some(error) => serializer.collect_str(error),
+        None => serializer.serialize_none(),
     }
 }

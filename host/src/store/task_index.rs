@@ -72,7 +72,9 @@ impl Tasks {
     /// The device was deleted: waiters are let go.
     pub(super) fn forget(&self, device: &DeviceKey) {
         let mut state = self.state.lock();
-        let Some(of_device) = state.by_device.remove(device) else { return };
+        let Some(of_device) = state.by_device.remove(device) else {
+            return;
+        };
         for id in of_device.tasks {
             if let Some(entry) = state.entries.remove(&id)
                 && let Some(expires) = entry.task.expires
@@ -123,7 +125,16 @@ impl Index {
         let position = tasks.partition_point(|known| *known < id);
         tasks.insert(position, id);
         let decided = Arc::clone(&task);
-        self.entries.insert(id, Entry { task, device, decided, interrupted, ended: None });
+        self.entries.insert(
+            id,
+            Entry {
+                task,
+                device,
+                decided,
+                interrupted,
+                ended: None,
+            },
+        );
     }
 
     /// Decides a step: `step` says what the task becomes, from what was decided before.
@@ -132,8 +143,14 @@ impl Index {
         id: TaskId,
         step: impl FnOnce(&Task) -> Result<Task, StoreError>,
     ) -> Result<Arc<Task>, StoreError> {
-        let entry = self.entries.get_mut(&id).ok_or(StoreError::NoSuchTask(id))?;
-        let blocked = self.by_device.get(&entry.device).is_some_and(|device| device.blocked);
+        let entry = self
+            .entries
+            .get_mut(&id)
+            .ok_or(StoreError::NoSuchTask(id))?;
+        let blocked = self
+            .by_device
+            .get(&entry.device)
+            .is_some_and(|device| device.blocked);
         if blocked || entry.decided.state.is_final() {
             return Err(StoreError::NoSuchTask(id));
         }
@@ -141,15 +158,26 @@ impl Index {
         Ok(Arc::clone(&entry.decided))
     }
 
+    /// The decided step was not written.
+    pub(super) fn revert(&mut self, id: TaskId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.decided = Arc::clone(&entry.task);
+        }
+    }
+
     /// The decided step is durable.
     pub(super) fn settle(&mut self, task: &Arc<Task>) {
-        let Some(entry) = self.entries.get_mut(&task.id) else { return };
+        let Some(entry) = self.entries.get_mut(&task.id) else {
+            return;
+        };
         entry.task = Arc::clone(task);
         entry.interrupted = false;
         if !task.state.is_final() {
             return;
         }
-        let Some(entry) = self.entries.remove(&task.id) else { return };
+        let Some(entry) = self.entries.remove(&task.id) else {
+            return;
+        };
         if let Some(expires) = task.expires {
             self.expiring.remove(&(expires, task.id));
         }
@@ -167,7 +195,9 @@ impl Index {
     }
 
     pub(super) fn has(&self, device: &DeviceKey) -> bool {
-        self.by_device.get(device).is_some_and(|of_device| !of_device.tasks.is_empty())
+        self.by_device
+            .get(device)
+            .is_some_and(|of_device| !of_device.tasks.is_empty())
     }
 
     /// Of a device, in order, but for those that are about to end.
@@ -180,7 +210,10 @@ impl Index {
 
     /// The numbers of a device's unfinished tasks, in order.
     pub(super) fn ids_of(&self, device: &DeviceKey) -> Vec<TaskId> {
-        self.by_device.get(device).map(|of_device| of_device.tasks.clone()).unwrap_or_default()
+        self.by_device
+            .get(device)
+            .map(|of_device| of_device.tasks.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn interrupted_of(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
@@ -200,9 +233,14 @@ impl Index {
 
     /// Queued tasks whose time is over.
     pub(super) fn expired(&self, now: UnixTime, limit: usize) -> Vec<TaskId> {
-        let over = self.expiring.iter().take_while(|(expires, _)| *expires <= now);
+        let over = self
+            .expiring
+            .iter()
+            .take_while(|(expires, _)| *expires <= now);
         let queued = over.map(|(_, id)| *id).filter(|id| {
-            self.entries.get(id).is_some_and(|entry| entry.decided.state == TaskState::Queued)
+            self.entries
+                .get(id)
+                .is_some_and(|entry| entry.decided.state == TaskState::Queued)
         });
         queued.take(limit).collect()
     }
@@ -210,16 +248,30 @@ impl Index {
     /// Tells the end of an unfinished task.
     pub(super) fn watch(&mut self, id: TaskId) -> Option<Ended> {
         let entry = self.entries.get_mut(&id)?;
-        Some(entry.ended.get_or_insert_with(|| watch::Sender::new(None)).subscribe())
+        Some(
+            entry
+                .ended
+                .get_or_insert_with(|| watch::Sender::new(None))
+                .subscribe(),
+        )
     }
 
     fn entries_of(&self, device: &DeviceKey) -> impl Iterator<Item = &Entry> {
-        let ids = self.by_device.get(device).map(|of_device| of_device.tasks.as_slice());
-        ids.unwrap_or_default().iter().filter_map(|id| self.entries.get(id))
+        let ids = self
+            .by_device
+            .get(device)
+            .map(|of_device| of_device.tasks.as_slice());
+        ids.unwrap_or_default()
+            .iter()
+            .filter_map(|id| self.entries.get(id))
     }
 
     fn drop_if_empty(&mut self, device: &DeviceKey) {
-        if self.by_device.get(device).is_some_and(|of| of.tasks.is_empty() && of.coming == 0) {
+        if self
+            .by_device
+            .get(device)
+            .is_some_and(|of| of.tasks.is_empty() && of.coming == 0)
+        {
             self.by_device.remove(device);
         }
     }

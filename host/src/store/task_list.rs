@@ -10,7 +10,7 @@ use crate::work::task::{Task, TaskId, TaskState};
 
 use super::backend::{Batch, Pair, Start};
 use super::commit::{Durability, Work};
-use super::keys::{Key, KeyReader, Kind, of_device, of_task, unreadable};
+use super::keys::{Key, KeyReader, Kind, of_device, unreadable};
 use super::task_records as records;
 use super::{Core, Store, StoreError};
 
@@ -74,7 +74,10 @@ impl Store {
     ) -> Result<Vec<Arc<Task>>, StoreError> {
         match &filter.device {
             Some(device) => {
-                let key = DeviceKey { instance: instance.into(), id: device.as_str().into() };
+                let key = DeviceKey {
+                    instance: instance.into(),
+                    id: device.as_str().into(),
+                };
                 self.tasks_of_device(&key, filter, after, limit)
             }
             None => self.tasks_of_instance(instance, filter, after, limit),
@@ -112,13 +115,20 @@ impl Store {
         let mut found: BTreeMap<TaskId, Arc<Task>> = BTreeMap::new();
         if filter.state.is_none_or(TaskState::is_final) {
             let prefix = Key::new(Kind::Ended).text(instance);
-            let examined = if filter.state.is_some() { EXAMINED_MAX } else { limit };
+            let examined = if filter.state.is_some() {
+                EXAMINED_MAX
+            } else {
+                limit
+            };
             for (key, record) in self.scan(&prefix, filter.order, after, examined)? {
                 if found.len() >= limit {
                     break;
                 }
                 let id = records::last_number(&key)?;
-                if filter.state.is_some_and(|state| records::state(&record) != Ok(state)) {
+                if filter
+                    .state
+                    .is_some_and(|state| records::state(&record) != Ok(state))
+                {
                     continue;
                 }
                 // Swept since the scan: then it is not there.
@@ -128,7 +138,11 @@ impl Store {
             }
         }
         let state = core.tasks.state.lock();
-        let unfinished = state.all().filter(|task| task.instance == instance && wanted(task));
+        // Memory follows what is durable, records may be ahead.
+        found.retain(|id, _| state.get(*id).is_none());
+        let unfinished = state
+            .all()
+            .filter(|task| task.instance == instance && wanted(task));
         let beyond = |task: &&Arc<Task>| match (after, filter.order) {
             (None, _) => true,
             (Some(after), Order::NewestFirst) => task.id < after,
@@ -171,7 +185,10 @@ impl Store {
     /// # Errors
     /// When the store takes no writes or its records cannot be read.
     pub async fn sweep_finished_tasks(&self, now: UnixTime) -> Result<usize, StoreError> {
-        self.core().dirty.run(move |core| core.sweep_finished_tasks(now)).await
+        self.core()
+            .dirty
+            .run(move |core| core.sweep_finished_tasks(now))
+            .await
     }
 }
 
@@ -189,7 +206,10 @@ impl Core {
             let (Some(instance), Some(id)) = (reader.text(), reader.text()) else {
                 return Err(unreadable("task of a device", "a key is too short"));
             };
-            let device = DeviceKey { instance: instance.into(), id: id.into() };
+            let device = DeviceKey {
+                instance: instance.into(),
+                id: id.into(),
+            };
             let ids = records::of(&self.backend, &device)?;
             examined += ids.len();
             removed += self.sweep_device(&device, &ids, now)?;
@@ -205,9 +225,14 @@ impl Core {
         now: UnixTime,
     ) -> Result<usize, StoreError> {
         let unfinished = self.tasks.state.lock().ids_of(device);
-        let ended: Vec<TaskId> =
-            ids.iter().copied().filter(|id| unfinished.binary_search(id).is_err()).collect();
-        let over_cap = ended.len().saturating_sub(self.config.tasks_finished_per_device_max);
+        let ended: Vec<TaskId> = ids
+            .iter()
+            .copied()
+            .filter(|id| unfinished.binary_search(id).is_err())
+            .collect();
+        let over_cap = ended
+            .len()
+            .saturating_sub(self.config.tasks_finished_per_device_max);
         let too_old = now.saturating_sub(self.config.tasks_finished_age_seconds_max);
         let mut batch = Batch::default();
         let mut removed = 0;
@@ -223,7 +248,9 @@ impl Core {
             removed += 1;
         }
         for piece in batch.into_pieces() {
-            let writing = self.committer.submit(Work::Batch(piece), Durability::Applied, None);
+            let writing = self
+                .committer
+                .submit(Work::Batch(piece), Durability::Applied, None);
             writing.done_blocking()?;
         }
         Ok(removed)

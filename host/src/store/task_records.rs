@@ -16,9 +16,9 @@ pub(super) const OPERATION_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a result's JSON: a whole tree of 200 000 parameters does not fit, one of 50 000 does.
 pub(super) const RESULT_BYTES_MAX: usize = 8 << 20;
 /// Bytes of an error's text; more is cut.
-const ERROR_TEXT_BYTES_MAX: usize = 2_000;
+const ERROR_TEXT_BYTES_MAX: usize = 500;
 /// Parameters of an error; more are left out.
-const ERROR_PARAMETERS_MAX: usize = 50;
+const ERROR_PARAMETERS_MAX: usize = 20;
 const HEAD: &str = "task";
 const OPERATION: &str = "operation of a task";
 const RESULT: &str = "result of a task";
@@ -46,7 +46,12 @@ struct Head {
 }
 
 pub(super) fn encode_operation(operation: &Operation) -> Result<Vec<u8>, StoreError> {
-    encode(OPERATION, "bytes of a task's operation", operation, OPERATION_BYTES_MAX)
+    encode(
+        OPERATION,
+        "bytes of a task's operation",
+        operation,
+        OPERATION_BYTES_MAX,
+    )
 }
 
 pub(super) fn encode_result(result: &serde_json::Value) -> Result<Vec<u8>, StoreError> {
@@ -62,7 +67,11 @@ fn encode(
     let json = serde_json::to_vec(value).map_err(|error| unreadable(what, error))?;
     if json.len() > max {
         let (found, max) = (json.len() as u64, max as u64);
-        return Err(StoreError::TooMuch { what: limit, found, max });
+        return Err(StoreError::TooMuch {
+            what: limit,
+            found,
+            max,
+        });
     }
     Ok(json)
 }
@@ -75,8 +84,15 @@ pub(super) fn put_new(
     operation: &[u8],
 ) -> Result<(), StoreError> {
     put_step(batch, task, None)?;
-    chunks::put(batch, &of_task(Kind::Operation, &task.instance, task.id), operation);
-    batch.put(of_device(Kind::DeviceTasks, device).u64(task.id.0).bytes(), Vec::new());
+    chunks::put(
+        batch,
+        &of_task(Kind::Operation, &task.instance, task.id),
+        operation,
+    );
+    batch.put(
+        of_device(Kind::DeviceTasks, device).u64(task.id.0).bytes(),
+        Vec::new(),
+    );
     Ok(())
 }
 
@@ -102,12 +118,19 @@ pub(super) fn put_step(
     let pending = of_task(Kind::Pending, &task.instance, task.id);
     if task.state.is_final() {
         batch.remove(pending.bytes());
-        batch.put(of_task(Kind::Ended, &task.instance, task.id).bytes(), chunks::pack(&json));
+        batch.put(
+            of_task(Kind::Ended, &task.instance, task.id).bytes(),
+            chunks::pack(&json),
+        );
     } else {
         batch.put(pending.bytes(), chunks::pack(&json));
     }
     if let Some(result) = result {
-        chunks::put(batch, &of_task(Kind::TaskResult, &task.instance, task.id), result);
+        chunks::put(
+            batch,
+            &of_task(Kind::TaskResult, &task.instance, task.id),
+            result,
+        );
     }
     Ok(())
 }
@@ -140,9 +163,14 @@ pub(super) fn of(backend: &Backend, device: &DeviceKey) -> Result<Vec<TaskId>, S
 
 /// The number at the end of a key.
 pub(super) fn last_number(key: &[u8]) -> Result<TaskId, StoreError> {
-    key.last_chunk().map(|bytes| TaskId(u64::from_be_bytes(*bytes))).ok_or_else(|| {
-        unreadable(HEAD, format_args!("a key of at least 8 bytes expected, {} came", key.len()))
-    })
+    key.last_chunk()
+        .map(|bytes| TaskId(u64::from_be_bytes(*bytes)))
+        .ok_or_else(|| {
+            unreadable(
+                HEAD,
+                format_args!("a key of at least 8 bytes expected, {} came", key.len()),
+            )
+        })
 }
 
 /// An ended task.
@@ -226,19 +254,28 @@ pub(super) fn open(backend: &Backend) -> Result<(Tasks, Batch), StoreError> {
         let (Some(instance), Some(id)) = (reader.text(), reader.u64()) else {
             return Err(unreadable(HEAD, "a key is too short"));
         };
-        let mut task = whole(backend, instance, TaskId(id), record)?;
+        state.next = state.next.max(id + 1);
+        let mut task = match whole(backend, instance, TaskId(id), record) {
+            Ok(task) => task,
+            Err(error) => {
+                // One bad record must not keep all devices away. It stays for who repairs it.
+                tracing::error!(instance, task = %TaskId(id), %error, "an unfinished task is lost");
+                return Ok(());
+            }
+        };
         let sent = task.state == TaskState::Sent && task.accepted.is_none();
         if sent && task.operation.is_repeatable() {
             task.state = TaskState::Queued;
             put_step(&mut batch, &task, None)?;
         }
         let interrupted = sent && task.state == TaskState::Sent;
-        state.next = state.next.max(id + 1);
         state.insert(task.device_key(), Arc::new(task), interrupted);
         Ok(())
     })?;
     if let Some(reserved) = backend.get(Key::new(Kind::NextTask).as_ref())? {
-        state.next = state.next.max(number_value("next task's number", &reserved)?);
+        state.next = state
+            .next
+            .max(number_value("next task's number", &reserved)?);
     }
     // The first number is 1: `t-0` looks like none.
     state.next = state.next.max(1);
@@ -249,7 +286,10 @@ pub(super) fn open(backend: &Backend) -> Result<(Tasks, Batch), StoreError> {
 
 fn cut(mut error: TaskError) -> TaskError {
     error.parameters.truncate(ERROR_PARAMETERS_MAX);
-    let parameters = error.parameters.iter_mut().flat_map(|at| [&mut at.path, &mut at.text]);
+    let parameters = error
+        .parameters
+        .iter_mut()
+        .flat_map(|at| [&mut at.path, &mut at.text]);
     for text in std::iter::once(&mut error.text).chain(parameters) {
         text.truncate(text.floor_char_boundary(ERROR_TEXT_BYTES_MAX));
     }

@@ -7,8 +7,8 @@ use crate::work::task::{NewTask, Task, TaskError, TaskId, TaskState};
 
 use super::backend::Batch;
 use super::commit::{Place, Waiting, Work};
-use super::keys::{self, Key, Kind};
-use super::task_records::{self as records, RESULT_BYTES_MAX};
+use super::keys::{Key, Kind};
+use super::task_records as records;
 use super::{Core, Store, StoreError};
 
 /// Numbers that one record reserves.
@@ -38,7 +38,10 @@ impl Store {
             state.next += 1;
             if id.0 >= state.reserved {
                 state.reserved = id.0 + RESERVED_AT_ONCE;
-                batch.put(Key::new(Kind::NextTask).bytes(), state.reserved.to_be_bytes().to_vec());
+                batch.put(
+                    Key::new(Kind::NextTask).bytes(),
+                    state.reserved.to_be_bytes().to_vec(),
+                );
             }
             let task = Arc::new(Task {
                 id,
@@ -55,12 +58,21 @@ impl Store {
                 result: None,
                 error: None,
             });
-            records::put_new(&mut batch, &device, &task, &operation)?;
+            if let Err(error) = records::put_new(&mut batch, &device, &task, &operation) {
+                state.arrive(&device, None);
+                return Err(error);
+            }
             let (core, arrived) = (Arc::clone(core), Arc::clone(&task));
             let after = move |result: Result<(), &StoreError>| {
-                core.tasks.state.lock().arrive(&device, result.is_ok().then_some(arrived));
+                core.tasks
+                    .state
+                    .lock()
+                    .arrive(&device, result.is_ok().then_some(arrived));
             };
-            (place.submit(Work::Batch(batch), Some(Box::new(after))), task)
+            (
+                place.submit(Work::Batch(batch), Some(Box::new(after))),
+                task,
+            )
         };
         making.done().await?;
         Ok(task)
@@ -94,7 +106,10 @@ impl Store {
     pub async fn mark_accepted(&self, id: TaskId, now: UnixTime) -> Result<Arc<Task>, StoreError> {
         self.step(id, None, |task| {
             expect_state(task, TaskState::Sent)?;
-            Ok(Task { accepted: Some(now), ..task.clone() })
+            Ok(Task {
+                accepted: Some(now),
+                ..task.clone()
+            })
         })
         .await
     }
@@ -113,11 +128,21 @@ impl Store {
         now: UnixTime,
     ) -> Result<Arc<Task>, StoreError> {
         if !state.is_final() {
-            return Err(StoreError::TaskState { task: id, expected: TaskState::Done, found: state });
+            return Err(StoreError::TaskState {
+                task: id,
+                expected: TaskState::Done,
+                found: state,
+            });
         }
         let json = result.as_ref().map(records::encode_result).transpose()?;
         self.step(id, json, |task| {
-            Ok(Task { state, result, error, ended: Some(now), ..task.clone() })
+            Ok(Task {
+                state,
+                result,
+                error,
+                ended: Some(now),
+                ..task.clone()
+            })
         })
         .await
     }
@@ -129,7 +154,11 @@ impl Store {
     pub async fn cancel(&self, id: TaskId, now: UnixTime) -> Result<Arc<Task>, StoreError> {
         self.step(id, None, |task| {
             expect_state(task, TaskState::Queued)?;
-            Ok(Task { state: TaskState::Cancelled, ended: Some(now), ..task.clone() })
+            Ok(Task {
+                state: TaskState::Cancelled,
+                ended: Some(now),
+                ..task.clone()
+            })
         })
         .await
     }
@@ -142,7 +171,11 @@ impl Store {
     pub async fn requeue(&self, id: TaskId) -> Result<Arc<Task>, StoreError> {
         self.step(id, None, |task| {
             expect_state(task, TaskState::Sent)?;
-            Ok(Task { state: TaskState::Queued, accepted: None, ..task.clone() })
+            Ok(Task {
+                state: TaskState::Queued,
+                accepted: None,
+                ..task.clone()
+            })
         })
         .await
     }
@@ -159,7 +192,11 @@ impl Store {
             let place = core.committer.reserve().await?;
             let step = core.step(place, id, None, |task| {
                 expect_state(task, TaskState::Queued)?;
-                Ok(Task { state: TaskState::Expired, ended: Some(now), ..task.clone() })
+                Ok(Task {
+                    state: TaskState::Expired,
+                    ended: Some(now),
+                    ..task.clone()
+                })
             });
             // It may have been sent or cancelled since.
             under_way.extend(step.ok());
@@ -185,7 +222,9 @@ impl Store {
                 _ => None,
             }
         };
-        let Some(mut watch) = watch else { return self.task(instance, id) };
+        let Some(mut watch) = watch else {
+            return self.task(instance, id);
+        };
         match watch.wait_for(Option::is_some).await {
             Ok(ended) => Ok(ended.clone()),
             Err(_) => Ok(None),
@@ -246,14 +285,22 @@ impl Core {
         let mut state = self.tasks.state.lock();
         let task = state.decide(id, step)?;
         let mut batch = Batch::default();
-        records::put_step(&mut batch, &task, result.as_deref())?;
+        if let Err(error) = records::put_step(&mut batch, &task, result.as_deref()) {
+            state.revert(id);
+            return Err(error);
+        }
         let (core, settled) = (Arc::clone(self), Arc::clone(&task));
         let after = move |result: Result<(), &StoreError>| {
-            if result.is_ok() {
-                core.tasks.state.lock().settle(&settled);
+            let mut state = core.tasks.state.lock();
+            match result {
+                Ok(()) => state.settle(&settled),
+                Err(_) => state.revert(id),
             }
         };
-        Ok((place.submit(Work::Batch(batch), Some(Box::new(after))), task))
+        Ok((
+            place.submit(Work::Batch(batch), Some(Box::new(after))),
+            task,
+        ))
     }
 }
 
@@ -261,5 +308,9 @@ fn expect_state(task: &Task, expected: TaskState) -> Result<(), StoreError> {
     if task.state == expected {
         return Ok(());
     }
-    Err(StoreError::TaskState { task: task.id, expected, found: task.state })
+    Err(StoreError::TaskState {
+        task: task.id,
+        expected,
+        found: task.state,
+    })
 }

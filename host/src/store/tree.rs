@@ -80,8 +80,12 @@ impl Tree {
             self.parts.changed(path);
             return Ok(Changed::Value);
         }
-        let reading =
-            Reading { value: value.into(), xsd_type: xsd_type.clone(), read_at: now, writable: None };
+        let reading = Reading {
+            value: value.into(),
+            xsd_type: xsd_type.clone(),
+            read_at: now,
+            writable: None,
+        };
         self.insert_new(path, reading)
     }
 
@@ -116,7 +120,9 @@ impl Tree {
 
     /// One parameter by its full name.
     pub fn get(&self, path: &str) -> Option<&Reading> {
-        self.entries.get(self.position(path)?).map(|entry| &entry.reading)
+        self.entries
+            .get(self.position(path)?)
+            .map(|entry| &entry.reading)
     }
 
     /// Parameters below `pattern`, by path. The pattern is a full name or a partial path
@@ -126,7 +132,9 @@ impl Tree {
         &'t self,
         pattern: &'t str,
     ) -> impl Iterator<Item = (&'t str, &'t Reading)> + 't {
-        let literal = pattern.split_once('*').map_or(pattern, |(literal, _)| literal);
+        let literal = pattern
+            .split_once('*')
+            .map_or(pattern, |(literal, _)| literal);
         self.from(literal)
             .map(|entry| (&*entry.path, &entry.reading))
             .take_while(move |(path, _)| path.starts_with(literal))
@@ -173,23 +181,32 @@ impl Tree {
 
     fn insert_new(&mut self, path: &str, reading: Reading) -> Result<Changed, StoreError> {
         check("bytes of a parameter's path", path.len(), PATH_BYTES_MAX)?;
-        check("parameters of a device", self.len() + 1, PARAMETERS_PER_DEVICE_MAX)?;
+        check(
+            "parameters of a device",
+            self.len() + 1,
+            PARAMETERS_PER_DEVICE_MAX,
+        )?;
         self.push(paths::shared(path), reading);
         self.parts.changed(path);
         Ok(Changed::New)
     }
 
     fn push(&mut self, path: Arc<str>, reading: Reading) {
-        let Ok(position) = u32::try_from(self.entries.len()) else { return };
+        let Ok(position) = u32::try_from(self.entries.len()) else {
+            return;
+        };
         let hash = HASHER.hash_one(&*path);
         self.entries.push(Entry { path, reading });
         let entries = &self.entries;
-        self.index.insert_unique(hash, position, |known| hash_at(entries, *known));
+        self.index
+            .insert_unique(hash, position, |known| hash_at(entries, *known));
         self.sorted.take();
     }
 
     fn remove(&mut self, path: &str) {
-        let Some(position) = self.position(path) else { return };
+        let Some(position) = self.position(path) else {
+            return;
+        };
         let last = self.entries.len() - 1;
         self.forget_position(path, position);
         if let Some(moved) = self.entries.get(last).map(|entry| Arc::clone(&entry.path))
@@ -198,10 +215,11 @@ impl Tree {
         {
             self.forget_position(&moved, last);
             let entries = &self.entries;
-            self.index.insert_unique(HASHER.hash_one(&*moved), to, |known| {
-                // The moved entry is still at its old place.
-                hash_at(entries, if *known == to { last as u32 } else { *known })
-            });
+            self.index
+                .insert_unique(HASHER.hash_one(&*moved), to, |known| {
+                    // The moved entry is still at its old place.
+                    hash_at(entries, if *known == to { last as u32 } else { *known })
+                });
         }
         self.entries.swap_remove(position);
         self.sorted.take();
@@ -209,9 +227,9 @@ impl Tree {
     }
 
     fn forget_position(&mut self, path: &str, position: usize) {
-        let found = self
-            .index
-            .find_entry(HASHER.hash_one(path), |known| usize::try_from(*known) == Ok(position));
+        let found = self.index.find_entry(HASHER.hash_one(path), |known| {
+            usize::try_from(*known) == Ok(position)
+        });
         if let Ok(found) = found {
             found.remove();
         }
@@ -219,7 +237,9 @@ impl Tree {
 
     fn position(&self, path: &str) -> Option<usize> {
         let found = self.index.find(HASHER.hash_one(path), |known| {
-            self.entries.get(*known as usize).is_some_and(|entry| *entry.path == *path)
+            self.entries
+                .get(*known as usize)
+                .is_some_and(|entry| *entry.path == *path)
         });
         found.map(|position| *position as usize)
     }
@@ -239,12 +259,16 @@ impl Tree {
     }
 
     fn path_at(&self, position: u32) -> &str {
-        self.entries.get(position as usize).map_or("", |entry| &entry.path)
+        self.entries
+            .get(position as usize)
+            .map_or("", |entry| &entry.path)
     }
 }
 
 fn hash_at(entries: &[Entry], position: u32) -> u64 {
-    entries.get(position as usize).map_or(0, |entry| HASHER.hash_one(&*entry.path))
+    entries
+        .get(position as usize)
+        .map_or(0, |entry| HASHER.hash_one(&*entry.path))
 }
 
 /// Whether `path` is the parameter of this name, or below this partial path.
@@ -270,7 +294,11 @@ fn check(what: &'static str, found: usize, max: usize) -> Result<(), StoreError>
     if found <= max {
         return Ok(());
     }
-    Err(StoreError::TooMuch { what, found: found as u64, max: max as u64 })
+    Err(StoreError::TooMuch {
+        what,
+        found: found as u64,
+        max: max as u64,
+    })
 }
 
 #[cfg(test)]
@@ -292,10 +320,23 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let tree = tree(&["D.W.S.1.N", "D.W.S.2.N", "D.W.S.10.N", "D.W.S.2.E", "D.W.Sx", "D.X"]);
+        let tree = tree(&[
+            "D.W.S.1.N",
+            "D.W.S.2.N",
+            "D.W.S.10.N",
+            "D.W.S.2.E",
+            "D.W.Sx",
+            "D.X",
+        ]);
         assert_eq!(found(&tree, "").len(), 6);
-        assert_eq!(found(&tree, "D.W.S."), ["D.W.S.1.N", "D.W.S.10.N", "D.W.S.2.E", "D.W.S.2.N"]);
-        assert_eq!(found(&tree, "D.W.S.*.N"), ["D.W.S.1.N", "D.W.S.10.N", "D.W.S.2.N"]);
+        assert_eq!(
+            found(&tree, "D.W.S."),
+            ["D.W.S.1.N", "D.W.S.10.N", "D.W.S.2.E", "D.W.S.2.N"]
+        );
+        assert_eq!(
+            found(&tree, "D.W.S.*.N"),
+            ["D.W.S.1.N", "D.W.S.10.N", "D.W.S.2.N"]
+        );
         assert_eq!(found(&tree, "D.*.S.2."), ["D.W.S.2.E", "D.W.S.2.N"]);
         assert_eq!(found(&tree, "D.X"), ["D.X"]);
         assert_eq!(found(&tree, "D.W.S"), [""; 0]);
@@ -310,7 +351,10 @@ mod tests {
         assert_eq!(tree.set("D.A", "v", &string, 9), Ok(Changed::No));
         assert_eq!(tree.get("D.A").unwrap().read_at, 9);
         assert_eq!(tree.set("D.A", "w", &string, 9), Ok(Changed::Value));
-        assert_eq!(tree.set("D.A", "w", &cwmp::XsdType::INT, 9), Ok(Changed::Value));
+        assert_eq!(
+            tree.set("D.A", "w", &cwmp::XsdType::INT, 9),
+            Ok(Changed::Value)
+        );
         assert_eq!(tree.set_writable("D.A", true), Ok(Changed::Value));
         assert_eq!(tree.set_writable("D.A", true), Ok(Changed::No));
         assert_eq!(tree.set_writable("D.B", false), Ok(Changed::New));

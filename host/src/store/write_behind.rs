@@ -39,7 +39,9 @@ type Job = Box<dyn FnOnce(&Core) + Send>;
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("cells", &self.cells.len()).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("cells", &self.cells.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,7 +138,11 @@ pub(super) fn run(core: &Core, interval: Duration) {
         let due = Instant::now() >= next || state.cells.len() >= DIRTY_DEVICES_MAX;
         let flushes = std::mem::take(&mut state.flushes);
         let wanted = due || !flushes.is_empty();
-        let cells = if wanted { std::mem::take(&mut state.cells) } else { Vec::new() };
+        let cells = if wanted {
+            std::mem::take(&mut state.cells)
+        } else {
+            Vec::new()
+        };
         drop(state);
         for job in jobs {
             job(core);
@@ -166,7 +172,12 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn new(core: &'a Core) -> Round<'a> {
-        Round { core, under_way: 0, wrote: false, result: Ok(()) }
+        Round {
+            core,
+            under_way: 0,
+            wrote: false,
+            result: Ok(()),
+        }
     }
 
     /// `all`: also looks for cells that nobody reported, and syncs even if nothing was written.
@@ -189,9 +200,16 @@ impl<'a> Round<'a> {
         }
         self.keep(self.core.traces.write_buffered());
         if self.wrote || all {
-            self.core.dirty.rounds.fetch_add(u64::from(self.wrote), Ordering::Relaxed);
-            let synced = self.core.committer.submit(Work::Nothing, Durability::Durable, None);
+            self.core
+                .dirty
+                .rounds
+                .fetch_add(u64::from(self.wrote), Ordering::Relaxed);
+            let synced = self
+                .core
+                .committer
+                .submit(Work::Nothing, Durability::Durable, None);
             self.keep(synced.done_blocking());
+            self.core.devices.shrink();
         }
         self.result
     }
@@ -221,7 +239,9 @@ impl<'a> Round<'a> {
     fn submit(&mut self, batch: Batch, after: Option<After>) {
         if !batch.is_empty() {
             let waiting =
-                self.core.committer.submit(Work::Batch(batch), Durability::Applied, after);
+                self.core
+                    .committer
+                    .submit(Work::Batch(batch), Durability::Applied, after);
             self.wait_if_full(waiting);
         }
     }

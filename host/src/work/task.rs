@@ -36,7 +36,9 @@ impl Serialize for TaskId {
 
 impl<'de> Deserialize<'de> for TaskId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -239,7 +241,10 @@ pub struct Task {
 impl Task {
     /// The key of its device.
     pub fn device_key(&self) -> DeviceKey {
-        DeviceKey { instance: self.instance.as_str().into(), id: self.device.as_str().into() }
+        DeviceKey {
+            instance: self.instance.as_str().into(),
+            id: self.device.as_str().into(),
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl Events {
     /// Those for the next Inform.
     pub(super) fn pending(&self) -> Vec<Event> {
         let mut events = self.0.clone();
-        events.sort_by(|a, b| order(&a.code).cmp(&order(&b.code)));
+        events.sort_by_key(|event| order(&event.code));
         events.truncate(EVENTS_PER_INFORM_MAX);
         events
     }
@@ -87,8 +87,10 @@ impl Events {
     /// A boot comes: what need not survive one does not.
     pub(super) fn forget_volatile(&mut self) {
         self.0.retain(|event| {
-            matches!(event.code.as_str(), BOOTSTRAP | VALUE_CHANGE | TRANSFER_COMPLETE)
-                || (event.code.starts_with("M ") && event.code != "M ScheduleInform")
+            matches!(
+                event.code.as_str(),
+                BOOTSTRAP | VALUE_CHANGE | TRANSFER_COMPLETE
+            ) || (event.code.starts_with("M ") && event.code != "M ScheduleInform")
         });
     }
 

@@ -42,9 +42,16 @@ impl Cpe {
         } else {
             self.tree.value(path, parameter, &self.facts(now))
         };
-        if value.is_empty() && self.oddities.has(Oddity::NullParameterKey) && path.ends_with(".ParameterKey") {
+        if value.is_empty()
+            && self.oddities.has(Oddity::NullParameterKey)
+            && path.ends_with(".ParameterKey")
+        {
             value.push_str("(null)");
         }
-        Some(ParameterValue::new(path, value, parameter.leaf.kind.xsd_type()))
+        Some(ParameterValue::new(
+            path,
+            value,
+            parameter.leaf.kind.xsd_type(),
+        ))
     }
 }

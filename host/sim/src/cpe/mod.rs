@@ -12,7 +12,7 @@ mod wire;
 
 pub use rpc::METHODS;
 pub use schedule::Due;
-pub use session::{ProtocolError, Served, SessionRecord, Step, method_name};
+pub use session::{ProtocolError, Served, SessionRecord, Step};
 pub use transfer::{TransferJob, TransferResult};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,6 +193,11 @@ impl Cpe {
         self.of_management_server("URL", now)
     }
 
+    /// The address on the WAN side.
+    pub fn wan_address(&self) -> &str {
+        &self.identity.wan_address
+    }
+
     /// User name and password towards the ACS; both empty = none.
     pub fn acs_login(&self, now: UnixTime) -> (String, String) {
         (
@@ -242,8 +247,14 @@ impl Cpe {
         self.schedule.go_down(now);
     }
 
+    /// Randomness for what is done on its behalf.
+    pub(crate) fn fork_random(&mut self) -> Seed {
+        Seed::new(self.random.draw())
+    }
+
     fn of_management_server(&self, name: &str, now: UnixTime) -> String {
-        self.get(&self.management_server(name), now).unwrap_or_default()
+        self.get(&self.management_server(name), now)
+            .unwrap_or_default()
     }
 
     fn facts(&self, now: UnixTime) -> Facts<'_> {

@@ -9,7 +9,12 @@ const RETRIES_GROWING_MAX: i32 = 10;
 
 /// How long to wait before retry number `retry` (1 = the first). `minimum_wait_s` and
 /// `multiplier` are CWMPRetryMinimumWaitInterval and CWMPRetryIntervalMultiplier.
-pub(super) fn wait(retry: u32, minimum_wait_s: u32, multiplier: u32, random: &mut Seed) -> Duration {
+pub(super) fn wait(
+    retry: u32,
+    minimum_wait_s: u32,
+    multiplier: u32,
+    random: &mut Seed,
+) -> Duration {
     let growing = i32::try_from(retry).unwrap_or(RETRIES_GROWING_MAX);
     let exponent = growing.clamp(1, RETRIES_GROWING_MAX);
     let factor = f64::from(multiplier) / 1000.0;
@@ -29,7 +34,10 @@ mod tests {
         for (retry, from) in (1..).zip(table) {
             for _ in 0..200 {
                 let waited = wait(retry, 5, 2000, &mut random).as_secs_f64();
-                assert!((f64::from(from)..=f64::from(from * 2)).contains(&waited), "{retry}: {waited}");
+                assert!(
+                    (f64::from(from)..=f64::from(from * 2)).contains(&waited),
+                    "{retry}: {waited}"
+                );
             }
         }
     }

@@ -144,13 +144,18 @@ impl Cpe {
     /// does not march in step.
     pub fn scatter_periodic(&mut self, now: UnixTime, fraction: f64) {
         let interval = self.periodic_interval(now);
-        self.schedule.periodic_at = interval.map(|interval| now + interval.mul_f64(fraction.clamp(0.0, 1.0)));
+        self.schedule.periodic_at =
+            interval.map(|interval| now + interval.mul_f64(fraction.clamp(0.0, 1.0)));
     }
 
     /// Does not inform by itself before `at`: switched on later than the others.
     pub fn stay_down_until(&mut self, at: UnixTime) {
         self.schedule.down_until = Some(at);
-        self.schedule.bootstrap_at_boot = self.events.pending().iter().any(|event| event.code == "0 BOOTSTRAP");
+        self.schedule.bootstrap_at_boot = self
+            .events
+            .pending()
+            .iter()
+            .any(|event| event.code == "0 BOOTSTRAP");
         self.schedule.wants_session = false;
     }
 
@@ -172,7 +177,11 @@ impl Cpe {
     /// The session failed: it is tried again, later and later.
     pub(super) fn schedule_retry(&mut self, now: UnixTime) {
         self.retry_count += 1;
-        let number = |name, default| self.of_management_server(name, now).parse().unwrap_or(default);
+        let number = |name, default| {
+            self.of_management_server(name, now)
+                .parse()
+                .unwrap_or(default)
+        };
         let minimum = number("CWMPRetryMinimumWaitInterval", 5);
         let multiplier = number("CWMPRetryIntervalMultiplier", 2000);
         let wait = retry::wait(self.retry_count, minimum, multiplier, &mut self.random);
@@ -183,7 +192,9 @@ impl Cpe {
     pub(super) fn after_session(&mut self, now: UnixTime) {
         let after = std::mem::take(&mut self.after_session);
         for path in after.diagnostics {
-            self.schedule.diagnostics.push((now + DIAGNOSTIC_TIME, path));
+            self.schedule
+                .diagnostics
+                .push((now + DIAGNOSTIC_TIME, path));
         }
         if after.new_acs {
             self.events.bootstrap();
@@ -246,7 +257,9 @@ fn take_due(list: &mut Vec<(UnixTime, Box<str>)>, now: UnixTime) -> Vec<Box<str>
     if list.iter().all(|(at, _)| *at > now) {
         return Vec::new();
     }
-    let (due, later) = std::mem::take(list).into_iter().partition(|(at, _)| *at <= now);
+    let (due, later) = std::mem::take(list)
+        .into_iter()
+        .partition(|(at, _)| *at <= now);
     *list = later;
     let due: Vec<(UnixTime, Box<str>)> = due;
     due.into_iter().map(|(_, what)| what).collect()

@@ -66,7 +66,7 @@ pub struct Served {
 impl Served {
     /// The RPC's name.
     pub fn method(&self) -> &str {
-        method_name(&self.request)
+        self.request.method()
     }
 }
 
@@ -160,10 +160,18 @@ impl Cpe {
     }
 
     fn take_record(&mut self) -> SessionRecord {
-        self.session.take().map(|session| session.record).unwrap_or_default()
+        self.session
+            .take()
+            .map(|session| session.record)
+            .unwrap_or_default()
     }
 
-    fn step(&mut self, session: &mut Running, body: &[u8], now: UnixTime) -> Result<Step, ProtocolError> {
+    fn step(
+        &mut self,
+        session: &mut Running,
+        body: &[u8],
+        now: UnixTime,
+    ) -> Result<Step, ProtocolError> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return self.on_empty(session);
         }
@@ -174,15 +182,22 @@ impl Cpe {
                 for path in std::mem::take(&mut session.sent_changed) {
                     self.changed.remove(&path);
                 }
-                session.version = session.version.min(negotiated(&message.header, message.version));
+                session.version = session
+                    .version
+                    .min(negotiated(&message.header, message.version));
                 session.hold_requests = message.header.hold_requests;
                 Ok(Step::Post(self.own_request_or_empty(session)))
             }
-            (Phase::Inform, Body::Fault(fault)) if fault.code == 8005 && session.informs <= INFORM_RETRIES_MAX => {
+            (Phase::Inform, Body::Fault(fault))
+                if fault.code == 8005 && session.informs <= INFORM_RETRIES_MAX =>
+            {
                 Ok(Step::Post(self.inform_body(session, now)))
             }
             (Phase::Inform, Body::Fault(fault)) => Err(ProtocolError::Refused { code: fault.code }),
-            (Phase::TransferComplete, Body::Response(Response::TransferComplete) | Body::Fault(_)) => {
+            (
+                Phase::TransferComplete,
+                Body::Response(Response::TransferComplete) | Body::Fault(_),
+            ) => {
                 session.record.requests_answered += 1;
                 self.transfer_told();
                 session.hold_requests = message.header.hold_requests;
@@ -221,11 +236,19 @@ impl Cpe {
     }
 
     fn own_request_or_empty(&mut self, session: &mut Running) -> Vec<u8> {
-        let waiting = self.transfers.complete.first().map(|(_, complete)| complete.clone());
+        let waiting = self
+            .transfers
+            .complete
+            .first()
+            .map(|(_, complete)| complete.clone());
         match waiting {
             Some(complete) if !session.hold_requests && self.tells_transfers() => {
                 session.phase = Phase::TransferComplete;
-                self.request_body(session, Request::TransferComplete(complete), Header::default())
+                self.request_body(
+                    session,
+                    Request::TransferComplete(complete),
+                    Header::default(),
+                )
             }
             _ => {
                 session.phase = Phase::Listening;
@@ -248,7 +271,8 @@ impl Cpe {
         let version = self.identity.vendor.cwmp_version;
         let header = Header {
             session_timeout: (version >= Version::V1_3).then_some(60),
-            supported_versions: (version >= Version::V1_4).then(|| "1.0,1.1,1.2,1.3,1.4".to_owned()),
+            supported_versions: (version >= Version::V1_4)
+                .then(|| "1.0,1.1,1.2,1.3,1.4".to_owned()),
             ..Header::default()
         };
         self.request_body(session, Request::Inform(Box::new(inform)), header)
@@ -298,7 +322,7 @@ impl Cpe {
             return Step::Post(self.empty_post());
         }
         let reply = self.serve(&request, now);
-        let method: Box<str> = method_name(&request).into();
+        let method: Box<str> = request.method().into();
         *self.served.entry(method).or_insert(0) += 1;
         let fault = match &reply {
             Reply::Fault(fault) => Some(fault.code),
@@ -321,7 +345,10 @@ impl Cpe {
         };
         let message = Message {
             version: session.version,
-            header: Header { id, ..Header::default() },
+            header: Header {
+                id,
+                ..Header::default()
+            },
             body,
         };
         Step::Post(wire::to_bytes(&message, self.oddities))
@@ -351,31 +378,8 @@ fn negotiated(header: &Header, version: Version) -> Version {
 
 fn describe(body: &Body) -> String {
     match body {
-        Body::Request(request) => method_name(request).to_owned(),
+        Body::Request(request) => request.method().to_owned(),
         Body::Response(_) => "another response".to_owned(),
         Body::Fault(Fault { code, .. }) => format!("fault {code}"),
-    }
-}
-
-/// The name of an RPC, as TR-069 writes it.
-pub fn method_name(request: &Request) -> &str {
-    match request {
-        Request::GetRpcMethods => "GetRPCMethods",
-        Request::Inform(_) => "Inform",
-        Request::TransferComplete(_) => "TransferComplete",
-        Request::AutonomousTransferComplete(_) => "AutonomousTransferComplete",
-        Request::SetParameterValues(_) => "SetParameterValues",
-        Request::GetParameterValues(_) => "GetParameterValues",
-        Request::GetParameterNames(_) => "GetParameterNames",
-        Request::SetParameterAttributes(_) => "SetParameterAttributes",
-        Request::GetParameterAttributes(_) => "GetParameterAttributes",
-        Request::AddObject(_) => "AddObject",
-        Request::DeleteObject(_) => "DeleteObject",
-        Request::Download(_) => "Download",
-        Request::Reboot(_) => "Reboot",
-        Request::ScheduleInform(_) => "ScheduleInform",
-        Request::Upload(_) => "Upload",
-        Request::FactoryReset => "FactoryReset",
-        Request::Other(raw) => &raw.method,
     }
 }

@@ -193,7 +193,11 @@ impl Cpe {
             start_time: date_time(transfer.started),
             complete_time: date_time(now),
         };
-        let copies = if self.oddities.has(Oddity::TransferTwice) { 2 } else { 1 };
+        let copies = if self.oddities.has(Oddity::TransferTwice) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             self.transfers.complete.push((method, complete.clone()));
         }
@@ -234,7 +238,10 @@ impl Cpe {
     fn apply_configuration(&mut self, file: &[u8]) {
         for line in String::from_utf8_lossy(file).lines() {
             if let Some((path, value)) = line.split_once('=')
-                && self.tree.parameter(path).is_some_and(|parameter| parameter.leaf.writable)
+                && self
+                    .tree
+                    .parameter(path)
+                    .is_some_and(|parameter| parameter.leaf.writable)
             {
                 self.tree.set(path, value.into());
             }

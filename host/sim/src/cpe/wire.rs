@@ -90,7 +90,10 @@ mod tests {
 
     #[test]
     fn no_more_requests_is_in_the_header() {
-        assert!(with_no_more_requests(XML).contains("</cwmp:ID><cwmp:NoMoreRequests>0</cwmp:NoMoreRequests></e:Header>"));
+        assert!(
+            with_no_more_requests(XML)
+                .contains("</cwmp:ID><cwmp:NoMoreRequests>0</cwmp:NoMoreRequests></e:Header>")
+        );
     }
 
     #[test]

@@ -89,10 +89,15 @@ pub(super) async fn make(
         listeners.push(RequestListener::bind(address, config.seed).await?);
     }
     let seeds = Seed::new(config.seed);
-    let vendors: &[Vendor] = if config.vendors.is_empty() { &Vendor::ALL } else { &config.vendors };
+    let vendors: &[Vendor] = if config.vendors.is_empty() {
+        &Vendor::ALL
+    } else {
+        &config.vendors
+    };
     let now = config.session.clock.now();
     let mut slots = Vec::with_capacity(config.count);
-    let numbers = (0..u32::try_from(config.count).unwrap_or(u32::MAX) & !POKE).zip(vendors.iter().cycle());
+    let numbers =
+        (0..u32::try_from(config.count).unwrap_or(u32::MAX) & !POKE).zip(vendors.iter().cycle());
     for (number, vendor) in numbers {
         if let Listen::Own(address) = config.listen {
             listeners.push(RequestListener::bind(SocketAddr::new(address, 0), config.seed).await?);
@@ -123,7 +128,10 @@ fn make_one(
         }
     });
     let (acs_username, acs_password) = match &config.acs_login {
-        Some((username, password)) => (username.replace("{serial}", &serial), password.replace("{serial}", &serial)),
+        Some((username, password)) => (
+            username.replace("{serial}", &serial),
+            password.replace("{serial}", &serial),
+        ),
         None => (String::new(), String::new()),
     };
     let mut cpe = Cpe::new(
@@ -138,7 +146,7 @@ fn make_one(
             bootstrapped: config.bootstrapped,
             boot_time: config.boot_time,
             oddities: config.oddities,
-            seed: seed.next(),
+            seed: seed.draw(),
             ..CpeConfig::of(vendor, &serial, &config.acs_url)
         },
         now,

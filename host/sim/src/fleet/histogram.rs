@@ -124,7 +124,10 @@ mod tests {
             let duration = Duration::from_micros(micros);
             let end = upper_end(bucket(duration));
             assert!(end >= duration, "{micros}");
-            assert!(end.as_micros() as f64 <= micros as f64 * 1.07 + 1.0, "{micros}: {end:?}");
+            assert!(
+                end.as_micros() as f64 <= micros as f64 * 1.07 + 1.0,
+                "{micros}: {end:?}"
+            );
         }
     }
 }

@@ -53,7 +53,12 @@ impl Fleet {
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
-        let scheduler = Scheduler::new(&config, Arc::clone(&slots), Arc::clone(&stats), events.clone());
+        let scheduler = Scheduler::new(
+            &config,
+            Arc::clone(&slots),
+            Arc::clone(&stats),
+            events.clone(),
+        );
         tokio::spawn(scheduler.run(woken, stopped, finish));
         Ok(Fleet {
             slots,
@@ -67,7 +72,10 @@ impl Fleet {
     }
 
     /// Runs a fleet to its end, or until `shutdown` is there.
-    pub async fn run(config: FleetConfig, shutdown: impl Future<Output = ()>) -> std::io::Result<FleetStats> {
+    pub async fn run(
+        config: FleetConfig,
+        shutdown: impl Future<Output = ()>,
+    ) -> std::io::Result<FleetStats> {
         let fleet = Fleet::start(config).await?;
         tokio::select! {
             () = shutdown => fleet.stop(),
@@ -96,7 +104,9 @@ impl Fleet {
     /// All devices, in the order they were made.
     pub fn devices(&self) -> impl Iterator<Item = Device> {
         let clock = self.clock;
-        self.slots.iter().map(move |slot| Device::new(Arc::clone(slot), clock))
+        self.slots
+            .iter()
+            .map(move |slot| Device::new(Arc::clone(slot), clock))
     }
 
     /// No further sessions. Those that run may end.

@@ -15,7 +15,8 @@ use super::device::{POKE, Slot};
 use super::{FleetConfig, FleetEvent, FleetStats};
 use crate::listener::TargetState;
 use crate::{
-    Due, SessionError, SessionOptions, SessionReport, TransferJob, TransferResult, UnixTime, run_session, run_transfer,
+    Due, SessionError, SessionOptions, SessionReport, TransferJob, TransferResult, UnixTime,
+    run_session, run_transfer,
 };
 
 /// After a stop, sessions that run are given this long.
@@ -130,7 +131,10 @@ impl Scheduler {
 
     fn next_timer(&mut self) -> Instant {
         while let Some(Reverse((at, number, generation))) = self.timers.peek().copied() {
-            if self.place(number).is_some_and(|place| place.generation == generation) {
+            if self
+                .place(number)
+                .is_some_and(|place| place.generation == generation)
+            {
                 return self.options.clock.instant(at);
             }
             self.timers.pop();
@@ -145,7 +149,10 @@ impl Scheduler {
                 return;
             }
             self.timers.pop();
-            if self.place(number).is_some_and(|place| place.generation == generation) {
+            if self
+                .place(number)
+                .is_some_and(|place| place.generation == generation)
+            {
                 self.look_at(number, report);
             }
         }
@@ -242,7 +249,12 @@ impl Scheduler {
                 place.busy = true;
                 cpe.transfer_begun(&mut job, now);
                 drop(cpe);
-                tokio::spawn(transfer(slot, *job, Arc::clone(&self.options), report.clone()));
+                tokio::spawn(transfer(
+                    slot,
+                    *job,
+                    Arc::clone(&self.options),
+                    report.clone(),
+                ));
             }
         }
     }
@@ -257,33 +269,47 @@ impl Scheduler {
                     stats.sessions_ok += 1;
                     stats.latency.record(report.duration);
                     stats.count(&report);
-                    self.slots.get(number as usize).map(|slot| FleetEvent::SessionDone {
-                        serial: Arc::clone(&slot.serial),
-                        events: codes(&report),
-                        rpcs: report.record.served.iter().map(|served| served.method().to_owned()).collect(),
-                        posts: report.posts,
-                        duration: report.duration,
-                        record: Arc::new(report.record),
-                    })
+                    self.slots
+                        .get(number as usize)
+                        .map(|slot| FleetEvent::SessionDone {
+                            serial: Arc::clone(&slot.serial),
+                            events: codes(&report),
+                            rpcs: report
+                                .record
+                                .served
+                                .iter()
+                                .map(|served| served.method().to_owned())
+                                .collect(),
+                            posts: report.posts,
+                            duration: report.duration,
+                            record: Arc::new(report.record),
+                        })
                 }
                 Done::Session(number, Err(error)) => {
-                    *stats.sessions_failed.entry(error.cause.reason()).or_insert(0) += 1;
+                    *stats
+                        .sessions_failed
+                        .entry(error.cause.reason())
+                        .or_insert(0) += 1;
                     stats.count(&error.report);
-                    self.slots.get(number as usize).map(|slot| FleetEvent::SessionFailed {
-                        serial: Arc::clone(&slot.serial),
-                        events: codes(&error.report),
-                        reason: error.cause.reason(),
-                        message: error.cause.to_string(),
-                        record: Arc::new(error.report.record),
-                    })
+                    self.slots
+                        .get(number as usize)
+                        .map(|slot| FleetEvent::SessionFailed {
+                            serial: Arc::clone(&slot.serial),
+                            events: codes(&error.report),
+                            reason: error.cause.reason(),
+                            message: error.cause.to_string(),
+                            record: Arc::new(error.report.record),
+                        })
                 }
                 Done::Transfer(number, url, fault) => {
                     stats.transfers += 1;
-                    self.slots.get(number as usize).map(|slot| FleetEvent::TransferDone {
-                        serial: Arc::clone(&slot.serial),
-                        url,
-                        fault,
-                    })
+                    self.slots
+                        .get(number as usize)
+                        .map(|slot| FleetEvent::TransferDone {
+                            serial: Arc::clone(&slot.serial),
+                            url,
+                            fault,
+                        })
                 }
             }
         };
@@ -307,7 +333,12 @@ impl Scheduler {
 }
 
 fn codes(report: &SessionReport) -> Vec<String> {
-    report.record.events.iter().map(|event| event.code.clone()).collect()
+    report
+        .record
+        .events
+        .iter()
+        .map(|event| event.code.clone())
+        .collect()
 }
 
 async fn session(slot: Arc<Slot>, options: Arc<SessionOptions>, report: UnboundedSender<Done>) {
@@ -319,7 +350,12 @@ async fn session(slot: Arc<Slot>, options: Arc<SessionOptions>, report: Unbounde
     let _ = report.send(Done::Session(slot.number, result));
 }
 
-async fn transfer(slot: Arc<Slot>, job: TransferJob, options: Arc<SessionOptions>, report: UnboundedSender<Done>) {
+async fn transfer(
+    slot: Arc<Slot>,
+    job: TransferJob,
+    options: Arc<SessionOptions>,
+    report: UnboundedSender<Done>,
+) {
     let result = run_transfer(&job, &options).await;
     let fault = match &result {
         TransferResult::Done(_) => 0,

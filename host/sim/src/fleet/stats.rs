@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Histogram;
-use crate::{SessionReport, SessionRecord};
+use crate::{SessionRecord, SessionReport};
 
 /// Something that happened to a device of a fleet.
 #[derive(Debug, Clone)]

@@ -19,7 +19,10 @@ enum Scheme {
     /// Nothing was asked for.
     None,
     Basic,
-    Digest { challenge: DigestChallenge, used: u32 },
+    Digest {
+        challenge: DigestChallenge,
+        used: u32,
+    },
 }
 
 impl Login {
@@ -68,7 +71,14 @@ impl Login {
             Scheme::Digest { challenge, used } => {
                 *used += 1;
                 let cnonce = self.random.hex(16);
-                Some(challenge.respond(method, target, &self.username, &self.password, &cnonce, *used))
+                Some(challenge.respond(
+                    method,
+                    target,
+                    &self.username,
+                    &self.password,
+                    &cnonce,
+                    *used,
+                ))
             }
         }
     }

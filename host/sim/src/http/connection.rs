@@ -1,15 +1,19 @@
 //! One TCP connection and the requests on it, one after the other.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 /// Largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of an answer.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 const HEADERS_MAX: usize = 64;
+/// How long the answer to `Expect: 100-continue` is waited for.
+const EXPECT_WAIT_MAX: Duration = Duration::from_secs(1);
 /// A chunk of a chunked request: small, so that there are several.
 const CHUNK_BYTES: usize = 1_423;
 
@@ -92,7 +96,11 @@ impl HttpResponse {
 
 impl Connection {
     /// Connects to `host:port`, from `local` if given. `host` is for the Host header.
-    pub async fn open(address: &str, host: &str, local: Option<IpAddr>) -> Result<Connection, HttpError> {
+    pub async fn open(
+        address: &str,
+        host: &str,
+        local: Option<IpAddr>,
+    ) -> Result<Connection, HttpError> {
         let failed = |source| HttpError::Connect {
             address: address.to_owned(),
             source,
@@ -119,7 +127,8 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<HttpResponse, HttpError> {
-        self.request("POST", target, headers, body, Framing::Length).await
+        self.request("POST", target, headers, body, Framing::Length)
+            .await
     }
 
     /// One request and its answer.
@@ -147,12 +156,18 @@ impl Connection {
                 self.send(&out).await?;
             }
             Framing::Expect if !body.is_empty() => {
-                let length = format!("Content-Length: {}\r\nExpect: 100-continue\r\n\r\n", body.len());
+                let length = format!(
+                    "Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+                    body.len()
+                );
                 out.extend_from_slice(length.as_bytes());
                 self.send(&out).await?;
-                let interim = self.head().await?;
-                if interim.status != 100 {
-                    return self.body_of(interim, method).await;
+                // A server that has never heard of it gets the body anyway (RFC 9110 §10.1.1).
+                if let Ok(interim) = timeout(EXPECT_WAIT_MAX, self.head()).await {
+                    let interim = interim?;
+                    if interim.status != 100 {
+                        return self.body_of(interim, method).await;
+                    }
                 }
                 self.send(body).await?;
             }
@@ -214,14 +229,20 @@ impl Connection {
         }
     }
 
-    async fn body_of(&mut self, mut response: HttpResponse, method: &str) -> Result<HttpResponse, HttpError> {
+    async fn body_of(
+        &mut self,
+        mut response: HttpResponse,
+        method: &str,
+    ) -> Result<HttpResponse, HttpError> {
         self.closing = response
             .header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let chunked = response
             .header("transfer-encoding")
             .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-        let length = response.header("content-length").map(|value| value.trim().parse());
+        let length = response
+            .header("content-length")
+            .map(|value| value.trim().parse());
         response.body = match length {
             _ if matches!(response.status, 204 | 304) || method == "HEAD" => Vec::new(),
             _ if chunked => self.chunked_body().await?,
@@ -260,7 +281,8 @@ impl Connection {
         loop {
             let line = self.line().await?;
             let digits = line.split(';').next().unwrap_or_default().trim();
-            let length = usize::from_str_radix(digits, 16).map_err(|_| HttpError::Malformed("a chunk's length"))?;
+            let length = usize::from_str_radix(digits, 16)
+                .map_err(|_| HttpError::Malformed("a chunk's length"))?;
             if body.len() + length > BODY_BYTES_MAX {
                 return Err(HttpError::Malformed("the body is too large"));
             }
@@ -304,7 +326,9 @@ async fn connect_from(local: IpAddr, address: &str) -> std::io::Result<TcpStream
 fn response_head(bytes: &[u8]) -> Result<Option<(HttpResponse, usize)>, HttpError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut headers);
-    let parsed = head.parse(bytes).map_err(|_| HttpError::Malformed("the head"))?;
+    let parsed = head
+        .parse(bytes)
+        .map_err(|_| HttpError::Malformed("the head"))?;
     let httparse::Status::Complete(length) = parsed else {
         return Ok(None);
     };
@@ -328,7 +352,10 @@ pub(crate) fn header_list(headers: &[httparse::Header<'_>]) -> Vec<(String, Stri
 }
 
 /// Reads from `stream` up to the end of a head; `None`: it was closed before.
-pub(crate) async fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<Option<usize>> {
+pub(crate) async fn read_head(
+    stream: &mut TcpStream,
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<Option<usize>> {
     loop {
         if let Some(at) = memchr::memmem::find(bytes, b"\r\n\r\n") {
             return Ok(Some(at + 4));

@@ -13,7 +13,9 @@ impl CookieJar {
             return;
         };
         let at_root = parts.any(|part| part.trim().eq_ignore_ascii_case("path=/"));
-        if oddities.has(Oddity::CookieIgnored) || (oddities.has(Oddity::CookieNeedsPath) && !at_root) {
+        if oddities.has(Oddity::CookieIgnored)
+            || (oddities.has(Oddity::CookieNeedsPath) && !at_root)
+        {
             return;
         }
         let (name, value) = (name.trim(), value.trim().to_owned());
@@ -29,8 +31,14 @@ impl CookieJar {
             return None;
         }
         if oddities.has(Oddity::CookieVersioned) {
-            let pairs = self.0.iter().map(|(name, value)| format!("{name}={value};$Path=/"));
-            return Some(format!("$Version=\"0\"; {}", pairs.collect::<Vec<_>>().join("; ")));
+            let pairs = self
+                .0
+                .iter()
+                .map(|(name, value)| format!("{name}={value};$Path=/"));
+            return Some(format!(
+                "$Version=\"0\"; {}",
+                pairs.collect::<Vec<_>>().join("; ")
+            ));
         }
         let pairs = self.0.iter().map(|(name, value)| format!("{name}={value}"));
         Some(pairs.collect::<Vec<_>>().join("; "))

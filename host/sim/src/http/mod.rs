@@ -6,8 +6,8 @@ mod connection;
 mod cookies;
 mod url;
 
-pub use connection::{Connection, Framing, HttpError, HttpResponse};
 pub(crate) use auth::Login;
+pub use connection::{Connection, Framing, HttpError, HttpResponse};
 pub(crate) use connection::{header_list, read_head};
 pub(crate) use cookies::CookieJar;
 pub use url::Url;

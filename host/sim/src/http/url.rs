@@ -20,7 +20,9 @@ impl Url {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
         if host.is_empty() {
             return None;
         }
@@ -66,8 +68,14 @@ mod tests {
         let cases = [
             ("http://acs/", Some(("acs:80", "acs", "/"))),
             ("http://acs:7547", Some(("acs:7547", "acs:7547", "/"))),
-            ("http://a:b@acs:7547/i/x?y=1#z", Some(("acs:7547", "acs:7547", "/i/x?y=1"))),
-            ("http://[::1]:7547/x", Some(("[::1]:7547", "[::1]:7547", "/x"))),
+            (
+                "http://a:b@acs:7547/i/x?y=1#z",
+                Some(("acs:7547", "acs:7547", "/i/x?y=1")),
+            ),
+            (
+                "http://[::1]:7547/x",
+                Some(("[::1]:7547", "[::1]:7547", "/x")),
+            ),
             ("http://[::1]", Some(("[::1]:80", "[::1]", "/"))),
             ("http://acs?ts=1", Some(("acs:80", "acs", "/?ts=1"))),
             ("https://acs/", None),
@@ -75,7 +83,9 @@ mod tests {
         ];
         for (url, parts) in cases {
             let parsed = Url::parse(url);
-            let parsed = parsed.as_ref().map(|url| (&*url.address, &*url.host, &*url.target));
+            let parsed = parsed
+                .as_ref()
+                .map(|url| (&*url.address, &*url.host, &*url.target));
             assert_eq!(parsed, parts, "{url}");
         }
     }

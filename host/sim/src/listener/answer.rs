@@ -42,7 +42,9 @@ impl Nonces {
     }
 
     fn is_ours(&self, nonce: &str) -> bool {
-        let number = nonce.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let number = nonce
+            .get(..16)
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok());
         number.is_some_and(|number| self.numbered(number) == nonce)
     }
 
@@ -69,14 +71,31 @@ pub(super) async fn answer(
         return Ok(After::Silence);
     }
     if target.has(Oddity::RequestRedirected) {
-        return send(stream, "302 Found", "Location: http://192.0.2.1/\r\n", After::KeepOpen).await;
+        return send(
+            stream,
+            "302 Found",
+            "Location: http://192.0.2.1/\r\n",
+            After::KeepOpen,
+        )
+        .await;
     }
     if method != "GET" {
-        return send(stream, "405 Method Not Allowed", "Allow: GET\r\n", After::KeepOpen).await;
+        return send(
+            stream,
+            "405 Method Not Allowed",
+            "Allow: GET\r\n",
+            After::KeepOpen,
+        )
+        .await;
     }
     let mut named = headers.iter();
     let authorization = named.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    if !is_let_in(authorization.map(|(_, value)| value.as_str()), uri, target, nonces) {
+    if !is_let_in(
+        authorization.map(|(_, value)| value.as_str()),
+        uri,
+        target,
+        nonces,
+    ) {
         if authorization.is_some() {
             target.refuse();
         }
@@ -96,12 +115,18 @@ pub(super) async fn answer(
     send(stream, "200 OK", "", After::KeepOpen).await
 }
 
-fn is_let_in(authorization: Option<&str>, uri: &str, target: &RequestTarget, nonces: &Nonces) -> bool {
+fn is_let_in(
+    authorization: Option<&str>,
+    uri: &str,
+    target: &RequestTarget,
+    nonces: &Nonces,
+) -> bool {
     let (username, password) = target.login();
     match authorization.map(Authorization::parse) {
-        Some(Ok(Authorization::Basic { username: u, password: p })) => {
-            target.has(Oddity::RequestBasic) && u == username && p == password
-        }
+        Some(Ok(Authorization::Basic {
+            username: u,
+            password: p,
+        })) => target.has(Oddity::RequestBasic) && u == username && p == password,
         Some(Ok(Authorization::Digest(response))) => {
             !target.has(Oddity::RequestBasic)
                 && response.username == username
@@ -114,7 +139,11 @@ fn is_let_in(authorization: Option<&str>, uri: &str, target: &RequestTarget, non
     }
 }
 
-async fn challenge(stream: &mut TcpStream, target: &RequestTarget, nonces: &Nonces) -> Result<After> {
+async fn challenge(
+    stream: &mut TcpStream,
+    target: &RequestTarget,
+    nonces: &Nonces,
+) -> Result<After> {
     let challenge = if target.has(Oddity::RequestBasic) {
         format!("Basic realm=\"{REALM}\"")
     } else {

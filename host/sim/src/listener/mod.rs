@@ -51,7 +51,11 @@ impl RequestListener {
             nonces: Nonces::new(Seed::new(seed).of(address.port().into())),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&targets)));
-        Ok(RequestListener { address, targets, task })
+        Ok(RequestListener {
+            address,
+            targets,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -95,7 +99,9 @@ async fn accept(listener: TcpListener, targets: Arc<Targets>) {
 async fn serve(mut stream: TcpStream, targets: &Targets) {
     let mut bytes = Vec::new();
     loop {
-        let Ok(Ok(Some(length))) = timeout(REQUEST_TIME_MAX, read_head(&mut stream, &mut bytes)).await else {
+        let Ok(Ok(Some(length))) =
+            timeout(REQUEST_TIME_MAX, read_head(&mut stream, &mut bytes)).await
+        else {
             return;
         };
         let head: Vec<u8> = bytes.drain(..length).collect();
@@ -108,7 +114,16 @@ async fn serve(mut stream: TcpStream, targets: &Targets) {
         let uri = request.path.unwrap_or_default();
         let target = targets.by_path.read().get(path_of(uri)).cloned();
         let headers = header_list(request.headers);
-        match answer(&mut stream, method, uri, &headers, target.as_deref(), &targets.nonces).await {
+        match answer(
+            &mut stream,
+            method,
+            uri,
+            &headers,
+            target.as_deref(),
+            &targets.nonces,
+        )
+        .await
+        {
             Ok(After::KeepOpen) => {}
             Ok(After::Close) | Err(_) => return,
             Ok(After::Silence) => {

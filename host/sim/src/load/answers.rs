@@ -5,7 +5,10 @@ use memchr::memmem;
 /// What the methods are told by, and what stands in their response.
 const SIMPLE: [(&str, &str); 11] = [
     ("SetParameterValues", "<Status>0</Status>"),
-    ("AddObject", "<InstanceNumber>2</InstanceNumber><Status>0</Status>"),
+    (
+        "AddObject",
+        "<InstanceNumber>2</InstanceNumber><Status>0</Status>",
+    ),
     ("DeleteObject", "<Status>0</Status>"),
     ("SetParameterAttributes", ""),
     ("ScheduleInform", ""),
@@ -177,12 +180,18 @@ mod tests {
     #[test]
     fn other_methods_are_told_apart() {
         let set = cwmp::SetParameterValues {
-            parameters: vec![ParameterValue::string("Device.DeviceInfo.ProvisioningCode", "GetParameterValues")],
+            parameters: vec![ParameterValue::string(
+                "Device.DeviceInfo.ProvisioningCode",
+                "GetParameterValues",
+            )],
             parameter_key: "k".to_owned(),
         };
         let (method, told) = answered(Request::SetParameterValues(set));
         assert_eq!(method, Some("SetParameterValues"));
-        assert!(matches!(told.unwrap().body, Body::Response(Response::SetParameterValues(_))));
+        assert!(matches!(
+            told.unwrap().body,
+            Body::Response(Response::SetParameterValues(_))
+        ));
         let (method, told) = answered(Request::Reboot("k".to_owned()));
         assert_eq!(method, Some("Reboot"));
         assert_eq!(told.unwrap().body, Body::Response(Response::Reboot));

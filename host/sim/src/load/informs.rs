@@ -24,7 +24,11 @@ impl Informs {
         let device = CpeConfig {
             connection_request_url: format!("http://198.51.100.7:7547/cr/{PLACE}"),
             periodic_interval: Duration::from_secs(3600),
-            ..CpeConfig::of(config.vendor, PLACE, &format!("http://{}{}", config.host, config.target))
+            ..CpeConfig::of(
+                config.vendor,
+                PLACE,
+                &format!("http://{}{}", config.host, config.target),
+            )
         };
         let events: Vec<Event> = config
             .events
@@ -62,7 +66,10 @@ mod tests {
         let address = "127.0.0.1:7547".parse().unwrap();
         let informs = Informs::new(&LoadConfig::new(address, "/"));
         let text = String::from_utf8(informs.of(4711)).unwrap();
-        assert!(text.contains("<SerialNumber>LOAD00004711</SerialNumber>"), "{text}");
+        assert!(
+            text.contains("<SerialNumber>LOAD00004711</SerialNumber>"),
+            "{text}"
+        );
         assert!(text.contains("/cr/LOAD00004711"));
         assert!(!text.contains(PLACE));
     }

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::fleet::Histogram;
 use crate::Vendor;
+use crate::fleet::Histogram;
 use answers::Answers;
 use informs::Informs;
 use wire::Wire;

@@ -38,7 +38,10 @@ struct Head {
 
 impl Wire {
     pub(super) fn new(config: &LoadConfig) -> Wire {
-        let mut head = format!("POST {} HTTP/1.1\r\nHost: {}\r\n", config.target, config.host);
+        let mut head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\n",
+            config.target, config.host
+        );
         for line in &config.headers {
             head.push_str(line);
             head.push_str("\r\n");
@@ -70,7 +73,9 @@ impl Wire {
     /// Posts and reads the answer; its status, or a word for what went wrong.
     pub(super) async fn post(&mut self, body: &[u8]) -> Result<u16, &'static str> {
         let wait = self.wait;
-        timeout(wait, self.exchange(body)).await.unwrap_or(Err("timeout"))
+        timeout(wait, self.exchange(body))
+            .await
+            .unwrap_or(Err("timeout"))
     }
 
     /// The body of the last answer.
@@ -89,7 +94,9 @@ impl Wire {
             Some(stream) => stream,
             None => {
                 self.connections += 1;
-                let stream = TcpStream::connect(self.address).await.map_err(|_| "connect")?;
+                let stream = TcpStream::connect(self.address)
+                    .await
+                    .map_err(|_| "connect")?;
                 stream.set_nodelay(true).map_err(|_| "connect")?;
                 stream
             }
@@ -124,9 +131,12 @@ impl Wire {
             self.out.extend_from_slice(b"\r\n");
         }
         if !body.is_empty() {
-            self.out.extend_from_slice(b"Content-Type: text/xml; charset=\"utf-8\"\r\nSOAPAction: \"\"\r\n");
+            self.out.extend_from_slice(
+                b"Content-Type: text/xml; charset=\"utf-8\"\r\nSOAPAction: \"\"\r\n",
+            );
         }
-        self.out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        self.out
+            .extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
         self.out.extend_from_slice(body);
     }
 
@@ -134,7 +144,10 @@ impl Wire {
         if self.received.len() > ANSWER_BYTES_MAX {
             return Err("huge");
         }
-        let count = stream.read_buf(&mut self.received).await.map_err(|_| "closed")?;
+        let count = stream
+            .read_buf(&mut self.received)
+            .await
+            .map_err(|_| "closed")?;
         self.bytes_received += count as u64;
         if count == 0 { Err("closed") } else { Ok(()) }
     }
@@ -150,7 +163,9 @@ impl Wire {
         let mut closes = false;
         for line in lines {
             if let Some(value) = header(line, b"content-length:") {
-                length = std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+                length = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|value| value.trim().parse().ok());
             } else if let Some(value) = header(line, b"set-cookie:") {
                 let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
                 self.cookie.clear();

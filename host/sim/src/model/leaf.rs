@@ -82,7 +82,12 @@ impl Leaf {
     }
 
     /// The value as it is stored, or the fault code for it (A.3.2.1).
-    pub(crate) fn accept(&self, value: &str, xsd_type: &XsdType, digits_only: bool) -> Result<Box<str>, u32> {
+    pub(crate) fn accept(
+        &self,
+        value: &str,
+        xsd_type: &XsdType,
+        digits_only: bool,
+    ) -> Result<Box<str>, u32> {
         if *xsd_type != self.kind.xsd_type() {
             return Err(9006);
         }

@@ -41,12 +41,19 @@ pub(super) fn instances(path: &str) -> (u32, u32) {
 }
 
 /// Replaces the `{…}` in a template's text. `rows` counts the rows of a table.
-pub(super) fn render(text: &str, path: &str, facts: &Facts<'_>, rows: &dyn Fn(&str) -> usize) -> String {
+pub(super) fn render(
+    text: &str,
+    path: &str,
+    facts: &Facts<'_>,
+    rows: &dyn Fn(&str) -> usize,
+) -> String {
     if !text.contains('{') {
         return text.to_owned();
     }
     let (i, p) = instances(path);
-    let text = text.replace("{i}", &i.to_string()).replace("{p}", &p.to_string());
+    let text = text
+        .replace("{i}", &i.to_string())
+        .replace("{p}", &p.to_string());
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text.as_str();
     while let Some((before, from)) = rest.split_once('{') {
@@ -61,7 +68,13 @@ pub(super) fn render(text: &str, path: &str, facts: &Facts<'_>, rows: &dyn Fn(&s
     out
 }
 
-fn live_value(name: &str, path: &str, facts: &Facts<'_>, rows: &dyn Fn(&str) -> usize, out: &mut String) {
+fn live_value(
+    name: &str,
+    path: &str,
+    facts: &Facts<'_>,
+    rows: &dyn Fn(&str) -> usize,
+    out: &mut String,
+) {
     let identity = facts.identity;
     let vendor = &identity.vendor;
     match name {
@@ -92,10 +105,19 @@ fn live_value(name: &str, path: &str, facts: &Facts<'_>, rows: &dyn Fn(&str) -> 
         "addressing:1" => out.push_str("DHCP"),
         "addressing:2" => out.push_str("Static"),
         "ssid" => {
-            let _ = write!(out, "{}-{:04X}", vendor.manufacturer, identity.seed & 0xFFFF);
+            let _ = write!(
+                out,
+                "{}-{:04X}",
+                vendor.manufacturer,
+                identity.seed & 0xFFFF
+            );
         }
         "psk" => {
-            let _ = write!(out, "{:016x}", identity.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let _ = write!(
+                out,
+                "{:016x}",
+                identity.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            );
         }
         "mac" => mac(identity, 0, out),
         "?stun:,STUN" if vendor.supports_stun => out.push_str(",STUN"),
@@ -109,7 +131,10 @@ fn live_value(name: &str, path: &str, facts: &Facts<'_>, rows: &dyn Fn(&str) -> 
             } else if let Some(kilobytes_per_s) = name.strip_prefix("counter:") {
                 let rate: u64 = kilobytes_per_s.parse().unwrap_or(1);
                 // TR-098's counters are unsignedInt and wrap.
-                put(out, (facts.uptime_s * rate * 1_021 + identity.seed % 4_096) % (1 << 32));
+                put(
+                    out,
+                    (facts.uptime_s * rate * 1_021 + identity.seed % 4_096) % (1 << 32),
+                );
             } else if let Some(shape) = name.strip_prefix("wave:") {
                 put(out, wave(shape, facts));
             } else if name.starts_with("address:") {
@@ -140,8 +165,8 @@ fn mac(identity: &Identity, offset: u64, out: &mut String) {
     for byte in identity.serial.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
     }
-    // Sixteen addresses belong to a device, as in the real ones.
-    let low = ((hash >> 20) & 0xFF_FFF0) + offset;
+    // The addresses of the hosts in its LAN are counted from its own.
+    let low = ((hash >> 20) & 0xFF_FF80) + offset;
     let oui = identity.vendor.oui;
     let digits = format!("{oui:0>6}{:06X}", low & 0xFF_FFFF);
     for (at, digit) in digits.chars().enumerate() {

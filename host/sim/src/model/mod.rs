@@ -9,6 +9,6 @@ mod template;
 mod tree;
 
 pub(crate) use live::{Facts, Identity, date_time};
-pub(crate) use template::Features;
 pub(crate) use overlay::Attributes;
+pub(crate) use template::Features;
 pub(crate) use tree::{Node, Tree};

@@ -58,11 +58,23 @@ fn read(line: &str) -> Option<Line<'_>> {
 fn object_line(object: &str) -> Option<(&str, What)> {
     if let Some((name, rows)) = object.split_once('*') {
         let rows = rows.parse().ok()?;
-        return Some((name, What::Table { writable: true, rows }));
+        return Some((
+            name,
+            What::Table {
+                writable: true,
+                rows,
+            },
+        ));
     }
     if let Some((name, rows)) = object.split_once('#') {
         let rows = rows.parse().ok()?;
-        return Some((name, What::Table { writable: false, rows }));
+        return Some((
+            name,
+            What::Table {
+                writable: false,
+                rows,
+            },
+        ));
     }
     Some((object, What::Object))
 }
@@ -110,7 +122,10 @@ fn leaf_line(content: &str) -> Option<(&str, What)> {
 }
 
 fn limited(value: &str) -> Option<(&str, Limit)> {
-    let Some((before, limit)) = value.strip_suffix('>').and_then(|value| value.rsplit_once('<')) else {
+    let Some((before, limit)) = value
+        .strip_suffix('>')
+        .and_then(|value| value.rsplit_once('<'))
+    else {
         return Some((value, Limit::None));
     };
     let limit = if let Ok(chars) = limit.parse() {

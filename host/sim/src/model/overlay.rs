@@ -62,8 +62,16 @@ impl Overlay {
         rows.max_by_key(|row| row.path.len())
     }
 
-    pub(super) fn add_row(&mut self, table: &str, initial_rows: u32, row: &'static Template) -> u32 {
-        let next = self.next_instance.entry(table.into()).or_insert(initial_rows + 1);
+    pub(super) fn add_row(
+        &mut self,
+        table: &str,
+        initial_rows: u32,
+        row: &'static Template,
+    ) -> u32 {
+        let next = self
+            .next_instance
+            .entry(table.into())
+            .or_insert(initial_rows + 1);
         let instance = *next;
         *next += 1;
         self.added.push(AddedRow {
@@ -80,7 +88,8 @@ impl Overlay {
         self.added.retain(|added| !added.path.starts_with(row));
         self.values.retain(|path, _| !path.starts_with(row));
         self.attributes.retain(|path, _| !path.starts_with(row));
-        self.next_instance.retain(|table, _| !table.starts_with(row));
+        self.next_instance
+            .retain(|table, _| !table.starts_with(row));
         self.deleted.retain(|deleted| !deleted.starts_with(row));
         if !was_added {
             // One of the template's: its absence has to be remembered.

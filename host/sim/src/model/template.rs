@@ -37,9 +37,15 @@ pub(crate) struct Entry {
 pub(super) enum Place {
     Object,
     /// Rows can be added where `writable`; each looks like `row`.
-    Table { writable: bool, rows: u32, row: Template },
+    Table {
+        writable: bool,
+        rows: u32,
+        row: Template,
+    },
     /// A row that is there at first.
-    Row { deletable: bool },
+    Row {
+        deletable: bool,
+    },
     Leaf(Leaf),
 }
 
@@ -87,7 +93,10 @@ impl Template {
     /// Adds siblings, with all below them, under `base`.
     fn add(&mut self, mut lines: &[notation::Line<'_>], base: &str) {
         while let Some((line, rest)) = lines.split_first() {
-            let below = rest.iter().take_while(|next| next.depth > line.depth).count();
+            let below = rest
+                .iter()
+                .take_while(|next| next.depth > line.depth)
+                .count();
             let (inside, siblings) = rest.split_at(below);
             lines = siblings;
             match &line.what {
@@ -103,11 +112,20 @@ impl Template {
                 What::Table { writable, rows } => {
                     let path = format!("{base}{}.", line.name);
                     let row = Template::row(inside);
-                    let table = Place::Table { writable: *writable, rows: *rows, row };
+                    let table = Place::Table {
+                        writable: *writable,
+                        rows: *rows,
+                        row,
+                    };
                     let at = self.push(path.clone(), table);
                     for instance in 1..=*rows {
                         let row_path = format!("{path}{instance}.");
-                        let row_at = self.push(row_path.clone(), Place::Row { deletable: *writable });
+                        let row_at = self.push(
+                            row_path.clone(),
+                            Place::Row {
+                                deletable: *writable,
+                            },
+                        );
                         self.add(inside, &row_path);
                         self.close(row_at);
                     }
@@ -126,7 +144,10 @@ impl Template {
 
     fn add_empty(&mut self, mut lines: &[notation::Line<'_>], base: &str) {
         while let Some((line, rest)) = lines.split_first() {
-            let below = rest.iter().take_while(|next| next.depth > line.depth).count();
+            let below = rest
+                .iter()
+                .take_while(|next| next.depth > line.depth)
+                .count();
             let (inside, siblings) = rest.split_at(below);
             lines = siblings;
             match &line.what {
@@ -141,7 +162,11 @@ impl Template {
                 }
                 What::Table { writable, .. } => {
                     let row = Template::row(inside);
-                    let table = Place::Table { writable: *writable, rows: 0, row };
+                    let table = Place::Table {
+                        writable: *writable,
+                        rows: 0,
+                        row,
+                    };
                     let at = self.push(format!("{base}{}.", line.name), table);
                     self.close(at);
                 }
@@ -152,7 +177,11 @@ impl Template {
     fn push(&mut self, path: String, what: Place) -> usize {
         let at = self.entries.len();
         let path = path.into_boxed_str();
-        self.entries.push(Entry { path, end: at + 1, what });
+        self.entries.push(Entry {
+            path,
+            end: at + 1,
+            what,
+        });
         at
     }
 
@@ -186,9 +215,15 @@ mod tests {
     use super::*;
 
     fn leaves(data_model: DataModel, xmpp: bool, stun: bool) -> usize {
-        let template = Template::of(Features { data_model, xmpp, stun });
+        let template = Template::of(Features {
+            data_model,
+            xmpp,
+            stun,
+        });
         let places = template.entries.iter();
-        places.filter(|entry| matches!(entry.what, Place::Leaf(_))).count()
+        places
+            .filter(|entry| matches!(entry.what, Place::Leaf(_)))
+            .count()
     }
 
     #[test]
@@ -212,7 +247,11 @@ mod tests {
     #[test]
     fn no_path_comes_twice() {
         for data_model in [DataModel::Tr098, DataModel::Tr181] {
-            let template = Template::of(Features { data_model, xmpp: true, stun: true });
+            let template = Template::of(Features {
+                data_model,
+                xmpp: true,
+                stun: true,
+            });
             assert_eq!(template.index.len(), template.entries.len());
         }
     }

@@ -21,7 +21,9 @@ pub(crate) struct Tree {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Node {
     /// `writable`: rows can be added to it, or it can be deleted.
-    Object { writable: bool },
+    Object {
+        writable: bool,
+    },
     Parameter(Parameter),
 }
 
@@ -35,13 +37,21 @@ pub(crate) struct Parameter {
 
 /// Where a path leads.
 enum Spot<'t> {
-    Entry { base: &'t str, template: &'static Template, at: usize, entry: &'static Entry },
+    Entry {
+        base: &'t str,
+        template: &'static Template,
+        at: usize,
+        entry: &'static Entry,
+    },
     AddedRow(&'t str, &'static Template),
 }
 
 impl Tree {
     pub(crate) fn new(features: Features) -> Tree {
-        Tree { template: Template::of(features), overlay: Overlay::default() }
+        Tree {
+            template: Template::of(features),
+            overlay: Overlay::default(),
+        }
     }
 
     /// Back to the template.
@@ -53,7 +63,10 @@ impl Tree {
     pub(crate) fn parameter(&self, path: &str) -> Option<Parameter> {
         match self.spot(path)? {
             Spot::Entry { base, entry, .. } => match &entry.what {
-                Place::Leaf(leaf) => Some(Parameter { leaf, added: !base.is_empty() }),
+                Place::Leaf(leaf) => Some(Parameter {
+                    leaf,
+                    added: !base.is_empty(),
+                }),
                 _ => None,
             },
             Spot::AddedRow(..) => None,
@@ -88,7 +101,9 @@ impl Tree {
     pub(crate) fn forced_inform(&self) -> impl Iterator<Item = &'static str> {
         let entries = self.template.forced_inform.iter();
         let paths = entries.filter_map(|at| self.template.entries.get(*at));
-        paths.map(|entry| &*entry.path).filter(|path| !self.overlay.is_gone(path))
+        paths
+            .map(|entry| &*entry.path)
+            .filter(|path| !self.overlay.is_gone(path))
     }
 
     /// The attributes of a parameter.
@@ -116,7 +131,12 @@ impl Tree {
             return true;
         }
         match self.spot(path) {
-            Some(Spot::Entry { base, template, at, entry }) => {
+            Some(Spot::Entry {
+                base,
+                template,
+                at,
+                entry,
+            }) => {
                 if matches!(entry.what, Place::Leaf(_)) {
                     return false;
                 }
@@ -161,9 +181,19 @@ impl Tree {
                     at = entry.end;
                     continue;
                 }
-                Place::Row { deletable } => visit(&path, Node::Object { writable: *deletable }),
+                Place::Row { deletable } => visit(
+                    &path,
+                    Node::Object {
+                        writable: *deletable,
+                    },
+                ),
                 Place::Table { writable, .. } => {
-                    visit(&path, Node::Object { writable: *writable });
+                    visit(
+                        &path,
+                        Node::Object {
+                            writable: *writable,
+                        },
+                    );
                     self.walk_entries(base, template, at + 1, entry.end, visit);
                     for row in self.overlay.rows_of(&path) {
                         self.walk_row(&row.path, row.row, visit);
@@ -180,7 +210,11 @@ impl Tree {
     pub(crate) fn add_row(&mut self, table: &str) -> Result<u32, u32> {
         let (initial, row) = match self.spot(table) {
             Some(Spot::Entry { entry, .. }) => match &entry.what {
-                Place::Table { writable: true, rows, row } => (*rows, row),
+                Place::Table {
+                    writable: true,
+                    rows,
+                    row,
+                } => (*rows, row),
                 _ => return Err(9005),
             },
             _ => return Err(9005),
@@ -195,7 +229,8 @@ impl Tree {
     pub(crate) fn delete_row(&mut self, path: &str) -> Result<(), u32> {
         match self.spot(path) {
             Some(Spot::AddedRow(..)) => {}
-            Some(Spot::Entry { entry, .. }) if matches!(entry.what, Place::Row { deletable: true }) => {}
+            Some(Spot::Entry { entry, .. })
+                if matches!(entry.what, Place::Row { deletable: true }) => {}
             _ => return Err(9005),
         }
         self.overlay.delete_row(path);
@@ -223,7 +258,12 @@ impl Tree {
             if self.overlay.is_gone(path) {
                 return None;
             }
-            return Some(Spot::Entry { base: "", template, at, entry });
+            return Some(Spot::Entry {
+                base: "",
+                template,
+                at,
+                entry,
+            });
         }
         let row = self.overlay.row_above(path)?;
         let below = path.strip_prefix(&*row.path)?;
@@ -231,6 +271,11 @@ impl Tree {
             return Some(Spot::AddedRow(&row.path, row.row));
         }
         let (at, entry) = row.row.find(below)?;
-        Some(Spot::Entry { base: &row.path, template: row.row, at, entry })
+        Some(Spot::Entry {
+            base: &row.path,
+            template: row.row,
+            at,
+            entry,
+        })
     }
 }

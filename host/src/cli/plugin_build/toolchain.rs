@@ -5,6 +5,8 @@
 //!    `rust-src`): cargo builds the standard library along, once per target directory;
 //! 3. rustup fetches the target;
 //! 4. as root, apt-get installs Debian's packages.
+//!
+//! The last two change the machine: they come last, say so, and `PATCHBAY_OFFLINE` forbids them.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

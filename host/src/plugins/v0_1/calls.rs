@@ -193,13 +193,12 @@ fn requests_of(
     requests: Vec<types::Request>,
     rest: &convert::Rest,
 ) -> Result<Vec<cwmp::Request>, PluginError> {
-    let most = plugin.limits().requests_max;
-    if requests.len() > most {
-        return Err(refused(
-            plugin,
-            format!("made {} requests of one; at most {most}", requests.len()),
-        ));
-    }
+    at_most(
+        plugin,
+        "requests",
+        requests.len(),
+        plugin.limits().requests_max,
+    )?;
     requests
         .into_iter()
         .map(|request| {
@@ -263,6 +262,7 @@ pub(in super::super) async fn on_fault(
         )? {
             quirks::AfterFault::GiveUp => AfterFault::GiveUp,
             quirks::AfterFault::Skip => AfterFault::Skip,
+            quirks::AfterFault::Retry(requests) if requests.is_empty() => AfterFault::Skip,
             quirks::AfterFault::Retry(requests) => {
                 AfterFault::Retry(requests_of(plugin, requests, &rest)?)
             }

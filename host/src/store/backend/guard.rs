@@ -47,11 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    #[allow(clippy::panic)] // what is tested
+
     fn a_panic_becomes_its_message() {
         let error = guarded(|| -> u32 { panic!("tried to serialize {}", "Uninitialized") });
         let error = error.unwrap_err();
-        assert!(error.contains("tried to serialize Uninitialized"), "{error}");
+        assert!(
+            error.contains("tried to serialize Uninitialized"),
+            "{error}"
+        );
         assert!(error.contains("guard.rs"), "{error}");
         assert_eq!(guarded(|| 7), Ok(7));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::{Batch, Start, Pair, bounds, is_backwards, is_empty_range};
+use super::{Batch, Pair, Start, bounds, is_backwards, is_empty_range};
 
 /// A clone is the same memory: what a test reopens.
 #[derive(Debug, Default, Clone)]
@@ -24,8 +24,14 @@ impl MemoryBackend {
             return Vec::new();
         }
         let records = self.records.read();
-        let pairs = records.range(range).map(|(key, value)| (key.clone(), value.clone()));
-        if is_backwards(from) { pairs.rev().take(limit).collect() } else { pairs.take(limit).collect() }
+        let pairs = records
+            .range(range)
+            .map(|(key, value)| (key.clone(), value.clone()));
+        if is_backwards(from) {
+            pairs.rev().take(limit).collect()
+        } else {
+            pairs.take(limit).collect()
+        }
     }
 
     pub(super) fn apply(&self, batch: Batch) {

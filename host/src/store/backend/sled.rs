@@ -16,7 +16,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use super::guard::guarded;
-use super::{Batch, Start, Pair, bounds, is_backwards, is_empty_range};
+use super::{Batch, Pair, Start, bounds, is_backwards, is_empty_range};
 use crate::store::StoreError;
 
 /// Fixed when the store is made: another value does not open it.
@@ -48,25 +48,40 @@ impl SledBackend {
         let db = match opened {
             Ok(Ok(result)) => result.map_err(|error| engine_error(directory, &error))?,
             Ok(Err(panic)) => return Err(damaged(directory, panic)),
-            Err(_) => return Err(damaged(directory, "the engine panicked while closing".to_owned())),
+            Err(_) => {
+                return Err(damaged(
+                    directory,
+                    "the engine panicked while closing".to_owned(),
+                ));
+            }
         };
         let path = directory.join("db");
         let file = OpenOptions::new()
             .write(true)
             .open(&path)
             .map_err(|cause| StoreError::io("open", &path, &cause))?;
-        let backend = SledBackend { directory: directory.to_owned(), db, file };
+        let backend = SledBackend {
+            directory: directory.to_owned(),
+            db,
+            file,
+        };
         match backend.blob_files() {
             0 => Ok(backend),
             files => Err(damaged(
                 directory,
-                format!("blobs/ has {files} files, this version writes none: it is no store of patchbay's"),
+                format!(
+                    "blobs/ has {files} files, this version writes none: it is no store of patchbay's"
+                ),
             )),
         }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.call(|| self.db.get(key).map(|value| value.map(|bytes| bytes.to_vec())))
+        self.call(|| {
+            self.db
+                .get(key)
+                .map(|value| value.map(|bytes| bytes.to_vec()))
+        })
     }
 
     pub(super) fn scan(
@@ -133,7 +148,9 @@ fn engine_error(directory: &Path, error: &::sled::Error) -> StoreError {
     match error {
         // The lock: our own lock file is taken first, so this is a process that is not patchbay.
         ::sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => {
-            StoreError::InUse { directory: directory.to_owned() }
+            StoreError::InUse {
+                directory: directory.to_owned(),
+            }
         }
         ::sled::Error::Io(cause) => StoreError::io("use", directory, cause),
         other => damaged(directory, other.to_string()),
@@ -141,5 +158,8 @@ fn engine_error(directory: &Path, error: &::sled::Error) -> StoreError {
 }
 
 fn damaged(directory: &Path, cause: String) -> StoreError {
-    StoreError::Damaged { directory: directory.to_owned(), cause }
+    StoreError::Damaged {
+        directory: directory.to_owned(),
+        cause,
+    }
 }

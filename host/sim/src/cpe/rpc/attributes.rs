@@ -7,11 +7,21 @@ use crate::cpe::Cpe;
 use crate::model::{Attributes, Node};
 
 impl Cpe {
-    pub(super) fn set_parameter_attributes(&mut self, asked: &[SetParameterAttributes]) -> Result<Response, Fault> {
-        let highest = if self.identity.vendor.cwmp_version >= Version::V1_4 { 6 } else { 2 };
+    pub(super) fn set_parameter_attributes(
+        &mut self,
+        asked: &[SetParameterAttributes],
+    ) -> Result<Response, Fault> {
+        let highest = if self.identity.vendor.cwmp_version >= Version::V1_4 {
+            6
+        } else {
+            2
+        };
         let mut accepted: Vec<(String, Attributes)> = Vec::new();
         for one in asked {
-            if one.notification.is_some_and(|notification| notification > highest) {
+            if one
+                .notification
+                .is_some_and(|notification| notification > highest)
+            {
                 return Err(fault(9003));
             }
             for (path, mut attributes) in self.attributes_below(&one.path)? {
@@ -58,7 +68,10 @@ impl Cpe {
             })
         } else {
             let parameter = self.tree.parameter(name);
-            list.extend(parameter.map(|parameter| (name.to_owned(), self.tree.attributes(name, parameter.leaf))));
+            list.extend(
+                parameter
+                    .map(|parameter| (name.to_owned(), self.tree.attributes(name, parameter.leaf))),
+            );
             parameter.is_some()
         };
         if found { Ok(list) } else { Err(fault(9005)) }

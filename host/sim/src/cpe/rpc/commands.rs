@@ -21,7 +21,11 @@ impl Cpe {
         Response::FactoryReset
     }
 
-    pub(super) fn schedule_inform(&mut self, asked: &ScheduleInform, now: UnixTime) -> Result<Response, Fault> {
+    pub(super) fn schedule_inform(
+        &mut self,
+        asked: &ScheduleInform,
+        now: UnixTime,
+    ) -> Result<Response, Fault> {
         if asked.delay_seconds == 0 {
             return Err(fault(9003));
         }
@@ -30,7 +34,11 @@ impl Cpe {
         Ok(Response::ScheduleInform)
     }
 
-    pub(super) fn download(&mut self, download: &Download, now: UnixTime) -> Result<Response, Fault> {
+    pub(super) fn download(
+        &mut self,
+        download: &Download,
+        now: UnixTime,
+    ) -> Result<Response, Fault> {
         self.queue_download(download, now).map_err(fault)?;
         Ok(Response::Download(begun_later()))
     }

@@ -46,7 +46,10 @@ impl Cpe {
         if asked.next_level {
             return Err(fault(9003));
         }
-        let parameter = self.tree.parameter(&asked.path).ok_or_else(|| fault(9005))?;
+        let parameter = self
+            .tree
+            .parameter(&asked.path)
+            .ok_or_else(|| fault(9005))?;
         Ok(Response::GetParameterNames(vec![ParameterInfo {
             path: asked.path.clone(),
             writable: parameter.leaf.writable,

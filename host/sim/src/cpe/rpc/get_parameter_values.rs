@@ -11,7 +11,11 @@ use crate::{Oddity, UnixTime};
 const NAMES_MAX: usize = 16;
 
 impl Cpe {
-    pub(super) fn get_parameter_values(&self, names: &[String], now: UnixTime) -> Result<Response, Fault> {
+    pub(super) fn get_parameter_values(
+        &self,
+        names: &[String],
+        now: UnixTime,
+    ) -> Result<Response, Fault> {
         if names.len() > NAMES_MAX && self.oddities.has(Oddity::GetLimit16) {
             return Err(fault(9004));
         }

@@ -9,7 +9,7 @@ mod set_parameter_values;
 
 use cwmp::{Fault, Request, Response};
 
-use super::{Cpe, method_name};
+use super::Cpe;
 use crate::{Oddity, UnixTime};
 
 /// All that a device can, in the order GetRPCMethods tells them.
@@ -41,15 +41,21 @@ pub(super) enum Reply {
 
 impl Cpe {
     pub(super) fn serve(&mut self, request: &Request, now: UnixTime) -> Reply {
-        let method = method_name(request);
-        if let Some(at) = self.failing.iter().position(|(failing, _)| failing == method) {
+        let method = request.method();
+        if let Some(at) = self
+            .failing
+            .iter()
+            .position(|(failing, _)| failing == method)
+        {
             let (_, code) = self.failing.remove(at);
             return Reply::Fault(fault(code));
         }
         if !self.methods.contains(&method) {
             return Reply::Fault(fault(9000));
         }
-        if matches!(request, Request::GetParameterNames(_)) && self.oddities.has(Oddity::NamesAnsweredEmpty) {
+        if matches!(request, Request::GetParameterNames(_))
+            && self.oddities.has(Oddity::NamesAnsweredEmpty)
+        {
             return Reply::Empty;
         }
         let drops = self.oddities.has(Oddity::DropsAtReboot);
@@ -69,7 +75,9 @@ impl Cpe {
             Request::SetParameterValues(set) => self.set_parameter_values(set, now),
             Request::GetParameterValues(names) => self.get_parameter_values(names, now),
             Request::GetParameterNames(asked) => self.get_parameter_names(asked),
-            Request::SetParameterAttributes(attributes) => self.set_parameter_attributes(attributes),
+            Request::SetParameterAttributes(attributes) => {
+                self.set_parameter_attributes(attributes)
+            }
             Request::GetParameterAttributes(names) => self.get_parameter_attributes(names),
             Request::AddObject(add) => self.add_object(add),
             Request::DeleteObject(delete) => self.delete_object(delete),

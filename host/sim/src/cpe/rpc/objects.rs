@@ -17,7 +17,8 @@ impl Cpe {
     pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Response, Fault> {
         check_arguments(&delete.object_name, &delete.parameter_key)?;
         self.tree.delete_row(&delete.object_name).map_err(fault)?;
-        self.changed.retain(|path| !path.starts_with(&delete.object_name));
+        self.changed
+            .retain(|path| !path.starts_with(&delete.object_name));
         self.store_parameter_key(&delete.parameter_key);
         Ok(Response::DeleteObject(Applied::Now))
     }

@@ -66,7 +66,9 @@ impl Cpe {
         let management_server = self.management_server("");
         match path.strip_prefix(&management_server) {
             Some("URL") if changed => self.after_session.new_acs = true,
-            Some("PeriodicInformInterval" | "PeriodicInformEnable") if changed => self.restart_periodic(now),
+            Some("PeriodicInformInterval" | "PeriodicInformEnable") if changed => {
+                self.restart_periodic(now)
+            }
             _ => {}
         }
         if path.ends_with(".DiagnosticsState") && &*value == "Requested" {

@@ -1,0 +1,92 @@
+//! `patchbay plugin check` and `patchbay plugin list`: what the host would make of a plugin.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use crate::plugins::{DefaultLimits, Inspection, inspect};
+
+/// Loads one component as the host would; the text says what it is. An error says why it would
+/// be refused.
+pub(super) async fn check(file: &Path) -> anyhow::Result<String> {
+    match inspect(file, &DefaultLimits::default()).await {
+        Ok(found) => Ok(describe(&found)),
+        Err(reason) => bail!("{}: {reason}", file.display()),
+    }
+}
+
+/// One line for each component of a directory, those that would be refused included.
+pub(super) async fn list(directory: &Path) -> anyhow::Result<String> {
+    let files = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut files = files
+        .map(|file| Ok(file?.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    files.retain(|file| {
+        let hidden = file
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !hidden
+            && file
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+    });
+    files.sort();
+    let mut text = String::new();
+    for file in &files {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        match inspect(file, &DefaultLimits::default()).await {
+            Ok(found) => {
+                let kinds = found.kinds.join(" and ");
+                writeln!(
+                    text,
+                    "{name} {} ({kinds}): {}",
+                    found.version,
+                    found.matches.join("; ")
+                )?;
+            }
+            Err(reason) => writeln!(text, "{name} REFUSED: {reason}")?,
+        }
+    }
+    if files.is_empty() {
+        writeln!(text, "no plugins in {}", directory.display())?;
+    }
+    Ok(text)
+}
+
+fn describe(found: &Inspection) -> String {
+    let mut lines = vec![
+        format!(
+            "{} {} ({})",
+            found.described_name,
+            found.version,
+            found.kinds.join(" and ")
+        ),
+        format!(
+            "  {} bytes, compiled in {} ms",
+            found.bytes,
+            found.compiled_in.as_millis()
+        ),
+        format!("  sha-256 {}", found.hash),
+    ];
+    lines.extend(found.matches.iter().map(|one| format!("  {one}")));
+    if !found.hooks.is_empty() {
+        lines.push(format!("  hooks: {}", found.hooks.join(", ")));
+    }
+    lines.extend(
+        found
+            .overrides
+            .iter()
+            .map(|(name, value)| format!("  override: {name} = {value}")),
+    );
+    if found.imports_wasi {
+        lines.push(
+            "  imports WASI, and gets an empty one: no files, network or environment".to_owned(),
+        );
+    }
+    if found.has_toml {
+        lines.push(format!("  {}.toml beside it is valid", found.name));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,281 @@
+use super::super::backend::{Backend, Batch};
+use super::super::{FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError};
+use super::{check, config, key};
+
+pub(super) fn fault(at: i64) -> FaultRecord {
+    FaultRecord {
+        at,
+        rpc: "GetParameterValues".to_owned(),
+        code: Some(9005),
+        ..FaultRecord::default()
+    }
+}
+
+#[test]
+fn the_last_faults_are_kept() {
+    check(async |records| {
+        let store = records.open_with(|config| config.faults_per_device_max = 5);
+        let device = key("a", "1");
+        let times = |store: &Store| -> Vec<i64> {
+            store
+                .faults(&device)
+                .unwrap()
+                .iter()
+                .map(|fault| fault.at)
+                .collect()
+        };
+        for at in 0..4 {
+            store.record_fault(&device, fault(at)).unwrap();
+        }
+        assert_eq!(times(&store), [3, 2, 1, 0]);
+        store.flush().await.unwrap();
+        for at in 4..8 {
+            store.record_fault(&device, fault(at)).unwrap();
+        }
+        let long = FaultRecord {
+            text: "é".repeat(5000),
+            ..fault(8)
+        };
+        store.record_fault(&device, long).unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let store = records.open();
+        assert_eq!(times(&store), [8, 7, 6, 5, 4]);
+        assert_eq!(store.faults(&device).unwrap()[0].text.len(), 1000);
+        assert_eq!(store.faults(&key("b", "1")).unwrap(), []);
+        store.clear_faults(&device);
+        assert!(times(&store).is_empty());
+        store.close().await.unwrap();
+        drop(store);
+        assert!(times(&records.open()).is_empty());
+    });
+}
+
+#[test]
+fn plugins_remember() {
+    check(async |records| {
+        let store = records.open();
+        let device = key("a", "1");
+        let get = |store: &Store, plugin, k| store.memory_get(plugin, &device, k).unwrap();
+        store.memory_set("p", &device, "k", vec![1]).unwrap();
+        assert_eq!(get(&store, "p", "k"), Some(vec![1]), "reads see own writes");
+        assert_eq!(get(&store, "q", "k"), None);
+        assert_eq!(get(&store, "p", "kk"), None);
+        store.flush().await.unwrap();
+        store.memory_set("p", &device, "k", vec![2]).unwrap();
+        store.memory_set("p", &device, "gone", vec![3]).unwrap();
+        store.flush().await.unwrap();
+        store.memory_remove("p", &device, "gone").unwrap();
+        assert_eq!(get(&store, "p", "gone"), None);
+        store.flush().await.unwrap();
+        let batches = store.stats().batches;
+        store.memory_set("p", &device, "k", vec![2]).unwrap();
+        store.memory_remove("p", &device, "never").unwrap();
+        store.close().await.unwrap();
+        assert_eq!(
+            store.stats().batches,
+            batches,
+            "what is the same is not written"
+        );
+        drop(store);
+        let store = records.open();
+        assert_eq!(get(&store, "p", "k"), Some(vec![2]));
+        assert_eq!(get(&store, "p", "gone"), None);
+        assert_eq!(store.memory_get("p", &key("b", "1"), "k").unwrap(), None);
+        // Limits.
+        let large = vec![0; MEMORY_VALUE_BYTES_MAX + 1];
+        assert!(matches!(
+            store.memory_set("p", &device, "l", large),
+            Err(StoreError::TooMuch { .. })
+        ));
+        assert!(matches!(
+            store.memory_set("p", &device, "", vec![]),
+            Err(StoreError::Name { .. })
+        ));
+        for n in 1..MEMORY_KEYS_MAX {
+            store
+                .memory_set("p", &device, &n.to_string(), vec![])
+                .unwrap();
+            if n == 30 {
+                store.flush().await.unwrap();
+            }
+        }
+        let over = store.memory_set("p", &device, "over", vec![]);
+        assert!(matches!(over, Err(StoreError::TooMuch { .. })), "{over:?}");
+        store.memory_remove("p", &device, "7").unwrap();
+        store.memory_set("p", &device, "over", vec![]).unwrap();
+        store.memory_set("q", &device, "other", vec![]).unwrap();
+    });
+}
+
+#[test]
+fn settings_are_promises() {
+    check(async |records| {
+        let store = records.open();
+        assert_eq!(store.setting("a").unwrap(), None);
+        let large = serde_json::json!((0..100_000).map(|n| n * 7919 % 65_537).collect::<Vec<_>>());
+        store
+            .put_setting("users/bob", &serde_json::json!({"n": 1}))
+            .await
+            .unwrap();
+        store.put_setting("users/alice", &large).await.unwrap();
+        store
+            .put_setting("other", &serde_json::json!(null))
+            .await
+            .unwrap();
+        drop(store); // without close
+        let store = records.open();
+        assert_eq!(
+            store.setting_names("users/").unwrap(),
+            ["users/alice", "users/bob"]
+        );
+        assert_eq!(store.setting_names("").unwrap().len(), 3);
+        assert_eq!(store.setting("users/alice").unwrap(), Some(large));
+        store
+            .put_setting("users/alice", &serde_json::json!("short"))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.setting("users/alice").unwrap(),
+            Some(serde_json::json!("short"))
+        );
+        store.remove_setting("users/bob").await.unwrap();
+        assert_eq!(store.setting("users/bob").unwrap(), None);
+        assert_eq!(
+            store.setting("other").unwrap(),
+            Some(serde_json::Value::Null)
+        );
+        let huge = serde_json::json!("x".repeat(1 << 20));
+        assert!(matches!(
+            store.put_setting("x", &huge).await,
+            Err(StoreError::TooMuch { .. })
+        ));
+        assert_eq!(store.stats().failed, None);
+    });
+}
+
+#[test]
+fn the_audit_log_is_durable_and_the_closed_store_says_so() {
+    check(async |records| {
+        let store = records.open();
+        assert_eq!(store.audit(5, b"first").await.unwrap(), 1);
+        assert_eq!(store.audit(6, b"second").await.unwrap(), 2);
+        let tail = store.audit_log().tail(None, 9, |_| true).unwrap();
+        assert_eq!(tail.iter().map(|r| r.at).collect::<Vec<_>>(), [6, 5]);
+        store.close().await.unwrap();
+        assert_eq!(store.audit(7, b"third").await, Err(StoreError::Closed));
+        assert_eq!(
+            store.put_setting("x", &1.into()).await,
+            Err(StoreError::Closed)
+        );
+        assert_eq!(store.flush().await, Err(StoreError::Closed));
+    });
+}
+
+#[test]
+fn a_directory_has_one_user() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).unwrap();
+    let second = Store::open(config(directory.path())).unwrap_err();
+    assert_eq!(
+        second,
+        StoreError::InUse {
+            directory: directory.path().to_owned()
+        }
+    );
+    assert!(second.to_string().contains("another patchbay"), "{second}");
+    drop(store);
+    Store::open(config(directory.path())).unwrap();
+}
+
+#[test]
+fn another_format_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let backend = Backend::open(&directory.path().join("records"), 1 << 20).unwrap();
+    let mut batch = Batch::default();
+    batch.put(b"v".to_vec(), b"2".to_vec());
+    backend.apply(batch).unwrap();
+    backend.sync().unwrap();
+    drop(backend);
+    let error = Store::open(config(directory.path())).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("has format 2, this patchbay reads 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_store_with_blobs_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Store::open(config(directory.path())).unwrap());
+    std::fs::write(directory.path().join("records/blobs/7"), "x").unwrap();
+    let error = Store::open(config(directory.path())).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("patchbay restore"), "{error}");
+}
+
+#[test]
+fn a_value_that_the_engine_must_not_have_is_an_error() {
+    for backend in [
+        Backend::Memory(super::super::backend::MemoryBackend::default()),
+        Backend::open(tempfile::tempdir().unwrap().path(), 1 << 20).unwrap(),
+    ] {
+        let mut batch = Batch::default();
+        batch.put(b"k".to_vec(), vec![0; 32 * 1024]);
+        batch.put(b"l".to_vec(), vec![0]);
+        assert!(matches!(
+            backend.apply(batch),
+            Err(StoreError::TooMuch { .. })
+        ));
+        assert_eq!(backend.get(b"l").unwrap(), None);
+    }
+}
+
+#[test]
+fn scans_of_both_backends_are_the_same() {
+    use super::super::backend::Start;
+    let directory = tempfile::tempdir().unwrap();
+    let sled = Backend::open(directory.path(), 1 << 20).unwrap();
+    let memory = Backend::Memory(super::super::backend::MemoryBackend::default());
+    let keys: [&[u8]; 8] = [
+        b"",
+        b"a",
+        b"a\0",
+        b"a\xff",
+        b"a\xff\xff",
+        b"b",
+        b"\xff",
+        b"\xff\xff",
+    ];
+    for backend in [&sled, &memory] {
+        let mut batch = Batch::default();
+        for key in keys {
+            batch.put(key.to_vec(), key.to_vec());
+        }
+        backend.apply(batch).unwrap();
+    }
+    for prefix in keys {
+        for from in keys {
+            for start in [
+                Start::First,
+                Start::Last,
+                Start::After(from),
+                Start::Before(from),
+            ] {
+                for limit in [1, 2, 100] {
+                    let one = sled.scan(prefix, start, limit).unwrap();
+                    let other = memory.scan(prefix, start, limit).unwrap();
+                    assert_eq!(one, other, "{prefix:?} {start:?} {limit}");
+                    assert!(one.iter().all(|(key, _)| key.starts_with(prefix)));
+                    match start {
+                        Start::After(from) => assert!(one.iter().all(|(key, _)| &**key > from)),
+                        Start::Before(from) => assert!(one.iter().all(|(key, _)| &**key < from)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
