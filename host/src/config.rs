@@ -418,6 +418,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_has_every_setting_with_its_default() {
+        let example = include_str!("../../examples/patchbay.toml");
+        let parsed: Config = toml::from_str(example).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+        // A setting that is missing in the example is not one that it shows.
+        let table: toml::Table = toml::from_str(example).unwrap();
+        let keys = |name: &str| table[name].as_table().unwrap().len();
+        assert_eq!(
+            ["cwmp", "api", "store", "plugins", "instance", "traces"].map(keys),
+            [10, 2, 3, 5, 6, 2]
+        );
+    }
+
+    #[test]
     fn errors_name_line_and_expected_value() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let check = |text: &str, parts: &[&str]| {

@@ -17,7 +17,7 @@ pub type UnixTime = i64;
 pub struct DeviceKey {
     /// The instance (tenant) that the device belongs to.
     pub instance: Arc<str>,
-    /// `OUI-ProductClass-SerialNumber`, each part percent-encoded; see [`device_id`].
+    /// `OUI-ProductClass-SerialNumber`, each part escaped; see [`device_id`].
     pub id: Arc<str>,
 }
 
@@ -30,7 +30,8 @@ impl std::fmt::Display for DeviceKey {
 /// The id of a device in its instance: `OUI-ProductClass-SerialNumber`, or
 /// `OUI-SerialNumber` without a product class (TR-069 §3.4.4). The OUI is upper-cased,
 /// because some devices change its case between firmwares. Everything but letters, digits
-/// and `_` in the parts is percent-encoded, so that the id can be split and put into a URL.
+/// and `_` in the parts is written as `~` and two hexadecimal digits: so the id can be split,
+/// and stands in a URL and in a shell as it is (`%` would have to be encoded once more).
 pub fn device_id(id: &cwmp::DeviceId) -> String {
     let mut out = String::with_capacity(64);
     encode_part(&id.oui.trim().to_ascii_uppercase(), &mut out);
@@ -49,7 +50,7 @@ fn encode_part(part: &str, out: &mut String) {
         if byte.is_ascii_alphanumeric() || byte == b'_' {
             out.push(char::from(byte));
         } else {
-            let _ = write!(out, "%{byte:02X}");
+            let _ = write!(out, "~{byte:02X}");
         }
     }
 }
@@ -244,10 +245,10 @@ mod tests {
             })
         };
         assert_eq!(id("00AABB", "HG1", "123"), "00AABB-HG1-123");
-        assert_eq!(id("3c9066", "", " SR515-50 "), "3C9066-SR515%2D50");
+        assert_eq!(id("3c9066", "", " SR515-50 "), "3C9066-SR515~2D50");
         assert_eq!(
             id("4C5E0C", "hAP lite", "/../x"),
-            "4C5E0C-hAP%20lite-%2F%2E%2E%2Fx"
+            "4C5E0C-hAP~20lite-~2F~2E~2E~2Fx"
         );
         assert_eq!(id("", "", ""), "-");
     }

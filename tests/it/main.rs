@@ -7,8 +7,13 @@ mod harness;
 
 mod bad_input;
 mod connections;
+mod crash;
+mod cwmp_client;
+mod fixtures;
 mod misbehave;
 mod reload;
+mod schemas;
 mod shipped;
 mod tasks;
+mod tidy;
 mod wake;

@@ -132,17 +132,48 @@ impl Oddity {
     ];
 
     /// As a command line writes it: `no-header`.
-    pub fn name(self) -> String {
-        let mut name = String::new();
-        for letter in format!("{self:?}").chars() {
-            let digit_begins =
-                letter.is_ascii_digit() && !name.ends_with(|c: char| c.is_ascii_digit());
-            if !name.is_empty() && (letter.is_ascii_uppercase() || digit_begins) {
-                name.push('-');
-            }
-            name.push(letter.to_ascii_lowercase());
+    pub fn name(self) -> &'static str {
+        match self {
+            Oddity::LowerCaseOui => "lower-case-oui",
+            Oddity::NullParameterKey => "null-parameter-key",
+            Oddity::NoHeader => "no-header",
+            Oddity::EmptyId => "empty-id",
+            Oddity::ConstantId => "constant-id",
+            Oddity::IdNotEchoed => "id-not-echoed",
+            Oddity::WrongArrayCounts => "wrong-array-counts",
+            Oddity::BooleanDigitsOnly => "boolean-digits-only",
+            Oddity::GetLimit16 => "get-limit-16",
+            Oddity::BadNamesLeftOut => "bad-names-left-out",
+            Oddity::RootNamesRefused => "root-names-refused",
+            Oddity::FullNamesExhaust => "full-names-exhaust",
+            Oddity::NamesAnsweredEmpty => "names-answered-empty",
+            Oddity::AnswersEmpty => "answers-empty",
+            Oddity::TransferWithoutKey => "transfer-without-key",
+            Oddity::TransferNever => "transfer-never",
+            Oddity::TransferTwice => "transfer-twice",
+            Oddity::CookieIgnored => "cookie-ignored",
+            Oddity::CookieVersioned => "cookie-versioned",
+            Oddity::CookieNeedsPath => "cookie-needs-path",
+            Oddity::ConnectionPerPost => "connection-per-post",
+            Oddity::Chunked => "chunked",
+            Oddity::ExpectContinue => "expect-continue",
+            Oddity::ExtraEmptyPost => "extra-empty-post",
+            Oddity::WhitespaceAsEmpty => "whitespace-as-empty",
+            Oddity::NoMoreRequests => "no-more-requests",
+            Oddity::MaxEnvelopes2 => "max-envelopes-2",
+            Oddity::Clock1970 => "clock-1970",
+            Oddity::BootstrapEveryBoot => "bootstrap-every-boot",
+            Oddity::DropsAtReboot => "drops-at-reboot",
+            Oddity::NoEvents => "no-events",
+            Oddity::NoProductClass => "no-product-class",
+            Oddity::RequestClosedAfter401 => "request-closed-after-401",
+            Oddity::RequestBasic => "request-basic",
+            Oddity::Request200BeforeAuth => "request-200-before-auth",
+            Oddity::RequestNeverAnswered => "request-never-answered",
+            Oddity::RequestRedirected => "request-redirected",
+            Oddity::RequestHugeAnswer => "request-huge-answer",
+            Oddity::RequestWaits => "request-waits",
         }
-        name
     }
 
     /// The one with this [`Oddity::name`].
@@ -191,7 +222,7 @@ mod tests {
     fn all_are_named_and_found_again() {
         for (number, oddity) in Oddity::ALL.into_iter().enumerate() {
             assert_eq!(oddity as usize, number);
-            assert_eq!(Oddity::from_name(&oddity.name()), Some(oddity));
+            assert_eq!(Oddity::from_name(oddity.name()), Some(oddity));
         }
         assert_eq!(Oddity::MaxEnvelopes2.name(), "max-envelopes-2");
         // The set is a u64.

@@ -47,7 +47,7 @@ pub(super) struct DeviceView {
     parameters: Option<BTreeMap<String, ParameterView>>,
 }
 
-/// A parameter as the API shows it. A secret's value is not shown.
+/// A parameter as the API shows it: without a value if it was never read, or is a secret.
 #[derive(Serialize)]
 pub(super) struct ParameterView {
     value: Option<String>,
@@ -158,7 +158,9 @@ pub(super) async fn one(
     let mut view = view(&acs, cell.key(), device.summary(), cell.contacts());
     let wanted = query.parameters.unwrap_or_default();
     let parameters = device.tree_mut().prefix(&wanted).map(|(path, reading)| {
-        let value = (!is_secret(path)).then(|| reading.value.to_string());
+        // Of some only the name is known, from GetParameterNames.
+        let shown = reading.read_at != 0 && !is_secret(path);
+        let value = shown.then(|| reading.value.to_string());
         let parameter = ParameterView {
             value,
             xsd_type: reading.xsd_type.to_string(),

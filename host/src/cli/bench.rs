@@ -43,17 +43,19 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     let host = Server::start(free_port()?, |command, address| {
         let config = directory.path().join("patchbay.toml");
         std::fs::write(&config, configuration(directory.path(), &plugins, address, api))?;
-        command.arg("serve").arg("--config").arg(&config).env("PATCHBAY_LOG", "error");
+        command.arg("serve").arg("--config").arg(&config);
+        if std::env::var_os("PATCHBAY_LOG").is_none() {
+            command.env("PATCHBAY_LOG", "error");
+        }
         Ok(())
     })
     .await?;
 
     // The first session of each device is another one: credentials, NAT mode, tags.
     let first = LoadConfig {
-        devices: DEVICES,
         sessions_max: Some(2 * DEVICES),
         time_max: Some(START_TIME),
-        ..LoadConfig::new(host.address, "/")
+        ..load(host.address)
     };
     check(&Load::run(first).await)?;
 
@@ -95,6 +97,15 @@ fn configuration(directory: &Path, plugins: &Path, cwmp: SocketAddr, api: Socket
     )
 }
 
+/// Devices that are not behind NAT: the short-inform fast path is not what is measured.
+fn load(address: SocketAddr) -> LoadConfig {
+    LoadConfig {
+        devices: DEVICES,
+        connection_request_host: "127.0.0.1:9".to_owned(),
+        ..LoadConfig::new(address, "/")
+    }
+}
+
 /// One server under load.
 struct Measured {
     report: LoadReport,
@@ -111,14 +122,17 @@ impl Measured {
 
 async fn measure(server: &Server, time: Duration) -> anyhow::Result<Measured> {
     let before = server.cpu()?;
-    let config = LoadConfig {
-        devices: DEVICES,
-        time_max: Some(time),
-        ..LoadConfig::new(server.address, "/")
-    };
+    let config = LoadConfig { time_max: Some(time), ..load(server.address) };
     let report = Load::run(config).await;
     let cpu = server.cpu()?.saturating_sub(before);
     check(&report)?;
+    let asked = report.rpcs.get("GetParameterValues").copied().unwrap_or_default();
+    anyhow::ensure!(
+        asked == report.sessions_ok && report.rpcs.len() == 1,
+        "expected one GetParameterValues in each of {} sessions, got {:?}",
+        report.sessions_ok,
+        report.rpcs
+    );
     Ok(Measured { report, cpu })
 }
 

@@ -1,5 +1,6 @@
 //! `patchbay serve`.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -15,7 +16,11 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
         Some(path) => Config::load(&path)?,
         None => Config::defaults()?,
     };
-    std::fs::create_dir_all(&config.data_directory)
+    // Credentials of devices are in there: it is nobody else's to read.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_directory)
         .with_context(|| format!("cannot create {}", config.data_directory.display()))?;
     let listeners = Listeners::bind(&config).await?;
     for listener in &listeners.cwmp {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use cpe_sim::{Fleet, FleetConfig, FleetStats, Listen};
+use cpe_sim::{Fleet, FleetConfig, FleetStats, Listen, Oddity};
 
 use super::bench;
 
@@ -36,6 +36,9 @@ pub(super) struct Sim {
     /// Stop after so many sessions.
     #[arg(long)]
     sessions: Option<u64>,
+    /// What the devices do differently, such as `no-header`; may be given several times.
+    #[arg(long, value_parser = oddity)]
+    oddity: Vec<Oddity>,
     /// The address on which the devices take connection requests.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
@@ -62,6 +65,7 @@ impl Sim {
             listen: Listen::Shared(SocketAddr::new(self.listen, 0)),
             time_max: Some(Duration::from_secs(self.seconds)),
             sessions_max: self.sessions,
+            oddities: self.oddity.iter().copied().collect(),
             seed: self.seed,
             ..FleetConfig::new(&self.url, self.devices)
         })
@@ -77,6 +81,13 @@ impl Sim {
         anyhow::ensure!(stats.sessions_ok > 0, "no session came to its end");
         Ok(())
     }
+}
+
+fn oddity(name: &str) -> Result<Oddity, String> {
+    Oddity::from_name(name).ok_or_else(|| {
+        let names = Oddity::ALL.map(Oddity::name);
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn report(stats: &FleetStats) {

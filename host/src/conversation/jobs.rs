@@ -93,7 +93,7 @@ impl Conversation {
         let mut outcome = outcome;
         loop {
             if let Some(exchange) = &mut self.jobs.exchange {
-                match exchange.next() {
+                match exchange.next_rpc() {
                     Ok(request) => match self.before_sending(&request, now).await {
                         Ok(()) => return Some(request),
                         Err(fault) => outcome = Some(Err(fault)),

@@ -8,8 +8,13 @@ use serde_json::json;
 
 use super::Conversation;
 use crate::clock::Now;
+use crate::work::exchange::own_fault;
 use crate::work::operation;
-use crate::work::task::{Operation, Task, TaskState};
+use crate::work::task::{Operation, Task, TaskId, TaskState};
+
+/// A device that was asked to transfer a file and has not told the end by then is not waited
+/// for any longer.
+const TRANSFER_SECONDS_MAX: i64 = 86_400;
 
 impl Conversation {
     /// Takes a request of the device. An error is the fault it is answered with: the device
@@ -89,9 +94,12 @@ impl Conversation {
         for task in self.unanswered() {
             let key = task.id.to_string();
             let code = |wanted: &str| events.iter().any(|e| e.code.trim() == wanted);
-            let keyed = events.iter().any(|e| e.code.trim() == "M Reboot" && e.command_key == key);
+            let rebooted = |e: &&cwmp::Event| e.code.trim() == "M Reboot";
+            let keyed = events.iter().filter(rebooted).any(|e| e.command_key == key);
+            // A boot that another task's reboot explains says nothing of this one.
+            let others = events.iter().filter(rebooted).any(|e| e.command_key.parse::<TaskId>().is_ok());
             let happened = match task.operation {
-                Operation::Reboot => keyed || code("1 BOOT"),
+                Operation::Reboot => keyed || (code("1 BOOT") && !others),
                 Operation::FactoryReset => code("0 BOOTSTRAP"),
                 _ => false,
             };
@@ -102,13 +110,21 @@ impl Conversation {
         }
     }
 
-    /// What was sent in a session that broke before its answer, and must not be sent twice.
+    /// What was sent in a session that broke before its answer, and must not be sent twice;
+    /// and transfers whose end has not been told for too long.
     pub(super) async fn fail_interrupted(&mut self, now: Now) {
         if !self.acs.store.has_pending(self.device()) {
             return;
         }
+        let mut silent = self.acs.store.pending(self.device());
+        silent.retain(|task| task.accepted.is_some_and(|at| now.unix - at > TRANSFER_SECONDS_MAX));
+        for task in silent {
+            let fault = own_fault(format!("no TransferComplete within {TRANSFER_SECONDS_MAX} s"));
+            let error = Some(operation::error(&fault));
+            self.close_task(task.id, TaskState::Failed, None, error, now).await;
+        }
         for task in self.unanswered() {
-            let fault = crate::work::exchange::own_fault(
+            let fault = own_fault(
                 "outcome unknown: the session ended between request and answer, and doing it \
                  twice is not the same as doing it once"
                     .to_owned(),

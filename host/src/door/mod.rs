@@ -13,10 +13,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -44,7 +44,6 @@ pub(crate) struct Connection {
 /// Serves devices on one listener until `shutdown`.
 pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
     let connections = Arc::new(Semaphore::new(acs.config.cwmp.connections_max.min(Semaphore::MAX_PERMITS)));
-    let router = receive::router(Arc::clone(&acs));
     let (closed, mut all_closed) = tokio::sync::mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
@@ -63,7 +62,7 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
             acs.counters.requests_turned_away.add(1);
             continue;
         };
-        let connection = serve_connection(&acs, router.clone(), stream, peer, shutdown.clone());
+        let connection = serve_connection(&acs, stream, peer, shutdown.clone());
         let closed = closed.clone();
         tokio::spawn(async move {
             connection.await;
@@ -75,8 +74,7 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 }
 
 fn serve_connection(
-    acs: &Acs,
-    router: Router,
+    acs: &Arc<Acs>,
     stream: TcpStream,
     peer: SocketAddr,
     mut shutdown: watch::Receiver<bool>,
@@ -85,7 +83,15 @@ fn serve_connection(
     let idle = Duration::from_secs(config.idle_seconds_max.max(config.session_silence_seconds_max));
     let _ = stream.set_nodelay(true);
     let connection = Arc::new(Connection { peer, session: Mutex::new(None) });
-    let router = router.layer(axum::Extension(connection));
+    let acs = Arc::clone(acs);
+    // Any path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (acs, connection) = (Arc::clone(&acs), Arc::clone(&connection));
+        async move {
+            let answer = receive::receive(&acs, &connection, request.map(Body::new)).await;
+            Ok::<_, std::convert::Infallible>(answer)
+        }
+    });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -96,7 +102,7 @@ fn serve_connection(
         // Some devices compare header names letter by letter.
         .title_case_headers(true)
         .half_close(true);
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
     async move {
         tokio::pin!(serving);
         tokio::select! {

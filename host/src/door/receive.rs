@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Extension, State};
-use axum::{Router, extract::Request, response::Response};
+use axum::extract::Request;
+use axum::response::Response;
 use bytes::Bytes;
 use cwmp::Message;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -27,11 +27,6 @@ const TEXT_XML: HeaderValue = HeaderValue::from_static("text/xml; charset=\"utf-
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("keep-alive");
 
-/// Any path is the ACS URL: devices were told all kinds of them.
-pub(super) fn router(acs: Arc<Acs>) -> Router {
-    Router::new().fallback(receive).with_state(acs)
-}
-
 /// A refusal on its way to the answer.
 struct Refusal {
     status: StatusCode,
@@ -49,11 +44,8 @@ fn bad(reason: impl Into<String>) -> Refusal {
     Refusal { status: StatusCode::BAD_REQUEST, reason: reason.into(), device: None }
 }
 
-async fn receive(
-    State(acs): State<Arc<Acs>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    request: Request,
-) -> Response {
+/// Answers one request.
+pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
     match *request.method() {
         Method::POST => {}
         Method::GET | Method::HEAD => {
@@ -69,8 +61,7 @@ async fn receive(
     }
     let (head, body) = request.into_parts();
     let peer = Peer::of(connection.peer.ip(), &head.headers, &acs.config.cwmp.trusted_proxies);
-    let result = post(&acs, &connection, peer, &head.headers, body).await;
-    match result {
+    match post(acs, connection, peer, &head.headers, body).await {
         Ok(answer) => answer,
         Err(refusal) => {
             acs.counters.requests_refused.add(1);
@@ -109,7 +100,7 @@ async fn post(
     };
     match message {
         Some(mut message) if is_inform(&message) => {
-            begin(acs, connection, peer, session, &mut message, &raw, now).await
+            begin(acs, connection, peer, &mut message, &raw, now).await
         }
         message => go_on(acs, session, message.as_ref(), &raw, now).await,
     }
@@ -187,7 +178,6 @@ async fn begin(
     acs: &Arc<Acs>,
     connection: &Connection,
     peer: Peer,
-    session: Whose,
     message: &mut Message,
     raw: &Bytes,
     now: Now,
@@ -199,8 +189,6 @@ async fn begin(
         return Ok(answer);
     }
     let Opened { conversation, reply } = Conversation::begin(acs, peer, message, raw, now).await?;
-    // The cookie's old session, if it was this device's, is superseded by the new one below.
-    drop(session);
     let token = Token::random();
     let (_, superseded) = acs.sessions.insert(token, conversation);
     *connection.session.lock() = Some(token);

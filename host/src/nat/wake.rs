@@ -19,6 +19,8 @@ use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 
 /// Devices of which the last wake-up is remembered.
 const REMEMBERED_MAX: usize = 10_000;
+/// How often to look whether a session that is open has ended.
+const SESSION_LOOK: Duration = Duration::from_millis(20);
 /// What a short periodic Inform may be late.
 const SHORT_INFORM_SLACK: Duration = Duration::from_secs(5);
 
@@ -157,9 +159,10 @@ impl Acs {
                 Summary::default()
             }
         };
-        // A session that is open already will look for new tasks before it ends.
-        if self.sessions.is_open(device) {
-            self.wakes.session_opened(device, self.clock.unix());
+        if self.served_by_open_session(device).await {
+            report.state = WakeState::SessionOpened;
+            self.wakes.publish(device, &report, watchers);
+            return;
         }
         for mode in modes(&summary) {
             let mut attempt = WakeAttempt { mode, accepted: None, opened: None, error: None };
@@ -202,6 +205,21 @@ impl Acs {
             None => tracing::info!(%device, "the device was woken"),
         }
         self.wakes.publish(device, &report, watchers);
+    }
+
+    /// A session that is open already looks for new tasks until it ends: most wake-ups are
+    /// served by that. One that came too late for it has to call after all.
+    async fn served_by_open_session(&self, device: &DeviceKey) -> bool {
+        if !self.sessions.is_open(device) {
+            return false;
+        }
+        let closed = async {
+            while self.sessions.is_open(device) {
+                tokio::time::sleep(SESSION_LOOK).await;
+            }
+        };
+        let closed = tokio::time::timeout(self.instance.session_wait(), closed).await;
+        closed.is_ok() && !self.store.has_pending(device)
     }
 
     /// Makes the call of one mode. `Ok` = accepted, and how long to wait for the session.

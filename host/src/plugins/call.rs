@@ -53,7 +53,7 @@ impl LoadedPlugin {
         };
         if let Some(left_out) = self.counters.failed(&error) {
             tracing::warn!(
-                target: "plugin",
+                target: "patchbay::plugin",
                 plugin = &*error.plugin,
                 version = &*error.version,
                 left_out,

@@ -134,7 +134,7 @@ impl Directory {
                     Err(error) => {
                         entry.stamps = Some(*stamps);
                         let still = entry.running.as_ref().map(|plugin| plugin.generation);
-                        tracing::warn!(target: "plugin", plugin = name, still_running = still, "refused: {error}");
+                        tracing::warn!(target: "patchbay::plugin", plugin = name, still_running = still, "refused: {error}");
                         entry.refused = Some(error);
                         scan.changed = true;
                     }
@@ -145,7 +145,7 @@ impl Directory {
         self.entries.retain(|name, entry| {
             let keep = found.contains_key(name);
             if !keep && entry.stamps.is_some() {
-                tracing::info!(target: "plugin", plugin = name, "removed");
+                tracing::info!(target: "patchbay::plugin", plugin = name, "removed");
                 scan.changed = true;
             }
             keep
@@ -178,7 +178,7 @@ impl Directory {
         if !operator.enabled {
             entry.running = None;
             entry.disabled = true;
-            tracing::info!(target: "plugin", plugin = name, "disabled");
+            tracing::info!(target: "patchbay::plugin", plugin = name, "disabled");
             return Ok(Loaded::Done);
         }
         let Some(code) = self.code(name, entry, stamps.wasm).await? else {
@@ -197,7 +197,7 @@ impl Directory {
         }
         let generation = entry.generation + 1;
         let plugin = Arc::new(self.loader.load(name, &code, operator, generation).await?);
-        tracing::info!(target: "plugin", plugin = name, version = &**plugin.version(), generation,
+        tracing::info!(target: "patchbay::plugin", plugin = name, version = &**plugin.version(), generation,
             kinds = code.kinds.names().join(" "), "loaded");
         entry.generation = generation;
         entry.disabled = false;
@@ -252,7 +252,7 @@ impl Directory {
             .former
             .take()
             .ok_or_else(|| format!("{name} has no version before this one"))?;
-        tracing::info!(target: "plugin", plugin = name, version = &**former.version(), "rolled back");
+        tracing::info!(target: "patchbay::plugin", plugin = name, version = &**former.version(), "rolled back");
         entry.former = entry.running.replace(former);
         entry.refused = Some("rolled back by hand; the file is not what runs".to_owned());
         Ok(())

@@ -38,13 +38,6 @@ impl Place {
     }
 }
 
-/// A directory that is watched.
-struct Watch {
-    place: Place,
-    /// Events come as long as it lives.
-    _watcher: RecommendedWatcher,
-}
-
 /// Whether an event may mean a change. Reading the files makes events too.
 fn matters(event: &Event) -> bool {
     match event.kind {
@@ -54,11 +47,8 @@ fn matters(event: &Event) -> bool {
     }
 }
 
-/// `Ok(None)`: there is no directory yet.
-fn watch(path: &Path, changed: &mpsc::Sender<()>) -> notify::Result<Option<Watch>> {
-    let Some(place) = Place::at(path) else {
-        return Ok(None);
-    };
+/// Events come as long as the watcher lives.
+fn watch(place: &Place, changed: &mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
     let changed = changed.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // An error may be a queue that ran over: look again.
@@ -68,47 +58,51 @@ fn watch(path: &Path, changed: &mpsc::Sender<()>) -> notify::Result<Option<Watch
         }
     })?;
     watcher.watch(&place.path, RecursiveMode::NonRecursive)?;
-    Ok(Some(Watch {
-        place,
-        _watcher: watcher,
-    }))
+    Ok(watcher)
 }
 
 /// Runs until the plugins are gone.
 pub(super) async fn run(plugins: Weak<Plugins>, config: PluginsConfig) {
     let (changed, mut changes) = mpsc::channel(1);
-    let mut current: Option<Watch> = None;
+    let mut place = None;
+    let mut _watcher = None;
     let mut poll_interval = config.poll_interval;
     let mut polled = Instant::now();
-    // What happened between the first look and the first watch.
-    let mut look = true;
+    let mut look = false;
     loop {
-        if current.as_ref().map(|watch| &watch.place) != Place::at(&config.directory).as_ref() {
+        let now_at = Place::at(&config.directory);
+        if now_at != place {
+            // What happened before the watch began was not seen.
             look = true;
-            current = match watch(&config.directory, &changed) {
-                Ok(watch) => watch,
-                Err(error) => {
-                    let every = *poll_interval.get_or_insert(POLL_WITHOUT_EVENTS);
-                    tracing::warn!(directory = %config.directory.display(), %error, every_seconds = every.as_secs(),
-                        "cannot watch the plugins' directory; it is looked at every so often");
-                    None
-                }
-            };
+            _watcher = now_at
+                .as_ref()
+                .and_then(|place| match watch(place, &changed) {
+                    Ok(watcher) => Some(watcher),
+                    Err(error) => {
+                        let every = *poll_interval.get_or_insert(POLL_WITHOUT_EVENTS);
+                        tracing::warn!(
+                            directory = %config.directory.display(),
+                            %error,
+                            every_seconds = every.as_secs(),
+                            "cannot watch the plugins' directory; it is looked at every so often"
+                        );
+                        None
+                    }
+                });
+            place = now_at;
         }
         if poll_interval.is_some_and(|every| polled.elapsed() >= every) {
             look = true;
         }
+        let Some(plugins) = plugins.upgrade() else {
+            return;
+        };
         if std::mem::take(&mut look) {
             polled = Instant::now();
-            let Some(plugins) = plugins.upgrade() else {
-                return;
-            };
             look = plugins.look().await.again;
         }
-        match plugins.upgrade() {
-            Some(plugins) => plugins.trim(),
-            None => return,
-        }
+        plugins.trim();
+        drop(plugins);
         let wait = if look {
             config.debounce_quiet
         } else {

@@ -1,220 +1,14 @@
-//! Devices in memory: one cell per device, and what is to be written of it.
+//! Devices: found, registered, listed, deleted, written.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
+use crate::device::{Contacts, DeviceKey, Summary};
 
-use crate::device::{Contacts, DeviceKey, Summary, UnixTime};
-
-use super::backend::{Batch, VALUE_BYTES_MAX};
-use super::contacts::ContactBlock;
-use super::keys::{Key, Kind, of_device};
-use super::tree::Tree;
-use super::{StoreError, chunks, parts};
-
-/// A device in memory. While anybody holds it, it is the only one of its device.
-#[derive(Debug)]
-pub struct DeviceCell {
-    key: DeviceKey,
-    number: u64,
-    contacts: Arc<ContactBlock>,
-    device: Mutex<Device>,
-    /// Waits in the queue of write-behind.
-    pub(super) queued: AtomicBool,
-    deleted: AtomicBool,
-}
-
-impl DeviceCell {
-    pub(super) fn new(
-        key: DeviceKey,
-        number: u64,
-        contacts: Arc<ContactBlock>,
-        device: Device,
-    ) -> DeviceCell {
-        DeviceCell {
-            key,
-            number,
-            contacts,
-            device: Mutex::new(device),
-            queued: AtomicBool::new(false),
-            deleted: AtomicBool::new(false),
-        }
-    }
-
-    /// Whose it is.
-    pub fn key(&self) -> &DeviceKey {
-        &self.key
-    }
-
-    /// The device's number in its instance; another one after the device was deleted.
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// The device, for as long as the guard lives. Hold it for the moment of a look or a
-    /// change, never across an `.await`; after a change, call [`super::Store::touched`].
-    pub fn lock(&self) -> MutexGuard<'_, Device> {
-        self.device.lock()
-    }
-
-    /// The times of its last contacts. Takes no lock.
-    pub fn contacts(&self) -> Contacts {
-        self.contacts.get(self.number)
-    }
-
-    /// An Inform of any kind came. Takes no lock, needs no [`super::Store::touched`].
-    pub fn contacted(&self, now: UnixTime) {
-        if !self.is_deleted() {
-            self.contacts.contacted(self.number, now);
-        }
-    }
-
-    /// A session in which all logic ran came to its end. Takes no lock, needs no
-    /// [`super::Store::touched`].
-    pub fn contacted_fully(&self, now: UnixTime) {
-        if !self.is_deleted() {
-            self.contacts.contacted_fully(self.number, now);
-        }
-    }
-
-    /// Whether the device was deleted while this cell was in somebody's hands. What is changed
-    /// in it since goes nowhere.
-    pub fn is_deleted(&self) -> bool {
-        self.deleted.load(Ordering::Acquire)
-    }
-
-    /// With the cell locked, so that a write that is being made goes before the deletion.
-    pub(super) fn set_deleted(&self, _locked: &mut Device) {
-        self.deleted.store(true, Ordering::Release);
-        self.contacts.clear(self.number);
-    }
-
-    /// What has changed since the last call, as records; it counts as written from now on.
-    /// Submit it before the lock is let go, so that writes keep their order.
-    ///
-    /// # Errors
-    /// [`StoreError::TooMuch`] when the summary is over its limit; the rest is in `batch`.
-    pub(super) fn take_changes(
-        &self,
-        locked: &mut Device,
-        batch: &mut Batch,
-    ) -> Result<(), StoreError> {
-        if self.is_deleted() {
-            return Ok(());
-        }
-        if std::mem::take(&mut locked.is_new) {
-            let number = self.number.to_be_bytes().to_vec();
-            batch.put(of_device(Kind::Index, &self.key).bytes(), number);
-        }
-        if locked.tree.parts.is_changed() {
-            let key = tree_key(&self.key.instance, self.number);
-            parts::write(&mut locked.tree, &key, batch);
-        }
-        if std::mem::take(&mut locked.summary_changed) {
-            let record = encode_summary(&locked.summary)?;
-            batch.put(summary_key(&self.key.instance, self.number).bytes(), record);
-        }
-        Ok(())
-    }
-}
-
-/// What is known of a device.
-#[derive(Debug, Default)]
-pub struct Device {
-    summary: Summary,
-    tree: Tree,
-    summary_changed: bool,
-    /// The index does not have it yet.
-    is_new: bool,
-}
-
-impl Device {
-    pub(super) fn new(summary: Summary) -> Device {
-        Device {
-            summary,
-            tree: Tree::default(),
-            summary_changed: true,
-            is_new: true,
-        }
-    }
-
-    pub(super) fn restored(summary: Summary, tree: Tree) -> Device {
-        Device {
-            summary,
-            tree,
-            summary_changed: false,
-            is_new: false,
-        }
-    }
-
-    /// The summary.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    /// Changes the summary by any means; whether it is another one afterwards.
-    /// Copies it to compare (about a microsecond): for one field in every session there are
-    /// [`Device::set_text`] and [`Device::set`].
-    pub fn summary_mut<R>(&mut self, change: impl FnOnce(&mut Summary) -> R) -> bool {
-        let before = self.summary.clone();
-        change(&mut self.summary);
-        let changed = self.summary != before;
-        self.summary_changed |= changed;
-        changed
-    }
-
-    /// Sets a text of the summary, allocating only if it is another one:
-    /// `device.set_text(|s| &mut s.peer_address, "192.0.2.1")`. Whether it changed.
-    pub fn set_text(
-        &mut self,
-        field: impl FnOnce(&mut Summary) -> &mut String,
-        text: &str,
-    ) -> bool {
-        let field = field(&mut self.summary);
-        let changed = field != text;
-        if changed {
-            text.clone_into(field);
-            self.summary_changed = true;
-        }
-        changed
-    }
-
-    /// Sets a field of the summary; whether it changed.
-    pub fn set<T: PartialEq>(
-        &mut self,
-        field: impl FnOnce(&mut Summary) -> &mut T,
-        value: T,
-    ) -> bool {
-        let field = field(&mut self.summary);
-        let changed = *field != value;
-        if changed {
-            *field = value;
-            self.summary_changed = true;
-        }
-        changed
-    }
-
-    /// The parameters.
-    pub fn tree(&self) -> &Tree {
-        &self.tree
-    }
-
-    /// The parameters, to change them: the tree knows by itself what has to be written.
-    pub fn tree_mut(&mut self) -> &mut Tree {
-        &mut self.tree
-    }
-
-    /// Both at once, for what reads one to change the other.
-    pub fn summary_and_tree_mut(&mut self) -> (&Summary, &mut Tree) {
-        (&self.summary, &mut self.tree)
-    }
-
-    /// Whether there is something to write.
-    pub(super) fn is_changed(&self) -> bool {
-        self.is_new || self.summary_changed || self.tree.parts.is_changed()
-    }
-}
+use super::backend::{Backend, Batch, Start};
+use super::cell::{Device, DeviceCell, decode_summary, summary_key, tree_key};
+use super::commit::Work;
+use super::keys::{self, Kind, of_device};
+use super::{Core, Store, StoreError, chunks, parts, task_records};
 
 /// A line of a list of devices.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,33 +21,212 @@ pub struct Listed {
     pub contacts: Contacts,
 }
 
-pub(super) fn summary_key(instance: &str, number: u64) -> Key {
-    Key::new(Kind::Summary).text(instance).u64(number)
-}
-
-pub(super) fn tree_key(instance: &str, number: u64) -> Key {
-    Key::new(Kind::Tree).text(instance).u64(number)
-}
-
-/// Unpacked; packed it has to fit one record.
-const SUMMARY_BYTES_MAX: usize = 256 * 1024;
-const SUMMARY: &str = "summary of a device";
-
-fn encode_summary(summary: &Summary) -> Result<Vec<u8>, StoreError> {
-    let json =
-        serde_json::to_vec(summary).map_err(|error| super::keys::unreadable(SUMMARY, error))?;
-    let record = chunks::pack(&json);
-    if json.len() > SUMMARY_BYTES_MAX || record.len() > VALUE_BYTES_MAX {
-        return Err(StoreError::TooMuch {
-            what: "packed bytes of a device's summary",
-            found: record.len() as u64,
-            max: VALUE_BYTES_MAX as u64,
-        });
+impl Store {
+    /// A device that was seen before. From memory; the first time it reads the disk
+    /// (tens of microseconds when the page cache has it): short enough to be called from a task.
+    ///
+    /// # Errors
+    /// When its records cannot be read.
+    pub fn device(&self, key: &DeviceKey) -> Result<Option<Arc<DeviceCell>>, StoreError> {
+        let core = self.core();
+        if let Some(cell) = core.devices.cached(key) {
+            return Ok(Some(cell));
+        }
+        let _loading = core.devices.loading(key);
+        match core.devices.cached(key) {
+            Some(cell) => Ok(Some(cell)),
+            None => core.load(key),
+        }
     }
-    Ok(record)
+
+    /// The device of this key, made with `summary` if there is none (`true`). A new device is
+    /// a reading: it is written behind, unless [`Store::persist`] is awaited.
+    ///
+    /// # Errors
+    /// When the key is not one (empty or over-long parts), or records cannot be read.
+    pub fn register(
+        &self,
+        key: &DeviceKey,
+        summary: Summary,
+    ) -> Result<(Arc<DeviceCell>, bool), StoreError> {
+        if let Some(cell) = self.device(key)? {
+            return Ok((cell, false));
+        }
+        keys::check_device(key)?;
+        let core = self.core();
+        let _loading = core.devices.loading(key);
+        let known = match core.devices.cached(key) {
+            Some(cell) => Some(cell),
+            None => core.load(key)?,
+        };
+        if let Some(cell) = known {
+            return Ok((cell, false));
+        }
+        let (key, number, contacts) = core.devices.add(key);
+        let cell = Arc::new(DeviceCell::new(key, number, contacts, Device::new(summary)));
+        core.devices.keep(&cell);
+        core.dirty.push(&cell);
+        Ok((cell, true))
+    }
+
+    /// Devices of an instance in the order of their ids, after `after`. Cells in memory are
+    /// looked at, others are read from disk without being kept.
+    ///
+    /// # Errors
+    /// When records cannot be read.
+    pub fn devices(
+        &self,
+        instance: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = Vec::new();
+        for (key, number, contacts) in self.core().devices.page(instance, after, limit) {
+            if let Some(summary) = self.core().summary(&key, number)? {
+                listed.push(Listed {
+                    key,
+                    summary,
+                    contacts,
+                });
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Only the ids of [`Store::devices`]: from memory, never fails.
+    pub fn device_ids(&self, instance: &str, after: Option<&str>, limit: usize) -> Vec<Arc<str>> {
+        let page = self.core().devices.page(instance, after, limit);
+        page.into_iter().map(|(key, _, _)| key.id).collect()
+    }
+
+    /// How many devices an instance has.
+    pub fn count(&self, instance: &str) -> usize {
+        self.core().devices.count(instance)
+    }
+
+    /// Forgets a device with its tree, contacts, faults, plugin memory and tasks; durable on
+    /// return. Whether there was one. Waiters of its tasks get `None`.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn delete(&self, key: &DeviceKey) -> Result<bool, StoreError> {
+        let place = self.core().committer.reserve().await?;
+        let deletion = {
+            let core = self.core();
+            let Some(cell) = self.device(key)? else {
+                return Ok(false);
+            };
+            let _loading = core.devices.loading(key);
+            if cell.is_deleted() {
+                return Ok(false);
+            }
+            core.devices.forget(key);
+            core.faults.forget(key);
+            core.memory.forget(key);
+            let mut locked = cell.lock();
+            cell.set_deleted(&mut locked);
+            let (key, number) = (key.clone(), cell.number());
+            core.tasks.block(&key);
+            let build = {
+                let key = key.clone();
+                move |backend: &Backend| removal(backend, &key, number)
+            };
+            let core = Arc::clone(core);
+            let after = move |result: Result<(), &StoreError>| {
+                if result.is_ok() {
+                    core.tasks.forget(&key);
+                }
+            };
+            place.submit(Work::Build(Box::new(build)), Some(Box::new(after)))
+        };
+        deletion.done().await?;
+        Ok(true)
+    }
+
+    /// Call it after a change: queues the device for the next round of write-behind if there
+    /// is something to write. Costs nothing worth counting if not.
+    pub fn touched(&self, cell: &Arc<DeviceCell>) {
+        if cell.lock().is_changed() {
+            self.core().dirty.push(cell);
+        }
+    }
+
+    /// Makes everything that is in the cell now durable before it returns: for credentials.
+    ///
+    /// # Errors
+    /// When the store takes no writes, or the summary is over its limit.
+    pub async fn persist(&self, cell: &Arc<DeviceCell>) -> Result<(), StoreError> {
+        let place = self.core().committer.reserve().await?;
+        let (writing, summary) = {
+            let mut locked = cell.lock();
+            let mut batch = Batch::default();
+            let summary = cell.take_changes(&mut locked, &mut batch);
+            // The cell must not be let go and loaded again before this is applied.
+            let held = Arc::clone(cell);
+            (
+                place.submit(Work::Batch(batch), Some(Box::new(move |_| drop(held)))),
+                summary,
+            )
+        };
+        writing.done().await?;
+        summary
+    }
 }
 
-pub(super) fn decode_summary(record: &[u8]) -> Result<Summary, StoreError> {
-    let json = chunks::unpack(SUMMARY, record, SUMMARY_BYTES_MAX)?;
-    serde_json::from_slice(&json).map_err(|error| super::keys::unreadable(SUMMARY, error))
+impl Core {
+    fn load(&self, key: &DeviceKey) -> Result<Option<Arc<DeviceCell>>, StoreError> {
+        let Some((key, number, contacts)) = self.devices.find(key) else {
+            return Ok(None);
+        };
+        let summary = match self
+            .backend
+            .get(summary_key(&key.instance, number).as_ref())?
+        {
+            Some(record) => decode_summary(&record)?,
+            // Only a summary over its limit is not there.
+            None => Summary::default(),
+        };
+        let tree_key = tree_key(&key.instance, number);
+        let records = self
+            .backend
+            .scan(tree_key.as_ref(), Start::First, usize::MAX)?;
+        let tree = parts::read(&records, tree_key.as_ref().len(), |error| {
+            tracing::warn!(device = %key, %error, "left out a part of the device's tree");
+        });
+        let device = Device::restored(summary, tree);
+        let cell = Arc::new(DeviceCell::new(key, number, contacts, device));
+        self.devices.keep(&cell);
+        Ok(Some(cell))
+    }
+
+    fn summary(&self, key: &DeviceKey, number: u64) -> Result<Option<Summary>, StoreError> {
+        if let Some(cell) = self.devices.peek(key) {
+            return Ok(Some(cell.lock().summary().clone()));
+        }
+        let record = self
+            .backend
+            .get(summary_key(&key.instance, number).as_ref())?;
+        record.map(|record| decode_summary(&record)).transpose()
+    }
+}
+
+/// Removes every record of a device.
+fn removal(backend: &Backend, key: &DeviceKey, number: u64) -> Result<Batch, StoreError> {
+    let mut batch = Batch::default();
+    batch.remove(of_device(Kind::Index, key).bytes());
+    batch.remove(summary_key(&key.instance, number).bytes());
+    chunks::remove(backend, &mut batch, &of_device(Kind::Faults, key))?;
+    let below = [
+        tree_key(&key.instance, number),
+        of_device(Kind::Memory, key),
+    ];
+    for prefix in below {
+        for (record, _) in backend.scan(prefix.as_ref(), Start::First, usize::MAX)? {
+            batch.remove(record);
+        }
+    }
+    for id in task_records::of(backend, key)? {
+        task_records::remove(backend, &mut batch, key, id)?;
+    }
+    Ok(batch)
 }

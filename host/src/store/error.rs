@@ -71,6 +71,18 @@ pub enum StoreError {
         /// What was expected and what came.
         cause: String,
     },
+    /// What was to be imported is not a whole export.
+    #[error("this is no whole export of a store: {cause}")]
+    NoExport {
+        /// What was expected and what came.
+        cause: String,
+    },
+    /// Imports need a directory without records.
+    #[error("the store in {directory} has records: import into a new directory")]
+    NotEmpty {
+        /// The store's directory.
+        directory: PathBuf,
+    },
     /// More than the named limit.
     #[error("{what}: {found} is over the limit of {max}")]
     TooMuch {

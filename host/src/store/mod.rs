@@ -10,12 +10,15 @@
 //! (`commit.rs`), one gathers readings and gives them to the first (`write_behind.rs`).
 //! Instances cannot see each other: every function names its instance, every key begins with it.
 
+mod audit;
 mod backend;
+mod cell;
 mod chunks;
 mod commit;
 mod contacts;
 mod devices;
 mod error;
+mod export;
 mod faults;
 mod keys;
 mod parts;
@@ -23,6 +26,7 @@ mod paths;
 mod plugin_memory;
 mod registry;
 mod segment_file;
+mod segment_read;
 mod segments;
 mod settings;
 mod start;
@@ -41,7 +45,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use devices::{Device, DeviceCell, Listed};
+pub use cell::{Device, DeviceCell};
+pub use devices::Listed;
 pub use error::StoreError;
 pub use faults::FaultRecord;
 pub use plugin_memory::{MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX};

@@ -129,6 +129,7 @@ pub(super) fn write(tree: &mut Tree, key: &Key, batch: &mut Batch) {
     }
     drop(rest);
     tree.parts.parts = parts;
+    tree.shrink();
 }
 
 /// Makes a tree of its records, as a scan below the tree's key gives them. A record that
@@ -182,6 +183,7 @@ pub(super) fn read(
         changed: false,
         unreadable: unreadable_parts,
     };
+    tree.shrink();
     tree
 }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use crate::device::{Contacts, DeviceKey, Summary};
+use crate::device::{Contacts, DeviceKey};
 
-use super::backend::{Backend, Batch, Start};
-use super::chunks;
+use super::StoreError;
+use super::backend::{Backend, Batch};
+use super::cell::DeviceCell;
 use super::contacts::{BLOCK_DEVICES, ContactBlock};
-use super::devices::{Device, DeviceCell, Listed, decode_summary, summary_key, tree_key};
-use super::keys::{self, Key, KeyReader, Kind, number_value, of_device, unreadable};
-use super::{Core, Store, StoreError, commit::Work, parts, paths::HASHER, task_records};
+use super::keys::{Key, KeyReader, Kind, number_value, unreadable};
+use super::paths::HASHER;
 
 /// Cells that are looked at for one to let go, before the cache grows over its limit.
 const EVICT_TRIES: usize = 16;
@@ -154,7 +154,7 @@ impl Registry {
     }
 
     /// The known device's key (with the shared texts), number and contacts.
-    fn find(&self, key: &DeviceKey) -> Option<(DeviceKey, u64, Arc<ContactBlock>)> {
+    pub(super) fn find(&self, key: &DeviceKey) -> Option<(DeviceKey, u64, Arc<ContactBlock>)> {
         let instance = self.instance(&key.instance)?;
         let mut index = instance.index.write();
         let (id, number) = index.numbers.get_key_value(&*key.id)?;
@@ -166,17 +166,44 @@ impl Registry {
         Some((known, number, index.block(number)))
     }
 
-    fn cached(&self, key: &DeviceKey) -> Option<Arc<DeviceCell>> {
+    /// A new device: its key (with the shared texts), number and contacts.
+    pub(super) fn add(&self, key: &DeviceKey) -> (DeviceKey, u64, Arc<ContactBlock>) {
+        let instance = self.instance_or_new(&key.instance);
+        let key = DeviceKey {
+            instance: Arc::clone(&instance.name),
+            id: Arc::clone(&key.id),
+        };
+        let mut index = instance.index.write();
+        let number = index.next;
+        index.next += 1;
+        index.numbers.insert(Arc::clone(&key.id), number);
+        let contacts = index.block(number);
+        contacts.clear(number);
+        (key, number, contacts)
+    }
+
+    /// How many devices an instance has.
+    pub(super) fn count(&self, instance: &str) -> usize {
+        let instance = self.instance(instance);
+        instance.map_or(0, |instance| instance.index.read().numbers.len())
+    }
+
+    /// A cell, without counting that as a use.
+    pub(super) fn peek(&self, key: &DeviceKey) -> Option<Arc<DeviceCell>> {
+        self.cells.lock().peek(key).cloned()
+    }
+
+    pub(super) fn cached(&self, key: &DeviceKey) -> Option<Arc<DeviceCell>> {
         self.cells.lock().get(key).cloned()
     }
 
-    fn loading(&self, key: &DeviceKey) -> Option<MutexGuard<'_, ()>> {
+    pub(super) fn loading(&self, key: &DeviceKey) -> Option<MutexGuard<'_, ()>> {
         let number = usize::try_from(HASHER.hash_one(key) >> 32).unwrap_or(0) % LOAD_LOCKS;
         self.loading.get(number).map(Mutex::lock)
     }
 
     /// Keeps a cell, and lets go of those longest unused that nobody holds.
-    fn keep(&self, cell: &Arc<DeviceCell>) {
+    pub(super) fn keep(&self, cell: &Arc<DeviceCell>) {
         let mut cells = self.cells.lock();
         cells.put(cell.key().clone(), Arc::clone(cell));
         let gone = self.evict(&mut cells, EVICT_TRIES);
@@ -217,201 +244,9 @@ impl Registry {
         }
         gone
     }
-}
 
-impl Core {
-    fn load(&self, key: &DeviceKey) -> Result<Option<Arc<DeviceCell>>, StoreError> {
-        let Some((key, number, contacts)) = self.devices.find(key) else {
-            return Ok(None);
-        };
-        let summary = match self
-            .backend
-            .get(summary_key(&key.instance, number).as_ref())?
-        {
-            Some(record) => decode_summary(&record)?,
-            // Only a summary over its limit is not there.
-            None => Summary::default(),
-        };
-        let tree_key = tree_key(&key.instance, number);
-        let records = self
-            .backend
-            .scan(tree_key.as_ref(), Start::First, usize::MAX)?;
-        let tree = parts::read(&records, tree_key.as_ref().len(), |error| {
-            tracing::warn!(device = %key, %error, "left out a part of the device's tree");
-        });
-        let device = Device::restored(summary, tree);
-        let cell = Arc::new(DeviceCell::new(key, number, contacts, device));
-        self.devices.keep(&cell);
-        Ok(Some(cell))
-    }
-}
-
-impl Store {
-    /// A device that was seen before. From memory; the first time it reads the disk
-    /// (tens of microseconds when the page cache has it): short enough to be called from a task.
-    ///
-    /// # Errors
-    /// When its records cannot be read.
-    pub fn device(&self, key: &DeviceKey) -> Result<Option<Arc<DeviceCell>>, StoreError> {
-        let core = self.core();
-        if let Some(cell) = core.devices.cached(key) {
-            return Ok(Some(cell));
-        }
-        let _loading = core.devices.loading(key);
-        match core.devices.cached(key) {
-            Some(cell) => Ok(Some(cell)),
-            None => core.load(key),
-        }
-    }
-
-    /// The device of this key, made with `summary` if there is none (`true`). A new device is
-    /// a reading: it is written behind, unless [`Store::persist`] is awaited.
-    ///
-    /// # Errors
-    /// When the key is not one (empty or over-long parts), or records cannot be read.
-    pub fn register(
-        &self,
-        key: &DeviceKey,
-        summary: Summary,
-    ) -> Result<(Arc<DeviceCell>, bool), StoreError> {
-        if let Some(cell) = self.device(key)? {
-            return Ok((cell, false));
-        }
-        keys::check_device(key)?;
-        let core = self.core();
-        let _loading = core.devices.loading(key);
-        let known = match core.devices.cached(key) {
-            Some(cell) => Some(cell),
-            None => core.load(key)?,
-        };
-        if let Some(cell) = known {
-            return Ok((cell, false));
-        }
-        let instance = core.devices.instance_or_new(&key.instance);
-        let key = DeviceKey {
-            instance: Arc::clone(&instance.name),
-            id: Arc::clone(&key.id),
-        };
-        let mut index = instance.index.write();
-        let number = index.next;
-        index.next += 1;
-        index.numbers.insert(Arc::clone(&key.id), number);
-        let contacts = index.block(number);
-        drop(index);
-        contacts.clear(number);
-        let cell = Arc::new(DeviceCell::new(key, number, contacts, Device::new(summary)));
-        core.devices.keep(&cell);
-        core.dirty.push(&cell);
-        Ok((cell, true))
-    }
-
-    /// Devices of an instance in the order of their ids, after `after`. Cells in memory are
-    /// looked at, others are read from disk without being kept.
-    ///
-    /// # Errors
-    /// When records cannot be read.
-    pub fn devices(
-        &self,
-        instance: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Listed>, StoreError> {
-        let mut listed = Vec::new();
-        for (key, number, contacts) in self.core().devices.page(instance, after, limit) {
-            if let Some(summary) = self.core().summary(&key, number)? {
-                listed.push(Listed {
-                    key,
-                    summary,
-                    contacts,
-                });
-            }
-        }
-        Ok(listed)
-    }
-
-    /// Only the ids of [`Store::devices`]: from memory, never fails.
-    pub fn device_ids(&self, instance: &str, after: Option<&str>, limit: usize) -> Vec<Arc<str>> {
-        let page = self.core().devices.page(instance, after, limit);
-        page.into_iter().map(|(key, _, _)| key.id).collect()
-    }
-
-    /// How many devices an instance has.
-    pub fn count(&self, instance: &str) -> usize {
-        let instance = self.core().devices.instance(instance);
-        instance.map_or(0, |instance| instance.index.read().numbers.len())
-    }
-
-    /// Forgets a device with its tree, contacts, faults, plugin memory and tasks; durable on
-    /// return. Whether there was one. Waiters of its tasks get `None`.
-    ///
-    /// # Errors
-    /// When the store takes no writes.
-    pub async fn delete(&self, key: &DeviceKey) -> Result<bool, StoreError> {
-        let place = self.core().committer.reserve().await?;
-        let deletion = {
-            let core = self.core();
-            let Some(cell) = self.device(key)? else {
-                return Ok(false);
-            };
-            let _loading = core.devices.loading(key);
-            if cell.is_deleted() {
-                return Ok(false);
-            }
-            core.devices.forget(key);
-            core.faults.forget(key);
-            core.memory.forget(key);
-            let mut locked = cell.lock();
-            cell.set_deleted(&mut locked);
-            let (key, number) = (key.clone(), cell.number());
-            core.tasks.block(&key);
-            let build = {
-                let key = key.clone();
-                move |backend: &Backend| removal(backend, &key, number)
-            };
-            let core = Arc::clone(core);
-            let after = move |result: Result<(), &StoreError>| {
-                if result.is_ok() {
-                    core.tasks.forget(&key);
-                }
-            };
-            place.submit(Work::Build(Box::new(build)), Some(Box::new(after)))
-        };
-        deletion.done().await?;
-        Ok(true)
-    }
-
-    /// Call it after a change: queues the device for the next round of write-behind if there
-    /// is something to write. Costs nothing worth counting if not.
-    pub fn touched(&self, cell: &Arc<DeviceCell>) {
-        if cell.lock().is_changed() {
-            self.core().dirty.push(cell);
-        }
-    }
-
-    /// Makes everything that is in the cell now durable before it returns: for credentials.
-    ///
-    /// # Errors
-    /// When the store takes no writes, or the summary is over its limit.
-    pub async fn persist(&self, cell: &Arc<DeviceCell>) -> Result<(), StoreError> {
-        let place = self.core().committer.reserve().await?;
-        let (writing, summary) = {
-            let mut locked = cell.lock();
-            let mut batch = Batch::default();
-            let summary = cell.take_changes(&mut locked, &mut batch);
-            // The cell must not be let go and loaded again before this is applied.
-            let held = Arc::clone(cell);
-            (
-                place.submit(Work::Batch(batch), Some(Box::new(move |_| drop(held)))),
-                summary,
-            )
-        };
-        writing.done().await?;
-        summary
-    }
-}
-
-impl Registry {
-    fn page(
+    /// Devices in the order of their ids: their keys, numbers and contacts.
+    pub(super) fn page(
         &self,
         instance: &str,
         after: Option<&str>,
@@ -442,44 +277,10 @@ impl Registry {
     }
 
     /// Out of the index and the cache.
-    fn forget(&self, key: &DeviceKey) {
+    pub(super) fn forget(&self, key: &DeviceKey) {
         if let Some(instance) = self.instance(&key.instance) {
             instance.index.write().numbers.remove(&*key.id);
         }
         self.cells.lock().pop(key);
     }
-}
-
-impl Core {
-    fn summary(&self, key: &DeviceKey, number: u64) -> Result<Option<Summary>, StoreError> {
-        let cell = self.devices.cells.lock().peek(key).cloned();
-        if let Some(cell) = cell {
-            return Ok(Some(cell.lock().summary().clone()));
-        }
-        let record = self
-            .backend
-            .get(summary_key(&key.instance, number).as_ref())?;
-        record.map(|record| decode_summary(&record)).transpose()
-    }
-}
-
-/// Removes every record of a device.
-fn removal(backend: &Backend, key: &DeviceKey, number: u64) -> Result<Batch, StoreError> {
-    let mut batch = Batch::default();
-    batch.remove(of_device(Kind::Index, key).bytes());
-    batch.remove(summary_key(&key.instance, number).bytes());
-    chunks::remove(backend, &mut batch, &of_device(Kind::Faults, key))?;
-    let below = [
-        tree_key(&key.instance, number),
-        of_device(Kind::Memory, key),
-    ];
-    for prefix in below {
-        for (record, _) in backend.scan(prefix.as_ref(), Start::First, usize::MAX)? {
-            batch.remove(record);
-        }
-    }
-    for id in task_records::of(backend, key)? {
-        task_records::remove(backend, &mut batch, key, id)?;
-    }
-    Ok(batch)
 }

@@ -16,9 +16,8 @@ use parking_lot::Mutex;
 
 use crate::device::UnixTime;
 
-use super::commit::Work;
+use super::StoreError;
 use super::segment_file::{MAGIC, Records, encode, file_name, first_number, read_header};
-use super::{Store, StoreError};
 
 /// Bytes of one record.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -70,9 +69,9 @@ struct State {
 }
 
 #[derive(Debug, Clone)]
-struct Segment {
-    path: PathBuf,
-    first: u64,
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    pub(super) first: u64,
     bytes: u64,
     /// The newest record's; of the file before, roughly, until it has one.
     newest_at: UnixTime,
@@ -215,73 +214,6 @@ impl Segments {
         self.state.lock().keep(result)
     }
 
-    /// Records with a number of `from` and above, oldest first.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn read(&self, from: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let mut found = Vec::new();
-        let files = self.files()?;
-        let ends = files
-            .iter()
-            .skip(1)
-            .map(|file| file.first)
-            .chain([u64::MAX]);
-        for (file, end) in files.iter().zip(ends) {
-            if end <= from {
-                continue;
-            }
-            let Some(bytes) = read_file(&file.path)? else {
-                continue;
-            };
-            let mut records = Records::new(&bytes, file.first);
-            while found.len() < limit
-                && let Some(record) = records.next_record(|number| number >= from)?
-            {
-                found.push(record);
-            }
-        }
-        Ok(found)
-    }
-
-    /// The newest records with a number below `before` (all if `None`) that `wanted` wants,
-    /// newest first.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn tail(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-        mut wanted: impl FnMut(&Record) -> bool,
-    ) -> Result<Vec<Record>, StoreError> {
-        let before = before.unwrap_or(u64::MAX);
-        let mut found = Vec::new();
-        for file in self.files()?.iter().rev() {
-            if found.len() >= limit {
-                break;
-            }
-            if file.first >= before {
-                continue;
-            }
-            let Some(bytes) = read_file(&file.path)? else {
-                continue;
-            };
-            let mut records = Records::new(&bytes, file.first);
-            // The last ones of this file, as many as are still missing.
-            let missing = limit - found.len();
-            let mut last = VecDeque::new();
-            while let Some(record) = records.next_record(|number| number < before)? {
-                if wanted(&record) {
-                    last.push_front(record);
-                    last.truncate(missing);
-                }
-            }
-            found.extend(last);
-        }
-        Ok(found)
-    }
-
     /// Removes whole files over age. How many went. (Over size they go by themselves.)
     ///
     /// # Errors
@@ -324,7 +256,7 @@ impl Segments {
     }
 
     /// The files as they are, with all that was appended in them.
-    fn files(&self) -> Result<VecDeque<Segment>, StoreError> {
+    pub(super) fn files(&self) -> Result<VecDeque<Segment>, StoreError> {
         self.write_buffered()?;
         Ok(self.state.lock().files.clone())
     }
@@ -422,45 +354,9 @@ fn begin(
     ))
 }
 
-/// `None`: removed by the retention meanwhile.
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(StoreError::io("read", path, &cause)),
-    }
-}
-
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
     let path = path.to_owned();
     move |cause| StoreError::io(action, &path, &cause)
-}
-
-impl Store {
-    /// Appends to the audit log (`audit/`): durable on return, with the group commit.
-    ///
-    /// # Errors
-    /// When it cannot be made durable.
-    pub async fn audit(&self, at: UnixTime, record: &[u8]) -> Result<u64, StoreError> {
-        let core = self.core();
-        let place = core.committer.reserve().await?;
-        let number = core.audit.append(at, record)?;
-        place
-            .submit(Work::Segments(Arc::clone(&core.audit)), None)
-            .done()
-            .await?;
-        Ok(number)
-    }
-
-    /// The audit log, to read it. To append, use [`Store::audit`].
-    pub fn audit_log(&self) -> &Segments {
-        &self.core().audit
-    }
-
-    /// The traces of sessions (`traces/`): readings.
-    pub fn traces(&self) -> &Segments {
-        &self.core().traces
-    }
 }
 
 #[cfg(test)]

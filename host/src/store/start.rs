@@ -13,7 +13,7 @@ use super::write_behind::{self, Dirty};
 use super::{Core, Segments, Store, StoreConfig, StoreError, task_records};
 
 /// What this version reads and writes.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What keeps a directory ours.
 #[derive(Debug)]
@@ -58,7 +58,11 @@ pub(super) fn open(config: StoreConfig) -> Result<Store, StoreError> {
     let directory = config.directory.clone();
     std::fs::create_dir_all(&directory).map_err(|e| StoreError::io("create", &directory, &e))?;
     let lock = lock(&directory)?;
-    let backend = Backend::open(&directory.join("records"), config.cache_bytes)?;
+    let backend = Backend::open(&directory, config.cache_bytes)?;
+    for made in [&directory.join("records"), &directory] {
+        let synced = File::open(made).and_then(|directory| directory.sync_all());
+        synced.map_err(|cause| StoreError::io("sync", made, &cause))?;
+    }
     start(backend, config, Claim::Lock { _file: lock }, &directory)
 }
 
@@ -139,7 +143,7 @@ fn spawn(
         .map_err(|cause| StoreError::io("start a thread for", directory, &cause))
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join("lock");
     let file = File::options()
         .create(true)

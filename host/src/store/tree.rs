@@ -4,7 +4,7 @@
 //! A hash index finds a parameter; the sorted order is made when somebody asks for it and
 //! kept until a parameter comes or goes. How a tree is cut into stored parts: `parts.rs`.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -42,6 +42,8 @@ pub struct Tree {
     index: HashTable<u32>,
     /// Positions in `entries` by path.
     sorted: OnceCell<Vec<u32>>,
+    /// The position found last: devices report their parameters in the same order each time.
+    last: Cell<usize>,
     pub(super) parts: Parts,
 }
 
@@ -179,6 +181,13 @@ impl Tree {
         }
     }
 
+    /// Gives back memory that growth has taken in advance.
+    pub(super) fn shrink(&mut self) {
+        if self.entries.capacity() > self.entries.len() + self.entries.len() / 8 {
+            self.entries.shrink_to_fit();
+        }
+    }
+
     fn insert_new(&mut self, path: &str, reading: Reading) -> Result<Changed, StoreError> {
         check("bytes of a parameter's path", path.len(), PATH_BYTES_MAX)?;
         check(
@@ -236,12 +245,19 @@ impl Tree {
     }
 
     fn position(&self, path: &str) -> Option<usize> {
-        let found = self.index.find(HASHER.hash_one(path), |known| {
-            self.entries
-                .get(*known as usize)
-                .is_some_and(|entry| *entry.path == *path)
-        });
-        found.map(|position| *position as usize)
+        let is_at = |position: usize| {
+            let entry = self.entries.get(position);
+            entry.is_some_and(|entry| *entry.path == *path)
+        };
+        let next = self.last.get() + 1;
+        let found = if is_at(next) {
+            next
+        } else {
+            let hash = HASHER.hash_one(path);
+            *self.index.find(hash, |known| is_at(*known as usize))? as usize
+        };
+        self.last.set(found);
+        Some(found)
     }
 
     fn from<'t>(&'t self, path: &str) -> impl Iterator<Item = &'t Entry> + 't {

@@ -8,8 +8,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::backend::Batch;
+use super::cell::DeviceCell;
 use super::commit::{After, Durability, Waiting, Work};
-use super::devices::DeviceCell;
 use super::{Core, StoreError};
 
 /// A round is begun early when so many devices wait: memory is bounded, not only time.
@@ -151,7 +151,7 @@ pub(super) fn run(core: &Core, interval: Duration) {
             next = Instant::now() + interval;
             let result = Round::new(core).write(cells, !flushes.is_empty());
             if let Err(error) = &result
-                && core.committer.failed().is_none()
+                && !matches!(error, StoreError::Failed { .. } | StoreError::Closed)
             {
                 tracing::error!(%error, "readings were not written");
             }

@@ -35,7 +35,7 @@ impl Exchange {
     }
 
     /// The next RPC to send, or the end.
-    pub fn next(&mut self) -> Result<Request, Outcome> {
+    pub fn next_rpc(&mut self) -> Result<Request, Outcome> {
         if self.parts >= PARTS_MAX {
             return Err(Err(own_fault(format!(
                 "given up after {PARTS_MAX} RPCs for one {}",

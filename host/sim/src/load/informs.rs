@@ -22,7 +22,7 @@ impl Informs {
     pub(super) fn new(config: &LoadConfig) -> Informs {
         let now = Clock::system().now();
         let device = CpeConfig {
-            connection_request_url: format!("http://198.51.100.7:7547/cr/{PLACE}"),
+            connection_request_url: format!("http://{}/cr/{PLACE}", config.connection_request_host),
             periodic_interval: Duration::from_secs(3600),
             ..CpeConfig::of(
                 config.vendor,

@@ -35,6 +35,9 @@ pub struct LoadConfig {
     pub host: String,
     /// The path of the ACS URL.
     pub target: String,
+    /// Host and port of the ConnectionRequestURL that the Informs tell. Where it is not the
+    /// address the load comes from, the ACS takes the devices for being behind NAT.
+    pub connection_request_host: String,
     /// The kind of device.
     pub vendor: Vendor,
     /// How many devices take turns; at least `sessions_at_once`, or a device would have two
@@ -65,6 +68,7 @@ impl LoadConfig {
             address,
             host: address.to_string(),
             target: target.to_owned(),
+            connection_request_host: "198.51.100.7:7547".to_owned(),
             vendor: Vendor::tr181(),
             devices: 10_000,
             first_device: 1,

@@ -157,7 +157,11 @@ async fn a_bad_hook_changes_nothing() {
 
 #[tokio::test]
 async fn a_flooding_hook_changes_nothing() {
-    let host = Host::with(&[("bad-hooks.wasm", &guest("test/bad-hooks"))]).await;
+    let limits = Limits {
+        call_deadline: Duration::from_secs(10),
+        ..Limits::default()
+    };
+    let host = Host::with_limits(&[("bad-hooks.wasm", &guest("test/bad-hooks"))], limits).await;
     let (key, device) = (key(), device());
     let about = about(&key, &device);
     let set = |hook: &str, how: &str| format!("[settings]\nhook = '{hook}'\nhow = '{how}'\n");
@@ -203,10 +207,10 @@ async fn a_flooding_hook_changes_nothing() {
         host.matched().on_inform(&about, big.clone()).await,
         (big, vec![])
     );
+    let error = host.error("bad-hooks");
     assert!(
-        host.error("bad-hooks")
-            .contains("gave back 50000 parameters")
-            || host.error("bad-hooks").contains("memory")
+        error.contains("gave back 50000 parameters") || error.contains("memory"),
+        "{error}"
     );
 }
 
@@ -224,7 +228,10 @@ async fn policies() {
         peer_address: Some([203, 0, 113, 7].into()),
         connection_request_url: "http://10.0.0.2:7547/".into(),
         wan_addresses: vec!["10.0.0.2".into()],
-        history: vec![(crate::device::Mode::Stun, ModeHistoryForTest::default())],
+        history: vec![(
+            crate::device::Mode::Stun,
+            crate::device::ModeHistory::default(),
+        )],
         ..Facts::default()
     };
     // The shipped one gives way, then the name decides, then the operator.
@@ -270,5 +277,3 @@ async fn policies() {
         .unwrap();
     assert!(decision.behind_nat, "{decision:?}");
 }
-
-use crate::device::ModeHistory as ModeHistoryForTest;

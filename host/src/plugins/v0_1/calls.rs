@@ -10,7 +10,10 @@ use super::super::policy::{Decision, Facts};
 use super::super::pool::Use;
 use super::super::{About, PluginError, PluginErrorKind, sendable};
 
-use super::{Exports, convert, convert_inform, convert_policy, quirks, types};
+use super::{
+    Exports, convert, convert_inform, convert_policy, convert_request, convert_response, quirks,
+    types,
+};
 
 /// Of an Inform that a hook gives back.
 const EVENTS_MAX: usize = 64;
@@ -177,7 +180,7 @@ pub(in super::super) async fn on_request(
     about: &About<'_>,
     request: cwmp::Request,
 ) -> Result<Vec<cwmp::Request>, (cwmp::Request, PluginError)> {
-    let (request, rest) = match convert::request_to_wit(request) {
+    let (request, rest) = match convert_request::request_to_wit(request) {
         Ok(both) => both,
         Err(request) => return Ok(vec![request]),
     };
@@ -185,13 +188,13 @@ pub(in super::super) async fn on_request(
     let asked = async { call!(plugin, about, quirks.call_on_request(&device, &request)) }.await;
     asked
         .and_then(|requests| requests_of(plugin, requests, &rest))
-        .map_err(|error| (convert::request(request, &rest), error))
+        .map_err(|error| (convert_request::request(request, &rest), error))
 }
 
 fn requests_of(
     plugin: &LoadedPlugin,
     requests: Vec<types::Request>,
-    rest: &convert::Rest,
+    rest: &convert_request::Rest,
 ) -> Result<Vec<cwmp::Request>, PluginError> {
     at_most(
         plugin,
@@ -202,7 +205,7 @@ fn requests_of(
     requests
         .into_iter()
         .map(|request| {
-            convert::checked_request(request, rest).map_err(|error| refused(plugin, error))
+            convert_request::checked_request(request, rest).map_err(|error| refused(plugin, error))
         })
         .collect()
 }
@@ -214,11 +217,11 @@ pub(in super::super) async fn on_response(
     request: &cwmp::Request,
     response: cwmp::Response,
 ) -> Result<cwmp::Response, (cwmp::Response, PluginError)> {
-    let Ok((request, _)) = convert::request_to_wit(request.clone()) else {
+    let Ok((request, _)) = convert_request::request_to_wit(request.clone()) else {
         return Ok(response);
     };
     let device = convert::device(about);
-    let (before, shape) = convert::response_to_wit(response);
+    let (before, shape) = convert_response::response_to_wit(response);
     let asked = async {
         call!(
             plugin,
@@ -237,10 +240,15 @@ pub(in super::super) async fn on_response(
                     plugin.limits().parameters_max,
                 )?;
             }
-            convert::response(after, &shape).map_err(|error| refused(plugin, error))
+            convert_response::response(after, &shape).map_err(|error| refused(plugin, error))
         })
         // What was made of it can be made into it again.
-        .map_err(|error| (convert::response(before, &shape).unwrap_or(shape), error))
+        .map_err(|error| {
+            (
+                convert_response::response(before, &shape).unwrap_or(shape),
+                error,
+            )
+        })
 }
 
 pub(in super::super) async fn on_fault(
@@ -249,7 +257,7 @@ pub(in super::super) async fn on_fault(
     request: &cwmp::Request,
     fault: &cwmp::Fault,
 ) -> Result<AfterFault, PluginError> {
-    let Ok((request, rest)) = convert::request_to_wit(request.clone()) else {
+    let Ok((request, rest)) = convert_request::request_to_wit(request.clone()) else {
         return Ok(AfterFault::GiveUp);
     };
     let device = convert::device(about);

@@ -26,10 +26,18 @@ impl host::Host for Guest {
         let plugin = &*self.identity.name;
         let device = self.call.device.as_ref().map(tracing::field::display);
         match level {
-            host::Level::Debug => tracing::debug!(target: "plugin", plugin, device, "{text}"),
-            host::Level::Info => tracing::info!(target: "plugin", plugin, device, "{text}"),
-            host::Level::Warn => tracing::warn!(target: "plugin", plugin, device, "{text}"),
-            host::Level::Error => tracing::error!(target: "plugin", plugin, device, "{text}"),
+            host::Level::Debug => {
+                tracing::debug!(target: "patchbay::plugin", plugin, device, "{text}")
+            }
+            host::Level::Info => {
+                tracing::info!(target: "patchbay::plugin", plugin, device, "{text}")
+            }
+            host::Level::Warn => {
+                tracing::warn!(target: "patchbay::plugin", plugin, device, "{text}")
+            }
+            host::Level::Error => {
+                tracing::error!(target: "patchbay::plugin", plugin, device, "{text}")
+            }
         }
         Ok(())
     }

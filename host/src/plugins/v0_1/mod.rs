@@ -5,6 +5,8 @@ mod calls;
 mod convert;
 mod convert_inform;
 mod convert_policy;
+mod convert_request;
+mod convert_response;
 mod imports;
 mod session;
 

@@ -9,7 +9,7 @@ use super::super::sendable;
 use super::super::wanted::Wanted;
 use super::types::{Applied, Parameter, ParameterAttributes, ParameterInfo, Transfer};
 use super::wit_session::{Error, Host, Reading};
-use super::{convert, types};
+use super::{convert, convert_request, convert_response, types};
 
 /// The result of an import: the outer error ends the guest, the inner one is for it to see.
 type Asked<T> = wasmtime::Result<Result<T, Error>>;
@@ -91,9 +91,9 @@ impl Guest {
             return Some(&*flow.record);
         }
         if good && !std::mem::replace(&mut flow.tags_refused, true) {
-            tracing::warn!(target: "plugin", plugin = &*self.identity.name, "too many tags in one session; the rest is ignored");
+            tracing::warn!(target: "patchbay::plugin", plugin = &*self.identity.name, "too many tags in one session; the rest is ignored");
         } else if !good {
-            tracing::debug!(target: "plugin", plugin = &*self.identity.name, "a tag is 1 to {TAG_BYTES_MAX} bytes of text; one is ignored");
+            tracing::debug!(target: "patchbay::plugin", plugin = &*self.identity.name, "a tag is 1 to {TAG_BYTES_MAX} bytes of text; one is ignored");
         }
         None
     }
@@ -236,7 +236,7 @@ impl Host for Guest {
         }
         let attributes = attributes
             .into_iter()
-            .map(convert::set_attributes)
+            .map(convert_request::set_attributes)
             .collect();
         Ok(
             match ask!(self.ask(Request::SetParameterAttributes(attributes)).await) {
@@ -248,7 +248,7 @@ impl Host for Guest {
 
     async fn download(&mut self, transfer: Transfer) -> Asked<Applied> {
         self.count()?;
-        let request = Request::Download(Box::new(convert::download(transfer)));
+        let request = Request::Download(Box::new(convert_request::download(transfer)));
         Ok(match ask!(self.ask(request).await) {
             Response::Download(started) => Ok(convert::applied_to_wit(started.applied)),
             other => Err(unfit("Download", &other)),
@@ -257,7 +257,7 @@ impl Host for Guest {
 
     async fn upload(&mut self, transfer: Transfer) -> Asked<Applied> {
         self.count()?;
-        let request = Request::Upload(Box::new(convert::upload(transfer)));
+        let request = Request::Upload(Box::new(convert_request::upload(transfer)));
         Ok(match ask!(self.ask(request).await) {
             Response::Upload(started) => Ok(convert::applied_to_wit(started.applied)),
             other => Err(unfit("Upload", &other)),
@@ -282,8 +282,11 @@ impl Host for Guest {
 
     async fn call(&mut self, request: types::Request) -> Asked<types::Response> {
         self.count()?;
-        let request = convert::request(request, &convert::Rest::None);
-        Ok(Ok(convert::response_to_wit(ask!(self.ask(request).await)).0))
+        let request = convert_request::request(request, &convert_request::Rest::None);
+        Ok(Ok(convert_response::response_to_wit(ask!(
+            self.ask(request).await
+        ))
+        .0))
     }
 
     fn tag(&mut self, name: String) -> wasmtime::Result<()> {

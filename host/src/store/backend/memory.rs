@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::super::StoreError;
 use super::{Batch, Pair, Start, bounds, is_backwards, is_empty_range};
 
 /// A clone is the same memory: what a test reopens.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct MemoryBackend {
     records: Arc<RwLock<BTreeMap<Vec<u8>, Vec<u8>>>>,
+    /// A disk that fails, for tests.
+    #[cfg(test)]
+    pub(crate) broken: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl MemoryBackend {
@@ -32,6 +36,19 @@ impl MemoryBackend {
         } else {
             pairs.take(limit).collect()
         }
+    }
+
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
+            let cause = std::io::Error::other("the disk is full");
+            return Err(StoreError::io(
+                "sync",
+                std::path::Path::new("memory"),
+                &cause,
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn apply(&self, batch: Batch) {

@@ -170,7 +170,7 @@ impl Backend {
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         match self {
             Backend::Sled(engine) => engine.sync(),
-            Backend::Memory(_) => Ok(()),
+            Backend::Memory(engine) => engine.sync(),
         }
     }
 

@@ -21,6 +21,8 @@ use crate::store::StoreError;
 
 /// Fixed when the store is made: another value does not open it.
 const SEGMENT_BYTES: usize = 4 << 20;
+/// sled's directory in the store's.
+const RECORDS: &str = "records";
 const FLUSH_EVERY_MILLISECONDS: u64 = 100;
 
 /// An open store of sled's.
@@ -33,10 +35,11 @@ pub(crate) struct SledBackend {
 }
 
 impl SledBackend {
-    /// Opens or makes the store. On a thread of its own, whose stack and panic are nobody else's.
+    /// Opens or makes the records of the store in `directory`. On a thread of its own, whose stack and panic are nobody else's.
     pub(super) fn open(directory: &Path, cache_bytes: u64) -> Result<SledBackend, StoreError> {
+        let records = directory.join(RECORDS);
         let config = ::sled::Config::new()
-            .path(directory)
+            .path(&records)
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(Some(FLUSH_EVERY_MILLISECONDS));
@@ -55,7 +58,7 @@ impl SledBackend {
                 ));
             }
         };
-        let path = directory.join("db");
+        let path = records.join("db");
         let file = OpenOptions::new()
             .write(true)
             .open(&path)
@@ -120,9 +123,9 @@ impl SledBackend {
 
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         self.call(|| self.db.flush())?;
-        self.file
-            .sync_data()
-            .map_err(|cause| StoreError::io("sync", &self.directory.join("db"), &cause))
+        self.file.sync_data().map_err(|cause| {
+            StoreError::io("sync", &self.directory.join(RECORDS).join("db"), &cause)
+        })
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
@@ -133,7 +136,8 @@ impl SledBackend {
     }
 
     pub(super) fn blob_files(&self) -> u64 {
-        std::fs::read_dir(self.directory.join("blobs")).map_or(0, |files| files.count() as u64)
+        std::fs::read_dir(self.directory.join(RECORDS).join("blobs"))
+            .map_or(0, |files| files.count() as u64)
     }
 
     fn call<T>(&self, call: impl FnOnce() -> Result<T, ::sled::Error>) -> Result<T, StoreError> {

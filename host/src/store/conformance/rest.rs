@@ -1,6 +1,12 @@
-use super::super::backend::{Backend, Batch};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::super::backend::{Backend, Batch, MemoryBackend, Start};
+use super::super::start;
 use super::super::{FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError};
 use super::{check, config, key};
+use crate::device::Summary;
+use crate::work::task::TaskState;
 
 pub(super) fn fault(at: i64) -> FaultRecord {
     FaultRecord {
@@ -191,7 +197,7 @@ fn a_directory_has_one_user() {
 #[test]
 fn another_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let backend = Backend::open(&directory.path().join("records"), 1 << 20).unwrap();
+    let backend = Backend::open(directory.path(), 1 << 20).unwrap();
     let mut batch = Batch::default();
     batch.put(b"v".to_vec(), b"2".to_vec());
     backend.apply(batch).unwrap();
@@ -219,7 +225,7 @@ fn a_store_with_blobs_is_refused() {
 #[test]
 fn a_value_that_the_engine_must_not_have_is_an_error() {
     for backend in [
-        Backend::Memory(super::super::backend::MemoryBackend::default()),
+        Backend::Memory(MemoryBackend::default()),
         Backend::open(tempfile::tempdir().unwrap().path(), 1 << 20).unwrap(),
     ] {
         let mut batch = Batch::default();
@@ -235,10 +241,9 @@ fn a_value_that_the_engine_must_not_have_is_an_error() {
 
 #[test]
 fn scans_of_both_backends_are_the_same() {
-    use super::super::backend::Start;
     let directory = tempfile::tempdir().unwrap();
     let sled = Backend::open(directory.path(), 1 << 20).unwrap();
-    let memory = Backend::Memory(super::super::backend::MemoryBackend::default());
+    let memory = Backend::Memory(MemoryBackend::default());
     let keys: [&[u8]; 8] = [
         b"",
         b"a",
@@ -278,4 +283,104 @@ fn scans_of_both_backends_are_the_same() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_acknowledged() {
+    let records = MemoryBackend::default();
+    let store = start::memory(records.clone(), config(Path::new(""))).unwrap();
+    let device = key("a", "1");
+    let (cell, _) = store.register(&device, Summary::default()).unwrap();
+    let before = store
+        .enqueue(super::tasks::get(&device), 1)
+        .await
+        .unwrap()
+        .id;
+    let sent = store.enqueue(super::tasks::get(&device), 1).await.unwrap();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.wait("a", before).await }
+    });
+    records.broken.store(true, Ordering::Relaxed);
+    let failed = store
+        .finish(before, TaskState::Done, None, None, 2)
+        .await
+        .unwrap_err();
+    assert!(matches!(failed, StoreError::Failed { .. }), "{failed}");
+    assert!(failed.to_string().contains("the disk is full"), "{failed}");
+    // It stays so, even if the disk would do again: what it has is not known.
+    records.broken.store(false, Ordering::Relaxed);
+    let refused = [
+        store.enqueue(super::tasks::get(&device), 1).await.map(drop),
+        store.mark_sent(sent.id, 2).await.map(drop),
+        store.persist(&cell).await,
+        store.put_setting("x", &1.into()).await,
+        store.delete(&device).await.map(drop),
+        store.audit(1, b"x").await.map(drop),
+        store.flush().await,
+    ];
+    assert!(
+        refused
+            .iter()
+            .all(|refused| refused.as_ref() == Err(&failed)),
+        "{refused:?}"
+    );
+    assert_eq!(store.stats().failed, Some(failed));
+    // What is shown is what was durable, and reading goes on.
+    assert_eq!(
+        store.task("a", before).unwrap().unwrap().state,
+        TaskState::Queued
+    );
+    assert_eq!(store.pending(&device).len(), 2);
+    assert!(!waiting.is_finished());
+    assert!(store.device(&device).unwrap().is_some());
+    waiting.abort();
+}
+
+#[test]
+fn an_export_becomes_the_same_store() {
+    check(async |records| {
+        let store = records.open();
+        let device = key("a", "1");
+        let (cell, _) = store.register(&device, Summary::default()).unwrap();
+        for n in 0..1000 {
+            let path = format!("Device.P{n}");
+            let mut locked = cell.lock();
+            locked
+                .tree_mut()
+                .set(&path, "x", &cwmp::XsdType::STRING, 1)
+                .unwrap();
+        }
+        let task = store.enqueue(super::tasks::get(&device), 1).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("export");
+        let written = store
+            .export(std::fs::File::create(&path).unwrap())
+            .await
+            .unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        // Whatever happens to an export: it is never taken for a whole one.
+        let mut damaged = bytes.clone();
+        damaged[bytes.len() / 2] ^= 1;
+        let cut = &bytes[..bytes.len() - 1];
+        for (n, bad) in [&[][..], b"something else entirely", &damaged, cut]
+            .into_iter()
+            .enumerate()
+        {
+            let config = config(&directory.path().join(format!("bad-{n}")));
+            Store::import(&config, bad).unwrap_err();
+            let opened = Store::open(config).unwrap_err();
+            assert!(opened.to_string().contains("unfinished import"), "{opened}");
+        }
+        let config = config(&directory.path().join("new"));
+        assert_eq!(Store::import(&config, &*bytes).unwrap(), written);
+        assert!(
+            Store::import(&config, &*bytes).is_err(),
+            "only into an empty one"
+        );
+        let imported = Store::open(config).unwrap();
+        assert_eq!(imported.task("a", task.id).unwrap(), Some(task));
+        let cell = imported.device(&device).unwrap().unwrap();
+        assert_eq!(cell.lock().tree().len(), 1000);
+    });
 }
