@@ -11,6 +11,7 @@ mod crash;
 mod cwmp_client;
 mod fixtures;
 mod misbehave;
+mod power_cut;
 mod reload;
 mod schemas;
 mod shipped;

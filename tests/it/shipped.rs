@@ -12,6 +12,14 @@ const MODES: [&str; 2] = ["isolation = \"reuse\"\n", "isolation = \"session\"\n"
 /// An address that its device does not come from: it is behind NAT.
 const PRIVATE_URL: &str = "http://192.168.1.1:7547/cr";
 
+/// A device that is where its URL says.
+fn callable(config: CpeConfig) -> Sim {
+    Sim::new(CpeConfig {
+        connection_request_url: "http://127.0.0.1:7547/cr".into(),
+        ..config
+    })
+}
+
 /// All shipped plugins; `desired_state` is the rest of the file of that name.
 fn shipped(mode: &str, desired_state: &str) -> Setup {
     let toml = format!("{mode}{desired_state}");
@@ -141,7 +149,7 @@ match = { manufacturer = "Nobody*" }
 async fn desired_state_is_written_once_and_when_it_changes() {
     for mode in MODES {
         let host = shipped(mode, STATE).start().await;
-        let mut sim = Sim::new(CpeConfig::tr181("D1", &host.url()));
+        let mut sim = callable(CpeConfig::tr181("D1", &host.url()));
         sim.session().await;
         let values = |sim: &Sim| {
             ["Time.NTPServer1", "Time.Enable", "WiFi.Radio.1.Channel", "Time.NTPServer3"].map(|path| sim.value(path))
@@ -154,7 +162,7 @@ async fn desired_state_is_written_once_and_when_it_changes() {
         let before = host.plugin("desired-state").await["generation"].as_u64().unwrap();
         std::fs::write(host.plugins.join("desired-state.toml"), toml).unwrap();
         host.plugin_until("desired-state", |plugin| plugin["generation"].as_u64().unwrap() > before).await;
-        let third = sim.periodic().await; eprintln!("{third:?} {}", host.get("/v1/plugins").await);
+        let third = sim.periodic().await;
         assert_eq!(written(&third), [("Device.WiFi.Radio.1.Channel".to_owned(), "6".to_owned())]);
         assert_eq!(rpcs(&third), ["SetParameterValues"]);
 
@@ -185,7 +193,7 @@ async fn zhone_writes_null_for_empty() {
     for mode in MODES {
         let host = shipped(mode, "").start().await;
         for (vendor, value) in [(zhone, ""), (other, "(null)")] {
-            let mut sim = Sim::new(CpeConfig::of(vendor, "Z1", &host.url()));
+            let mut sim = callable(CpeConfig::of(vendor, "Z1", &host.url()));
             sim.session().await;
             let at = format!("{}?parameters={key}", sim.at());
             assert_eq!(host.get(&at).await["parameters"][key]["value"], value, "in the Inform");
@@ -217,7 +225,7 @@ async fn tp_link_reads_booleans_as_digits_only() {
     for mode in MODES {
         let host = shipped(mode, "").plugin_with("test", "bad-hooks", words).start().await;
         for (vendor, value, state) in [(vendor, "0", "done"), (other, "false", "failed")] {
-            let mut sim = Sim::new(CpeConfig::of(vendor, "P1", &host.url()));
+            let mut sim = callable(CpeConfig::of(vendor, "P1", &host.url()));
             sim.session().await;
             let task = host.post(&format!("{}/tasks", sim.at()), json!({ "operation": set })).await;
             let session = sim.periodic().await;
@@ -234,7 +242,7 @@ async fn a_profile_and_a_flow_in_one_file() {
     for mode in MODES {
         let host = shipped(mode, "").plugin_with("test", "both", mode).start().await;
         assert_eq!(host.plugin("both").await["kinds"], json!(["quirks", "flow"]));
-        let mut sim = Sim::new(CpeConfig::tr181("B1", &host.url()));
+        let mut sim = callable(CpeConfig::tr181("B1", &host.url()));
         let first = sim.session().await;
         // The flow asks for three names, the profile allows two at a time.
         let gets = first.served("GetParameterValues").map(|served| match &served.request {
@@ -340,10 +348,7 @@ async fn between_two_short_informs_the_standard_one_comes_due() {
 #[tokio::test]
 async fn a_mode_is_decided_again_when_its_facts_change() {
     let host = shipped(MODES[0], "").start().await;
-    let mut sim = Sim::new(CpeConfig {
-        connection_request_url: "http://127.0.0.1:7547/cr".into(),
-        ..CpeConfig::tr181("M1", &host.url())
-    });
+    let mut sim = callable(CpeConfig::tr181("M1", &host.url()));
     sim.session().await;
     let mode = async |sim: &Sim| host.get(&sim.at()).await["reachability"]["mode"].clone();
     assert_eq!(mode(&sim).await, "direct-http");

@@ -110,8 +110,11 @@ impl Conversation {
         let outcome = match self.session.receive(now.instant, message)? {
             Received::Ready => None,
             Received::Response(sent, response) => {
-                self.learn(&sent, response, now).await;
-                self.answered(&sent, Ok(response.clone()), now).await
+                // What is kept of it, too, is what the device's profile makes of it.
+                let about = About { key: self.cell.key(), device: &self.summary, now: now.unix };
+                let response = self.matched.on_response(&about, &sent, response.clone()).await;
+                self.learn(&sent, &response, now).await;
+                self.answered(&sent, Ok(response), now).await
             }
             Received::Fault(sent, fault) => {
                 self.note_fault(sent.method(), fault, now);

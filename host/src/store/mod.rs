@@ -132,7 +132,7 @@ struct Core {
 }
 
 impl Store {
-    /// Opens the store in its directory. Blocks: reads the indexes (0.2 s for 100 000 devices)
+    /// Opens the store in its directory. Blocks: reads the indexes (half a second for 100 000 devices)
     /// and all unfinished tasks.
     ///
     /// # Errors

@@ -50,7 +50,8 @@ impl Exchange {
         }
     }
 
-    /// Takes the device's answer to the RPC that was last sent. `Some` = the exchange failed.
+    /// Takes the device's answer to the RPC that was last sent, corrected by its profile.
+    /// `Some` = the exchange failed.
     pub async fn answered(
         &mut self,
         sent: &Request,
@@ -60,7 +61,6 @@ impl Exchange {
     ) -> Option<Fault> {
         match answer {
             Ok(response) => {
-                let response = matched.on_response(about, sent, response).await;
                 self.descend(sent, &response, &matched.overrides);
                 merge(&mut self.merged, response);
                 None
