@@ -108,7 +108,10 @@ fn seed() -> u64 {
 }
 
 fn unix_time() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs() as i64
 }
 
 /// Devices of all kinds that come every second, and come back a second after a failure.
@@ -126,9 +129,10 @@ async fn start_fleet(url: &str) -> Fleet {
     for device in fleet.devices() {
         device
             .with(|cpe, now| {
-                for (name, value) in
-                    [("CWMPRetryMinimumWaitInterval", "1"), ("CWMPRetryIntervalMultiplier", "1000")]
-                {
+                for (name, value) in [
+                    ("CWMPRetryMinimumWaitInterval", "1"),
+                    ("CWMPRetryIntervalMultiplier", "1000"),
+                ] {
                     assert!(cpe.set(&cpe.management_server(name), value, now));
                 }
             })
@@ -151,10 +155,18 @@ async fn listen(mut events: broadcast::Receiver<FleetEvent>) -> Vec<Session> {
     loop {
         match events.recv().await.expect("events were missed") {
             FleetEvent::SessionDone { serial, record, .. } => {
-                sessions.push(Session { serial, record, broken: false });
+                sessions.push(Session {
+                    serial,
+                    record,
+                    broken: false,
+                });
             }
             FleetEvent::SessionFailed { serial, record, .. } => {
-                sessions.push(Session { serial, record, broken: true });
+                sessions.push(Session {
+                    serial,
+                    record,
+                    broken: true,
+                });
             }
             FleetEvent::Finished => return sessions,
             _ => {}
@@ -180,10 +192,21 @@ impl World {
     async fn new(server: &Server, fleet: &Fleet) -> World {
         let mut devices = Vec::new();
         for device in fleet.devices() {
-            let (id, model) = device.with(|cpe, _| (device_id(&cpe.device_id()), cpe.data_model())).await;
-            devices.push(Known { serial: device.serial().to_owned(), id, model });
+            let (id, model) = device
+                .with(|cpe, _| (device_id(&cpe.device_id()), cpe.data_model()))
+                .await;
+            devices.push(Known {
+                serial: device.serial().to_owned(),
+                id,
+                model,
+            });
         }
-        World { server: server.api(), devices, asked: AtomicUsize::new(1), over: AtomicBool::new(false) }
+        World {
+            server: server.api(),
+            devices,
+            asked: AtomicUsize::new(1),
+            over: AtomicBool::new(false),
+        }
     }
 
     /// A client: asks for tasks, whether or not anybody is there, and writes down those that
@@ -229,7 +252,10 @@ impl World {
             let parameter = json!({ "path": path, "value": format!("code {number}") });
             return json!({ "op": "set", "parameters": [parameter] });
         }
-        assert!(number < 1 << READ.len(), "more tasks than there are selections of {READ:?}");
+        assert!(
+            number < 1 << READ.len(),
+            "more tasks than there are selections of {READ:?}"
+        );
         let chosen = (0..READ.len()).filter(|bit| number >> bit & 1 == 1);
         let paths: Vec<String> = chosen.map(|bit| format!("{root}{}", READ[bit])).collect();
         json!({ "op": "get", "paths": paths })
@@ -244,7 +270,12 @@ async fn credentials_are_kept(fleet: &Fleet, store: &Path, round: u64) {
     for device in fleet.devices() {
         // Waits for the end of a session that the kill has broken.
         let login = device
-            .with(|cpe, now| (device_id(&cpe.device_id()), cpe.connection_request_login(now)))
+            .with(|cpe, now| {
+                (
+                    device_id(&cpe.device_id()),
+                    cpe.connection_request_login(now),
+                )
+            })
             .await;
         if login.1.0 != device.serial() {
             has.push(login);
@@ -253,14 +284,29 @@ async fn credentials_are_kept(fleet: &Fleet, store: &Path, round: u64) {
     let copy = tempfile::tempdir().unwrap();
     copy_files(store, copy.path());
     let config = StoreConfig::new(copy.path());
-    let store = tokio::task::spawn_blocking(|| Store::open(config)).await.unwrap().unwrap();
+    let store = tokio::task::spawn_blocking(|| Store::open(config))
+        .await
+        .unwrap()
+        .unwrap();
     for (id, (username, password)) in has {
-        let key = DeviceKey { instance: "default".into(), id: id.as_str().into() };
-        let cell = store.device(&key).unwrap().unwrap_or_else(|| panic!("round {round}: {id} is gone"));
+        let key = DeviceKey {
+            instance: "default".into(),
+            id: id.as_str().into(),
+        };
+        let cell = store
+            .device(&key)
+            .unwrap()
+            .unwrap_or_else(|| panic!("round {round}: {id} is gone"));
         let request = cell.lock().summary().connection_request.clone();
-        let mut known = request.credentials.iter().chain(&request.pending_credentials);
+        let mut known = request
+            .credentials
+            .iter()
+            .chain(&request.pending_credentials);
         let knows = known.any(|known| known.username == username && known.password == password);
-        assert!(knows, "round {round}: {id} was given credentials that are lost: the store has {request:?}");
+        assert!(
+            knows,
+            "round {round}: {id} was given credentials that are lost: the store has {request:?}"
+        );
     }
     store.close().await.unwrap();
 }
@@ -290,13 +336,19 @@ async fn all_can_be_woken(server: &Server, fleet: &Fleet) {
                 let deadline = Instant::now() + PATIENCE;
                 loop {
                     let path = format!("/v1/devices/{id}/wake");
-                    let woken = api.request("POST", &path, Some(&json!({ "wait_seconds": 20 }))).await;
+                    let woken = api
+                        .request("POST", &path, Some(&json!({ "wait_seconds": 20 })))
+                        .await;
                     let (status, report) = woken.expect("no answer");
                     assert_eq!(status, 200, "{report}");
                     let attempt = &report["attempts"][0];
                     // It may be in a session or boot; that it does not know the host does not pass.
-                    let refused = attempt["error"].as_str().is_some_and(|error| error.contains("credentials"));
-                    if refused || attempt["session_opened"].is_string() || Instant::now() > deadline {
+                    let refused = attempt["error"]
+                        .as_str()
+                        .is_some_and(|error| error.contains("credentials"));
+                    let called =
+                        attempt["accepted"].is_string() && report["state"] == "session-opened";
+                    if refused || called || Instant::now() > deadline {
                         return report;
                     }
                 }

@@ -22,17 +22,32 @@ struct Client {
 impl Client {
     async fn new(host: &Host) -> Client {
         let Some(python) = std::env::var_os("PATCHBAY_PYTHON").map(PathBuf::from) else {
-            panic!("PATCHBAY_PYTHON names no Python with CwmpClient: run these tests with tests/run");
+            panic!(
+                "PATCHBAY_PYTHON names no Python with CwmpClient: run these tests with tests/run"
+            );
         };
-        let where_it_is = "import aiohttp, CwmpClient, os; print(os.path.dirname(CwmpClient.__file__))";
-        let found = Command::new(&python).args(["-c", where_it_is]).output().await.unwrap();
-        assert!(found.status.success(), "{}: tests/run installs CwmpClient", python.display());
+        let where_it_is =
+            "import aiohttp, CwmpClient, os; print(os.path.dirname(CwmpClient.__file__))";
+        let found = Command::new(&python)
+            .args(["-c", where_it_is])
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            found.status.success(),
+            "{}: tests/run installs CwmpClient",
+            python.display()
+        );
         let installed = String::from_utf8(found.stdout).unwrap();
         let path = tempfile::tempdir().unwrap();
         copy_sources(Path::new(installed.trim()), &path.path().join("CwmpClient"));
         // By name: its cookie jar keeps no cookies of servers that it knows by address only.
         let url = format!("http://localhost:{}/", host.cwmp.port());
-        patch(&path.path().join("CwmpClient/plugins/tr069.py"), ITS_URL, &url);
+        patch(
+            &path.path().join("CwmpClient/plugins/tr069.py"),
+            ITS_URL,
+            &url,
+        );
         Client { python, path }
     }
 
@@ -47,13 +62,19 @@ impl Client {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(PATIENCE, child).await.expect("the session does not end").unwrap();
+        let output = tokio::time::timeout(PATIENCE, child)
+            .await
+            .expect("the session does not end")
+            .unwrap();
         let said = format!(
             "{}\n{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
-        assert!(output.status.success() && said.contains("End session"), "{said}");
+        assert!(
+            output.status.success() && said.contains("End session"),
+            "{said}"
+        );
         said
     }
 }
@@ -73,7 +94,12 @@ fn copy_sources(from: &Path, to: &Path) {
 
 fn patch(file: &Path, old: &str, new: &str) {
     let text = std::fs::read_to_string(file).unwrap();
-    assert_eq!(text.matches(old).count(), 1, "{} is not as expected", file.display());
+    assert_eq!(
+        text.matches(old).count(),
+        1,
+        "{} is not as expected",
+        file.display()
+    );
     std::fs::write(file, text.replace(old, new)).unwrap();
 }
 
@@ -90,17 +116,26 @@ async fn it_is_provisioned_and_does_a_task() {
     assert_eq!(device["cwmp_version"], "1.0");
     let parameters = &device["parameters"];
     assert_eq!(parameters["Device.RootDataModelVersion"]["value"], "2.15");
-    assert_eq!(parameters["Device.DeviceInfo.HardwareVersion"]["value"], "1.0.0");
+    assert_eq!(
+        parameters["Device.DeviceInfo.HardwareVersion"]["value"],
+        "1.0.0"
+    );
     // What first-contact has set, although the client answers with a list instead of a Status.
-    assert_eq!(device["connection_request"]["has_credentials"], true, "{said}");
+    assert_eq!(
+        device["connection_request"]["has_credentials"], true,
+        "{said}"
+    );
     assert_eq!(device["tags"], json!(["contacted"]));
 
-    let get = json!({ "op": "get", "paths": ["Device.ManagementServer.URL", "Device.DeviceInfo."] });
+    let get =
+        json!({ "op": "get", "paths": ["Device.ManagementServer.URL", "Device.DeviceInfo."] });
     let names = json!({ "op": "names", "path": "Device.DeviceInfo.", "next_level": true });
     let mut tasks = Vec::new();
     for operation in [get, names] {
         let body = json!({ "operation": operation });
-        let task = host.post(&format!("/v1/devices/{DEVICE}/tasks"), body).await;
+        let task = host
+            .post(&format!("/v1/devices/{DEVICE}/tasks"), body)
+            .await;
         tasks.push(task["id"].as_str().unwrap().to_owned());
     }
     let said = client.run().await;
@@ -111,12 +146,21 @@ async fn it_is_provisioned_and_does_a_task() {
         done.push(task);
     }
     let read = done[0]["result"]["parameters"].as_array().unwrap();
-    let value = |path: &str| read.iter().find(|read| read["path"] == path).map(|read| &read["value"]);
+    let value = |path: &str| {
+        read.iter()
+            .find(|read| read["path"] == path)
+            .map(|read| &read["value"])
+    };
     let url = json!(format!("http://localhost:{}/", host.cwmp.port()));
     assert_eq!(value("Device.ManagementServer.URL"), Some(&url));
-    assert_eq!(value("Device.DeviceInfo.SerialNumber"), Some(&json!("0123456")));
+    assert_eq!(
+        value("Device.DeviceInfo.SerialNumber"),
+        Some(&json!("0123456"))
+    );
     let names = done[1]["result"]["names"].as_array().unwrap();
-    let code = names.iter().find(|name| name["path"] == "Device.DeviceInfo.ProvisioningCode");
+    let code = names
+        .iter()
+        .find(|name| name["path"] == "Device.DeviceInfo.ProvisioningCode");
     assert_eq!(code.expect("ProvisioningCode")["writable"], true);
     let status = host.get("/v1/status").await;
     assert_eq!(status["sessions_open"], 0);

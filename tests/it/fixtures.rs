@@ -48,17 +48,29 @@ fn informs(directory: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn every_inform_of_the_collection_is_answered_or_says_why_not() {
-    let Some(directory) = collection() else { return };
+    let Some(directory) = collection() else {
+        return;
+    };
     let informs = informs(&directory);
-    assert!(informs.len() >= 28, "only {} Informs in {}", informs.len(), directory.display());
+    assert!(
+        informs.len() >= 28,
+        "only {} Informs in {}",
+        informs.len(),
+        directory.display()
+    );
     for setup in [Setup::new(), Setup::shipped()] {
         let host = setup.start().await;
         let mut wrong = Vec::new();
         for (name, bytes) in &informs {
-            let reason = CANNOT.iter().find(|(file, _)| file == name).map(|(_, reason)| reason);
+            let reason = CANNOT
+                .iter()
+                .find(|(file, _)| file == name)
+                .map(|(_, reason)| reason);
             match (answered(&host, name, bytes).await, reason) {
                 (Ok(()), None) | (Err(_), Some(_)) => {}
-                (Ok(()), Some(reason)) => wrong.push(format!("{name} is answered, though {reason}")),
+                (Ok(()), Some(reason)) => {
+                    wrong.push(format!("{name} is answered, though {reason}"))
+                }
                 (Err(error), None) => wrong.push(format!("{name}: {error}")),
             }
         }
@@ -66,7 +78,10 @@ async fn every_inform_of_the_collection_is_answered_or_says_why_not() {
         host.stop().await;
     }
     for (file, _) in CANNOT {
-        assert!(informs.iter().any(|(name, _)| name == file), "{file} is not in the collection");
+        assert!(
+            informs.iter().any(|(name, _)| name == file),
+            "{file} is not in the collection"
+        );
     }
 }
 
@@ -83,14 +98,25 @@ async fn answered(host: &Host, name: &str, bytes: &[u8]) -> Result<(), String> {
         return Err("is no Inform".into());
     };
     let answer = Message::parse(&answer.body).map_err(|error| error.to_string())?;
-    if answer.header.id != message.header.id || answer.version.namespace() != message.version.namespace() {
+    if answer.header.id != message.header.id
+        || answer.version.namespace() != message.version.namespace()
+    {
         return Err(format!("was answered in other terms: {text}"));
     }
-    let device = host.get(&format!("/v1/devices/{}", device_id(&inform.device_id))).await;
-    let known: BTreeSet<&str> =
-        device["parameters"].as_object().unwrap().keys().map(String::as_str).collect();
+    let device = host
+        .get(&format!("/v1/devices/{}", device_id(&inform.device_id)))
+        .await;
+    let known: BTreeSet<&str> = device["parameters"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let told = names(&String::from_utf8_lossy(&sent.body));
-    let lost: Vec<&String> = told.iter().filter(|path| !known.contains(path.as_str())).collect();
+    let lost: Vec<&String> = told
+        .iter()
+        .filter(|path| !known.contains(path.as_str()))
+        .collect();
     if !lost.is_empty() {
         return Err(format!("{lost:?} did not arrive"));
     }
@@ -99,7 +125,10 @@ async fn answered(host: &Host, name: &str, bytes: &[u8]) -> Result<(), String> {
 
 /// All `Name`s, found without a parser of XML.
 fn names(xml: &str) -> BTreeSet<String> {
-    let after = xml.split("<Name").skip(1).filter_map(|rest| rest.split_once('>'));
+    let after = xml
+        .split("<Name")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('>'));
     let names = after.filter_map(|(_, rest)| rest.split_once("</"));
     names.map(|(name, _)| name.trim().to_owned()).collect()
 }
@@ -115,17 +144,29 @@ impl Sent {
         if name.contains("chunked") {
             // As it came over the wire.
             let (_, body) = split_head(bytes);
-            return Sent { request: bytes.to_vec(), body: dechunk(&body) };
+            return Sent {
+                request: bytes.to_vec(),
+                body: dechunk(&body),
+            };
         }
         if name.ends_with(".xml") {
-            return Sent::with_head("POST / HTTP/1.1\r\nContent-Type: text/xml\r\n", bytes.to_vec());
+            return Sent::with_head(
+                "POST / HTTP/1.1\r\nContent-Type: text/xml\r\n",
+                bytes.to_vec(),
+            );
         }
         let (head, mut body) = split_head(bytes);
         if name.ends_with(".http") {
             // The dump added a line end to the body; the head says how long it was.
-            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length:"));
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("Content-Length:"));
             let length: usize = length.expect("a Content-Length").trim().parse().unwrap();
-            assert!(body.len() - length <= 1, "{name}: {length} bytes in the head, {} in the body", body.len());
+            assert!(
+                body.len() - length <= 1,
+                "{name}: {length} bytes in the head, {} in the body",
+                body.len()
+            );
             body.truncate(length);
         } else if name.ends_with(".head.txt") {
             body = closer::close(&String::from_utf8(body).unwrap()).into_bytes();
@@ -139,8 +180,13 @@ impl Sent {
     }
 
     fn with_head(head: &str, body: Vec<u8>) -> Sent {
-        let host = if head.contains("Host:") { "" } else { "Host: acs\r\n" };
-        let mut request = format!("{head}{host}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+        let host = if head.contains("Host:") {
+            ""
+        } else {
+            "Host: acs\r\n"
+        };
+        let mut request =
+            format!("{head}{host}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
         request.extend_from_slice(&body);
         Sent { request, body }
     }
@@ -162,12 +208,24 @@ fn dechunk(mut chunks: &[u8]) -> Vec<u8> {
 /// Header lines, where there are some before the envelope, and the rest.
 fn split_head(bytes: &[u8]) -> (String, Vec<u8>) {
     let none = bytes.first().is_none_or(|first| *first == b'<');
-    let end = |mark: &[u8]| bytes.windows(mark.len()).position(|w| w == mark).map(|at| at + mark.len());
+    let end = |mark: &[u8]| {
+        bytes
+            .windows(mark.len())
+            .position(|w| w == mark)
+            .map(|at| at + mark.len())
+    };
     let at = match none {
         true => 0,
-        false => end(b"\r\n\r\n").into_iter().chain(end(b"\n\n")).min().expect("an empty line"),
+        false => end(b"\r\n\r\n")
+            .into_iter()
+            .chain(end(b"\n\n"))
+            .min()
+            .expect("an empty line"),
     };
-    (String::from_utf8_lossy(&bytes[..at]).trim_end().to_owned(), bytes[at..].to_vec())
+    (
+        String::from_utf8_lossy(&bytes[..at]).trim_end().to_owned(),
+        bytes[at..].to_vec(),
+    )
 }
 
 /// One request as it is, on a connection that may be kept: the answer is read by its length.
@@ -182,18 +240,27 @@ async fn exchange(to: SocketAddr, request: &[u8]) -> Answer {
         let head = String::from_utf8(head).unwrap();
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse().unwrap())
         });
         let mut body = vec![0; length.unwrap_or(0)];
         stream.read_exact(&mut body).await.unwrap();
-        Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head, body }
+        Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head,
+            body,
+        }
     };
-    tokio::time::timeout(PATIENCE, work).await.expect("no answer")
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("no answer")
 }
 
 /// One of our own, by its file name.
 fn own(name: &str) -> Vec<u8> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
@@ -234,10 +301,18 @@ async fn an_empty_post_may_look_like_this() {
         "Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n\r\n",
     ] {
         let answer = http(host.cwmp, "POST", "/", "", &inform).await;
-        let cookie = answer.head.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap();
+        let cookie = answer
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("Set-Cookie: "))
+            .unwrap();
         let cookie = cookie.split(';').next().unwrap();
         let head = format!("POST / HTTP/1.1\r\nHost: acs\r\nCookie: {cookie}\r\n{empty}");
-        assert_eq!(exchange(host.cwmp, head.as_bytes()).await.status, 204, "{empty:?}");
+        assert_eq!(
+            exchange(host.cwmp, head.as_bytes()).await.status,
+            204,
+            "{empty:?}"
+        );
     }
     host.stop().await;
 }

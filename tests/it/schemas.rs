@@ -33,8 +33,19 @@ fn invalid(schemas: &Path, version: &str, files: &[PathBuf]) -> BTreeMap<PathBuf
     for file in files {
         let name = file.to_str().unwrap();
         if !said.lines().any(|line| line == format!("{name} validates")) {
-            let about = said.lines().filter(|line| line.contains(name)).collect::<Vec<_>>().join("\n");
-            invalid.insert(file.clone(), if about.is_empty() { said.clone() } else { about });
+            let about = said
+                .lines()
+                .filter(|line| line.contains(name))
+                .collect::<Vec<_>>()
+                .join("\n");
+            invalid.insert(
+                file.clone(),
+                if about.is_empty() {
+                    said.clone()
+                } else {
+                    about
+                },
+            );
         }
     }
     assert_eq!(output.status.success(), invalid.is_empty(), "{said}");
@@ -60,12 +71,17 @@ fn all_that_is_sent_is_valid() {
             for hole in holes::holes(&xml, version.namespace(), &known) {
                 wrong.push(format!("{version} {name}: {hole}\n{xml}"));
             }
-            let file = directory.path().join(format!("{}-{count:03}-{name}.xml", number(version)));
+            let file = directory
+                .path()
+                .join(format!("{}-{count:03}-{name}.xml", number(version)));
             std::fs::write(&file, xml).unwrap();
             files.push(file);
         }
         for (file, error) in invalid(&schemas, &number(version), &files) {
-            wrong.push(format!("{error}\n{}", std::fs::read_to_string(file).unwrap()));
+            wrong.push(format!(
+                "{error}\n{}",
+                std::fs::read_to_string(file).unwrap()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -86,12 +102,19 @@ fn the_samples_are_told_apart() {
     for (version, files) in samples {
         let invalid = invalid(&schemas, &version, &files);
         let known = holes::global_elements(&schemas.join(format!("cwmp-{version}.xsd")));
-        let namespace = Version::from_number(&version.replace('-', ".")).unwrap().namespace();
+        let namespace = Version::from_number(&version.replace('-', "."))
+            .unwrap()
+            .namespace();
         for file in files {
             let holes = holes::holes(&std::fs::read_to_string(&file).unwrap(), namespace, &known);
             let name = file.file_name().unwrap().to_str().unwrap();
             let passes = holes.is_empty() && !invalid.contains_key(&file);
-            assert_eq!(passes, name.starts_with("ok-"), "{name}: {holes:?} {:?}", invalid.get(&file));
+            assert_eq!(
+                passes,
+                name.starts_with("ok-"),
+                "{name}: {holes:?} {:?}",
+                invalid.get(&file)
+            );
             seen += 1;
         }
     }

@@ -380,3 +380,30 @@ async fn a_mode_is_decided_again_when_its_facts_change() {
     all_well(&host).await;
     host.stop().await;
 }
+
+#[tokio::test]
+async fn what_an_inform_does_not_repeat_still_holds() {
+    let host = shipped(MODES[0], "").start().await;
+    let mut sim = callable(CpeConfig::tr181("F1", &host.url()));
+    sim.session().await;
+    let detected = sim.path("ManagementServer.NATDetected");
+    let attributes = json!([{ "path": detected, "notification": 2 }]);
+    let watch = json!({ "operation": { "op": "set-attributes", "attributes": attributes } });
+    host.post(&format!("{}/tasks", sim.at()), watch).await;
+    sim.periodic().await;
+    for (value, mode) in [("1", "short-inform"), ("0", "direct-http")] {
+        let now = sim.now();
+        assert!(sim.cpe.set(&detected, value, now));
+        let [session] = sim.settle().await.try_into().unwrap();
+        assert_eq!((codes(&session), rpcs(&session)), (vec!["4 VALUE CHANGE"], vec!["SetParameterValues"]));
+        let decided = host.get(&sim.at()).await["reachability"].clone();
+        assert_eq!(decided["mode"], mode, "{decided}");
+        // Of NATDetected this Inform says nothing.
+        let now = sim.now();
+        sim.cpe.power_cycle(now);
+        let [session] = sim.settle().await.try_into().unwrap();
+        assert_eq!((codes(&session), rpcs(&session).len()), (vec!["1 BOOT"], 0), "{session:?}");
+        assert_eq!(host.get(&sim.at()).await["reachability"], decided);
+    }
+    host.stop().await;
+}

@@ -14,11 +14,19 @@ const LONGER: [(&str, &str); 0] = [];
 /// Drawers that become everybody's.
 const DRAWERS: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "utils"];
 /// Directories that only a developer's machine has.
-const MACHINES: [&str; 3] = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/wo", "rk/")];
+const MACHINES: [&str; 3] = [
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/wo", "rk/"),
+];
 
 /// Below the root, with `/` whatever the system.
 fn relative(path: &Path) -> String {
-    path.strip_prefix(ROOT).unwrap().to_str().unwrap().replace('\\', "/")
+    path.strip_prefix(ROOT)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .replace('\\', "/")
 }
 
 /// All Rust files of a directory of the project.
@@ -75,7 +83,9 @@ fn only_the_store_knows_sled_and_only_the_plugins_know_wasmtime() {
         "only host/src/store may mention sled",
     );
     none(
-        mentions("wasmtime", &host, |path| path.starts_with("host/src/plugins/")),
+        mentions("wasmtime", &host, |path| {
+            path.starts_with("host/src/plugins/")
+        }),
         "only host/src/plugins may mention wasmtime",
     );
     for package in ["host/cwmp/src", "host/sim/src"] {
@@ -89,7 +99,10 @@ fn only_the_store_knows_sled_and_only_the_plugins_know_wasmtime() {
 fn the_api_touches_neither_the_database_nor_the_plugins_engine() {
     let api = rust_files("host/src/api");
     for word in ["sled", "wasmtime", "backend", "wit_bindgen", "bindgen"] {
-        none(mentions(word, &api, |_| false), "host/src/api goes through the store and the plugins");
+        none(
+            mentions(word, &api, |_| false),
+            "host/src/api goes through the store and the plugins",
+        );
     }
 }
 
@@ -97,18 +110,38 @@ fn the_api_touches_neither_the_database_nor_the_plugins_engine() {
 #[test]
 fn the_protocol_crate_has_no_tokio_in_its_tree() {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--locked", "--format-version", "1", "--manifest-path"])
+        .args([
+            "metadata",
+            "--offline",
+            "--locked",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
         .arg(Path::new(ROOT).join("Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let names: HashMap<&str, &str> = items(&metadata["packages"])
-        .map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap()))
+        .map(|package| {
+            (
+                package["id"].as_str().unwrap(),
+                package["name"].as_str().unwrap(),
+            )
+        })
         .collect();
-    let nodes: HashMap<&str, &Value> =
-        items(&metadata["resolve"]["nodes"]).map(|node| (node["id"].as_str().unwrap(), node)).collect();
-    let (start, _) = names.iter().find(|(_, name)| **name == "cwmp").expect("the package cwmp");
+    let nodes: HashMap<&str, &Value> = items(&metadata["resolve"]["nodes"])
+        .map(|node| (node["id"].as_str().unwrap(), node))
+        .collect();
+    let (start, _) = names
+        .iter()
+        .find(|(_, name)| **name == "cwmp")
+        .expect("the package cwmp");
     let mut tree = BTreeSet::new();
     let mut left = vec![*start];
     while let Some(id) = left.pop() {
@@ -122,12 +155,28 @@ fn the_protocol_crate_has_no_tokio_in_its_tree() {
         }
     }
     assert!(tree.contains("quick-xml"), "{tree:?}");
-    for forbidden in ["tokio", "mio", "socket2", "hyper", "async-std", "smol", "futures", "rand", "getrandom"] {
-        assert!(!tree.contains(forbidden), "cwmp depends on {forbidden}: {tree:?}");
+    for forbidden in [
+        "tokio",
+        "mio",
+        "socket2",
+        "hyper",
+        "async-std",
+        "smol",
+        "futures",
+        "rand",
+        "getrandom",
+    ] {
+        assert!(
+            !tree.contains(forbidden),
+            "cwmp depends on {forbidden}: {tree:?}"
+        );
     }
     let sources = rust_files("host/cwmp/src");
     for word in ["SystemTime", "TcpStream", "UdpSocket", "tokio"] {
-        none(mentions(word, &sources, |path| path.contains("/tests")), "host/cwmp does no I/O, reads no clock");
+        none(
+            mentions(word, &sources, |path| path.contains("/tests")),
+            "host/cwmp does no I/O, reads no clock",
+        );
     }
     let manifest = std::fs::read_to_string(Path::new(ROOT).join("host/cwmp/Cargo.toml")).unwrap();
     assert!(!manifest.contains("tokio"), "{manifest}");
@@ -141,13 +190,22 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
 fn no_file_is_too_long_to_read_and_no_module_a_drawer() {
     let mut long = Vec::new();
     let mut drawers = Vec::new();
-    for directory in ["host/src", "host/cwmp/src", "host/sim/src", "plugin-sdk/src", "plugins", "tests/it"] {
+    for directory in [
+        "host/src",
+        "host/cwmp/src",
+        "host/sim/src",
+        "plugin-sdk/src",
+        "plugins",
+        "tests/it",
+    ] {
         for (path, text) in rust_files(directory) {
             let lines = text.lines().count();
             let reason = LONGER.iter().find(|(longer, _)| *longer == path);
             match (lines > LINES_MAX, reason) {
                 (true, None) => long.push(format!("{path}: {lines} lines")),
-                (false, Some(_)) => long.push(format!("{path}: {lines} lines, no exception is needed")),
+                (false, Some(_)) => {
+                    long.push(format!("{path}: {lines} lines, no exception is needed"))
+                }
                 _ => {}
             }
             let mut parts = path.trim_end_matches(".rs").split('/');
@@ -162,7 +220,9 @@ fn no_file_is_too_long_to_read_and_no_module_a_drawer() {
 
 #[test]
 fn no_path_of_a_developers_machine_is_kept() {
-    let output = Command::new("git").args(["-C", ROOT, "ls-files", "-z"]).output();
+    let output = Command::new("git")
+        .args(["-C", ROOT, "ls-files", "-z"])
+        .output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else {
         println!("skipped: this is no git checkout");
         return;
@@ -171,7 +231,9 @@ fn no_path_of_a_developers_machine_is_kept() {
     let listed = String::from_utf8(output.stdout).unwrap();
     for path in listed.split('\0').filter(|path| !path.is_empty()) {
         // Binary files, and those that are deleted but not committed.
-        let Ok(text) = std::fs::read_to_string(Path::new(ROOT).join(path)) else { continue };
+        let Ok(text) = std::fs::read_to_string(Path::new(ROOT).join(path)) else {
+            continue;
+        };
         for (number, line) in text.lines().enumerate() {
             if MACHINES.iter().any(|machine| begins_a_path(line, machine)) {
                 found.push(format!("{path}:{}: {line}", number + 1));
@@ -184,5 +246,6 @@ fn no_path_of_a_developers_machine_is_kept() {
 /// Whether the directory stands there as the beginning of a path (`src/work/` has another).
 fn begins_a_path(line: &str, directory: &str) -> bool {
     let in_a_path = |c: char| c.is_alphanumeric() || "_-.}*)$>".contains(c);
-    line.match_indices(directory).any(|(at, _)| !line[..at].ends_with(in_a_path))
+    line.match_indices(directory)
+        .any(|(at, _)| !line[..at].ends_with(in_a_path))
 }

@@ -163,8 +163,13 @@ async fn correct(
     let mut key = key;
     if matched.has_on_inform() {
         let about = About { key: &key, device: &summary, now: now.unix };
+        let who = inform.device_id.clone();
         let (corrected, changes) = matched.on_inform(&about, std::mem::take(inform)).await;
         *inform = corrected;
+        // A profile may correct who a device is, but not make it nobody.
+        if self::key(acs, inform).is_err() {
+            inform.device_id = who;
+        }
         if !changes.is_empty() {
             for change in changes {
                 trace.note(now, format!("{} changed the Inform: {}", change.plugin, change.what));

@@ -92,8 +92,13 @@ impl Conversation {
     pub(super) async fn next_request(&mut self, outcome: Option<Outcome>, now: Now) -> Option<Request> {
         let mut outcome = outcome;
         loop {
+            let is_full = self.is_full();
             if let Some(exchange) = &mut self.jobs.exchange {
                 match exchange.next_rpc() {
+                    Ok(_) if is_full => {
+                        let most = self.acs.config.cwmp.rpcs_per_session_max;
+                        outcome = Some(Err(own_fault(format!("the session has had its {most} RPCs"))));
+                    }
                     Ok(request) => match self.before_sending(&request, now).await {
                         Ok(()) => return Some(request),
                         Err(fault) => outcome = Some(Err(fault)),
@@ -118,7 +123,15 @@ impl Conversation {
         }
     }
 
+    /// No further RPC in this session: what is left is done in the next.
+    fn is_full(&self) -> bool {
+        self.trace.rpcs() >= self.acs.config.cwmp.rpcs_per_session_max
+    }
+
     async fn next_job(&mut self, now: Now) -> Option<Job> {
+        if self.is_full() {
+            return None;
+        }
         if self.jobs.stage == Stage::Nat {
             self.jobs.stage = Stage::Tasks;
             self.fail_interrupted(now).await;
@@ -183,6 +196,14 @@ impl Conversation {
     /// Asks the policy if its facts are new. A changed interval is what the device has to be
     /// told; no other mode of this version needs it to be configured.
     async fn decide_mode(&mut self, now: Now) -> Option<Job> {
+        {
+            let device = self.cell.lock();
+            let server = format!("{}ManagementServer.", self.summary.data_model.root());
+            self.sighting.recall(|name| {
+                let reading = device.tree().get(&format!("{server}{name}"))?;
+                (reading.read_at != 0).then(|| reading.value.trim().to_owned())
+            });
+        }
         let (xmpp, stun) = (self.matched.overrides.no_xmpp, self.matched.overrides.no_stun);
         self.sighting.supports_xmpp &= !xmpp;
         self.sighting.supports_stun &= !stun;

@@ -58,6 +58,30 @@ impl Sighting {
         }
     }
 
+    /// Fills in what this Inform says nothing of: a device tells most of it once, when it
+    /// changes. `known` looks up the last reading of a parameter of `ManagementServer`.
+    pub fn recall(&mut self, known: impl Fn(&str) -> Option<String>) {
+        if self.nat_detected.is_none() {
+            self.nat_detected = known("NATDetected").and_then(|value| cwmp::value::boolean(&value));
+        }
+        if self.udp_connection_request_address.is_empty()
+            && let Some(address) = known("UDPConnectionRequestAddress")
+        {
+            self.udp_connection_request_address = address;
+            self.supports_stun = true;
+        }
+        if self.jabber_id.is_empty()
+            && let Some(id) = known("ConnReqJabberID")
+        {
+            self.jabber_id = id;
+            self.supports_xmpp = true;
+        }
+        if let Some(methods) = known("SupportedConnReqMethods") {
+            self.supports_xmpp |= methods.contains("XMPP");
+            self.supports_stun |= methods.contains("STUN");
+        }
+    }
+
     /// A fingerprint of all that the policy is told: another one means that it must be asked again.
     /// Counters that grow with each wake-up are not in it; that a mode worked or began to fail is.
     /// Who decides is in it: another policy decides otherwise.

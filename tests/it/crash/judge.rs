@@ -43,7 +43,15 @@ pub struct Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { sessions, broken, made, done, repeated, unknown, refused } = self;
+        let Verdict {
+            sessions,
+            broken,
+            made,
+            done,
+            repeated,
+            unknown,
+            refused,
+        } = self;
         write!(
             f,
             "{made} tasks acknowledged, {done} done ({repeated} of them ran more than once), \
@@ -75,7 +83,12 @@ impl Judge {
                 }
             }
         }
-        Judge { sessions, keyed, read, kills }
+        Judge {
+            sessions,
+            keyed,
+            read,
+            kills,
+        }
     }
 
     /// Fails where a promise was broken.
@@ -86,12 +99,19 @@ impl Judge {
         }
         let mut verdict = Verdict {
             sessions: self.sessions.len(),
-            broken: self.sessions.iter().filter(|session| session.broken).count(),
+            broken: self
+                .sessions
+                .iter()
+                .filter(|session| session.broken)
+                .count(),
             ..Verdict::default()
         };
         for made in made {
             let Some(task) = tasks.get(&made.id) else {
-                panic!("{} of {} was acknowledged and is lost: {}", made.id, made.serial, made.operation)
+                panic!(
+                    "{} of {} was acknowledged and is lost: {}",
+                    made.id, made.serial, made.operation
+                )
             };
             assert_eq!(task["operation"]["op"], made.operation["op"], "{task}");
             verdict.made += 1;
@@ -103,9 +123,18 @@ impl Judge {
         for made in made.iter().step_by(97) {
             server.api().get(&format!("/v1/tasks/{}", made.id)).await;
         }
-        assert!(verdict.made > 500 && verdict.done > 500, "too little load to tell: {verdict}");
-        assert!(verdict.broken > 25, "too few sessions were broken: {verdict}");
-        assert!(verdict.repeated + verdict.unknown > 0, "no kill came between request and answer: {verdict}");
+        assert!(
+            verdict.made > 500 && verdict.done > 500,
+            "too little load to tell: {verdict}"
+        );
+        assert!(
+            verdict.broken > 25,
+            "too few sessions were broken: {verdict}"
+        );
+        assert!(
+            verdict.repeated + verdict.unknown > 0,
+            "no kill came between request and answer: {verdict}"
+        );
         verdict
     }
 
@@ -123,9 +152,15 @@ impl Judge {
         let last = runs.len().saturating_sub(1);
         for (number, session) in runs.iter().enumerate() {
             let session = &self.sessions[*session];
-            assert!(number == last || session.broken, "ran again after a session that did not break: {task}");
+            assert!(
+                number == last || session.broken,
+                "ran again after a session that did not break: {task}"
+            );
         }
-        assert!(runs.windows(2).all(|pair| pair[0] != pair[1]), "ran twice in one session: {task}");
+        assert!(
+            runs.windows(2).all(|pair| pair[0] != pair[1]),
+            "ran twice in one session: {task}"
+        );
         match task["state"].as_str().unwrap() {
             "done" => {
                 assert!(!runs.is_empty(), "done, and it never ran: {task}");
@@ -142,7 +177,10 @@ impl Judge {
                     assert!(!repeatable, "{task}");
                     verdict.unknown += 1;
                 } else {
-                    assert!(repeatable && why.contains("no answer in 5 sessions"), "{task}");
+                    assert!(
+                        repeatable && why.contains("no answer in 5 sessions"),
+                        "{task}"
+                    );
                 }
             }
             _ => panic!("not at its end: {task}"),
@@ -154,7 +192,10 @@ impl Judge {
         let found = match task["operation"]["op"].as_str() {
             Some("get") => {
                 let paths = task["operation"]["paths"].as_array().unwrap();
-                let paths = paths.iter().map(|path| path.as_str().unwrap().to_owned()).collect();
+                let paths = paths
+                    .iter()
+                    .map(|path| path.as_str().unwrap().to_owned())
+                    .collect();
                 let device = task["device"].as_str().unwrap();
                 let serial = device.rsplit('-').next().unwrap().to_owned();
                 self.read.get(&(serial, paths))
@@ -165,9 +206,16 @@ impl Judge {
     }
 
     fn kills_in_its_time(&self, task: &Value) -> usize {
-        let time = |name: &str| DateTime(task[name].as_str().unwrap().to_owned()).to_unix().unwrap();
+        let time = |name: &str| {
+            DateTime(task[name].as_str().unwrap().to_owned())
+                .to_unix()
+                .unwrap()
+        };
         let its_time = time("created")..=time("ended");
-        self.kills.iter().filter(|kill| its_time.contains(kill)).count()
+        self.kills
+            .iter()
+            .filter(|kill| its_time.contains(kill))
+            .count()
     }
 }
 
@@ -176,7 +224,10 @@ async fn all_tasks(server: &Server) -> HashMap<String, Value> {
     let mut tasks = HashMap::new();
     let mut after = String::new();
     loop {
-        let page = server.api().get(&format!("/v1/tasks?limit=1000{after}")).await;
+        let page = server
+            .api()
+            .get(&format!("/v1/tasks?limit=1000{after}"))
+            .await;
         for task in page["items"].as_array().unwrap() {
             tasks.insert(task["id"].as_str().unwrap().to_owned(), task.clone());
         }

@@ -47,7 +47,12 @@ impl Server {
             directory.join("data"),
         );
         std::fs::write(directory.join("patchbay.toml"), config).unwrap();
-        Server { directory: directory.to_owned(), cwmp, api: Api { address: api }, running: None }
+        Server {
+            directory: directory.to_owned(),
+            cwmp,
+            api: Api { address: api },
+            running: None,
+        }
     }
 
     /// What devices are told.
@@ -66,7 +71,11 @@ impl Server {
     pub fn start(&mut self) {
         assert!(self.running.is_none());
         let log = self.directory.join("log");
-        let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
         let child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(self.directory.join("patchbay.toml"))
@@ -83,23 +92,42 @@ impl Server {
     /// Waits until the API answers.
     pub async fn ready(&mut self) {
         let deadline = Instant::now() + START_MAX;
-        while !matches!(self.api.request("GET", "/v1/status", None).await, Some((200, _))) {
+        while !matches!(
+            self.api.request("GET", "/v1/status", None).await,
+            Some((200, _))
+        ) {
             let ended = self.running.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the host ended with {ended:?}: {}", self.log_end());
-            assert!(Instant::now() < deadline, "the host does not start: {}", self.log_end());
+            assert!(
+                ended.is_none(),
+                "the host ended with {ended:?}: {}",
+                self.log_end()
+            );
+            assert!(
+                Instant::now() < deadline,
+                "the host does not start: {}",
+                self.log_end()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        let Some(mut child) = self.running.take() else { return };
+        let Some(mut child) = self.running.take() else {
+            return;
+        };
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "the host ended by itself, with {ended:?}: {}", self.log_end());
+        assert!(
+            ended.is_none(),
+            "the host ended by itself, with {ended:?}: {}",
+            self.log_end()
+        );
         child.kill().unwrap();
         child.wait().unwrap();
         let log = std::fs::read_to_string(self.directory.join("log")).unwrap();
-        let bad = log.lines().find(|line| line.contains("panicked") || line.contains("ERROR"));
+        let bad = log
+            .lines()
+            .find(|line| line.contains("panicked") || line.contains("ERROR"));
         assert!(bad.is_none(), "the host wrote {bad:?}");
     }
 
@@ -108,12 +136,20 @@ impl Server {
         let deadline = Instant::now() + DRAIN_MAX;
         for state in ["queued", "sent"] {
             loop {
-                let left = self.api.get(&format!("/v1/tasks?state={state}&limit=1000")).await;
+                let left = self
+                    .api
+                    .get(&format!("/v1/tasks?state={state}&limit=1000"))
+                    .await;
                 let left = left["items"].as_array().unwrap();
                 if left.is_empty() {
                     break;
                 }
-                assert!(Instant::now() < deadline, "{} stay {state}, like {}", left.len(), left[0]);
+                assert!(
+                    Instant::now() < deadline,
+                    "{} stay {state}, like {}",
+                    left.len(),
+                    left[0]
+                );
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -161,7 +197,12 @@ pub struct Api {
 
 impl Api {
     /// Status and body; `None` where the answer did not come, or not whole.
-    pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: api\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\
@@ -175,7 +216,9 @@ impl Api {
             stream.read_to_end(&mut answer).await.ok()?;
             String::from_utf8(answer).ok()
         };
-        let answer = timeout(ANSWER_MAX, exchange).await.unwrap_or_else(|_| panic!("{path}: no answer"))?;
+        let answer = timeout(ANSWER_MAX, exchange)
+            .await
+            .unwrap_or_else(|_| panic!("{path}: no answer"))?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         Some((status, serde_json::from_str(body).ok()?))

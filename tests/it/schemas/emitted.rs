@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use cwmp::rpc::fault;
 use cwmp::{
-    AutonomousTransferComplete, Body, Download, Fault, Header, Inform, Limits, Message, ParameterValue,
-    RawRpc, Request, Session, SetParameterAttributes, SetParameterValues, TransferComplete, Upload, Version,
-    XsdType,
+    AutonomousTransferComplete, Body, Download, Fault, Header, Inform, Limits, Message,
+    ParameterValue, RawRpc, Request, Session, SetParameterAttributes, SetParameterValues,
+    TransferComplete, Upload, Version, XsdType,
 };
 use patchbay::work::operation;
 use patchbay::work::task::{Operation, Task, TaskId, TaskState};
@@ -23,7 +23,10 @@ pub fn all(version: Version) -> Vec<(String, Message)> {
     let (mut session, opened) = open(version, Some("4711"));
     keep("InformResponse", opened);
     keep("InformResponse-without-ID", open(version, None).1);
-    keep("InformResponse-odd-ID", open(version, Some("a<b>&\"c\" \r\n ü")).1);
+    keep(
+        "InformResponse-odd-ID",
+        open(version, Some("a<b>&\"c\" \r\n ü")).1,
+    );
 
     for (name, request) in of_the_device() {
         // What a version does not have is answered in kind, which no schema can allow.
@@ -35,9 +38,16 @@ pub fn all(version: Version) -> Vec<(String, Message)> {
         keep(&format!("to-{name}"), session.reply(None).unwrap().unwrap());
     }
     for code in [8000, 8001, 8002, 8003, 8004, 8005, 8899] {
-        let asked = Some(device(version, header("13"), Body::Request(Request::GetRpcMethods)));
+        let asked = Some(device(
+            version,
+            header("13"),
+            Body::Request(Request::GetRpcMethods),
+        ));
         session.receive(now(), asked.as_ref()).unwrap();
-        keep(&format!("fault-{code}"), session.refuse(Fault::new(code)).unwrap());
+        keep(
+            &format!("fault-{code}"),
+            session.refuse(Fault::new(code)).unwrap(),
+        );
     }
     if version == Version::V1_4 {
         keep("fault-8006", not_in_common());
@@ -55,11 +65,18 @@ fn now() -> Instant {
 }
 
 fn header(id: &str) -> Header {
-    Header { id: Some(id.to_owned()), ..Header::default() }
+    Header {
+        id: Some(id.to_owned()),
+        ..Header::default()
+    }
 }
 
 fn device(version: Version, header: Header, body: Body) -> Message {
-    Message { version, header, body }
+    Message {
+        version,
+        header,
+        body,
+    }
 }
 
 /// A session that has begun, and the answer to its Inform.
@@ -70,9 +87,16 @@ fn open(version: Version, id: Option<&str>) -> (Session, Message) {
         supported_versions: (version >= Version::V1_4).then(|| "1.0,1.1,1.2,1.3,1.4".to_owned()),
         ..Header::default()
     };
-    let limits = Limits { session_timeout: Duration::from_secs(86_400), ..Limits::default() };
+    let limits = Limits {
+        session_timeout: Duration::from_secs(86_400),
+        ..Limits::default()
+    };
     let mut session = Session::new(now(), limits);
-    let inform = device(version, header, Body::Request(Request::Inform(Box::<Inform>::default())));
+    let inform = device(
+        version,
+        header,
+        Body::Request(Request::Inform(Box::<Inform>::default())),
+    );
     session.receive(now(), Some(&inform)).unwrap();
     let reply = session.reply(None).unwrap().unwrap();
     assert_eq!(reply.header.use_version.is_some(), version == Version::V1_4);
@@ -81,21 +105,38 @@ fn open(version: Version, id: Option<&str>) -> (Session, Message) {
 
 /// The answer to a device that only speaks what is not there yet.
 fn not_in_common() -> Message {
-    let header = Header { supported_versions: Some("3.0".to_owned()), ..header("1") };
-    let inform = device(Version::V1_4, header, Body::Request(Request::Inform(Box::<Inform>::default())));
+    let header = Header {
+        supported_versions: Some("3.0".to_owned()),
+        ..header("1")
+    };
+    let inform = device(
+        Version::V1_4,
+        header,
+        Body::Request(Request::Inform(Box::<Inform>::default())),
+    );
     let mut session = Session::new(now(), Limits::default());
     session.receive(now(), Some(&inform)).unwrap();
     let refused = session.reply(None).unwrap().unwrap();
-    assert!(matches!(&refused.body, Body::Fault(fault) if fault.code == fault::VERSION_INCOMPATIBLE));
+    assert!(
+        matches!(&refused.body, Body::Fault(fault) if fault.code == fault::VERSION_INCOMPATIBLE)
+    );
     refused
 }
 
 /// What devices ask, known to the server or not.
 fn of_the_device() -> Vec<(&'static str, Request)> {
-    let other = |method: &str| Request::Other(RawRpc { method: method.to_owned(), xml: String::new() });
+    let other = |method: &str| {
+        Request::Other(RawRpc {
+            method: method.to_owned(),
+            xml: String::new(),
+        })
+    };
     vec![
         ("GetRPCMethods", Request::GetRpcMethods),
-        ("TransferComplete", Request::TransferComplete(TransferComplete::default())),
+        (
+            "TransferComplete",
+            Request::TransferComplete(TransferComplete::default()),
+        ),
         (
             "AutonomousTransferComplete",
             Request::AutonomousTransferComplete(Box::<AutonomousTransferComplete>::default()),
@@ -120,7 +161,11 @@ fn of_the_server(version: Version) -> Vec<(String, Request)> {
     });
     requests.push(("set-all-types".to_owned(), typed));
     // Values that a flow hands over, which the API would not take.
-    let downloads = ["1 Firmware Upgrade Image", "2 Web Content", "3 Vendor Configuration File"];
+    let downloads = [
+        "1 Firmware Upgrade Image",
+        "2 Web Content",
+        "3 Vendor Configuration File",
+    ];
     for (file_type, seconds) in downloads.into_iter().zip([0, 1, u32::MAX]) {
         let download = Download {
             file_type: file_type.to_owned(),
@@ -130,18 +175,31 @@ fn of_the_server(version: Version) -> Vec<(String, Request)> {
         };
         requests.push(("download".to_owned(), Request::Download(Box::new(download))));
     }
-    let upload =
-        Upload { file_type: "2 Vendor Log File".to_owned(), delay_seconds: 7, ..Upload::default() };
+    let upload = Upload {
+        file_type: "2 Vendor Log File".to_owned(),
+        delay_seconds: 7,
+        ..Upload::default()
+    };
     requests.push(("upload".to_owned(), Request::Upload(Box::new(upload))));
-    let notifications = if version >= Version::V1_4 { 0..=6 } else { 0..=2 };
+    let notifications = if version >= Version::V1_4 {
+        0..=6
+    } else {
+        0..=2
+    };
     let attributes = notifications.map(|notification| SetParameterAttributes {
         path: "Device.".to_owned(),
         notification: Some(notification),
         access_list: None,
     });
-    requests.push(("set-attributes".to_owned(), Request::SetParameterAttributes(attributes.collect())));
+    requests.push((
+        "set-attributes".to_owned(),
+        Request::SetParameterAttributes(attributes.collect()),
+    ));
     for (method, xml) in raw(version) {
-        requests.push((format!("raw-{method}"), asked(json!({ "op": "raw", "method": method, "xml": xml }))));
+        requests.push((
+            format!("raw-{method}"),
+            asked(json!({ "op": "raw", "method": method, "xml": xml })),
+        ));
     }
     requests
 }
@@ -165,7 +223,9 @@ fn asked(operation: Value) -> Request {
         result: None,
         error: None,
     };
-    operation::request(&task, |path| path.ends_with("Enable").then_some(XsdType::BOOLEAN))
+    operation::request(&task, |path| {
+        path.ends_with("Enable").then_some(XsdType::BOOLEAN)
+    })
 }
 
 fn operations(version: Version) -> Vec<Value> {
@@ -174,7 +234,11 @@ fn operations(version: Version) -> Vec<Value> {
         "url": "https://203.0.113.1/fw?a=1&b=2", "username": "u<", "password": "p&", "file_size": 4_000_000_000u32,
         "target_file_name": "ü.bin" });
     let own = "X 00AABB Own File";
-    let config = if version == Version::V1_0 { "1 Vendor Configuration File" } else { own };
+    let config = if version == Version::V1_0 {
+        "1 Vendor Configuration File"
+    } else {
+        own
+    };
     vec![
         json!({ "op": "get", "paths": ["Device.", "Device.A.[alias].B", long] }),
         json!({ "op": "set", "parameters": [

@@ -23,7 +23,11 @@ struct Element {
 impl Element {
     fn parse(xml: &str) -> Element {
         let mut reader = NsReader::from_str(xml);
-        let mut open = vec![Element { name: Default::default(), attributes: vec![], children: vec![] }];
+        let mut open = vec![Element {
+            name: Default::default(),
+            attributes: vec![],
+            children: vec![],
+        }];
         loop {
             let event = reader.read_event().unwrap();
             let empty = matches!(event, Event::Empty(_));
@@ -38,7 +42,11 @@ impl Element {
                         (name, attribute.value.to_string())
                     });
                     let attributes = attributes.collect();
-                    open.push(Element { name, attributes, children: vec![] });
+                    open.push(Element {
+                        name,
+                        attributes,
+                        children: vec![],
+                    });
                     if empty {
                         end(&mut open);
                     }
@@ -57,7 +65,10 @@ impl Element {
 
     fn attribute(&self, namespace: &str, name: &str) -> Option<&str> {
         let wanted = (namespace.to_owned(), name.to_owned());
-        self.attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.as_str())
     }
 
     fn all<'e>(&'e self, each: &mut impl FnMut(&'e Element)) {
@@ -92,7 +103,11 @@ pub fn global_elements(schema: &Path) -> BTreeSet<String> {
             names.append(&mut global_elements(&schema.with_file_name(included)));
         }
     }
-    assert!(names.contains("GetParameterValues"), "{}: {names:?}", schema.display());
+    assert!(
+        names.contains("GetParameterValues"),
+        "{}: {names:?}",
+        schema.display()
+    );
     names
 }
 
@@ -111,13 +126,19 @@ pub fn holes(xml: &str, namespace: &str, known: &BTreeSet<String>) -> Vec<String
     }
     envelope.all(&mut |element| {
         if let Some(array) = element.attribute(ENCODING, "arrayType") {
-            let count = array.split_once('[').and_then(|(_, count)| count.strip_suffix(']'));
+            let count = array
+                .split_once('[')
+                .and_then(|(_, count)| count.strip_suffix(']'));
             if count != Some(element.children.len().to_string().as_str()) {
                 holes.push(format!("{array} of {} members", element.children.len()));
             }
         }
         if element.is("", "ParameterValueStruct") {
-            for value in element.children.iter().filter(|child| child.is("", "Value")) {
+            for value in element
+                .children
+                .iter()
+                .filter(|child| child.is("", "Value"))
+            {
                 if value.attribute(INSTANCE, "type").is_none() {
                     holes.push("a Value without xsi:type".to_owned());
                 }

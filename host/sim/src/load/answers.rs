@@ -34,18 +34,24 @@ const SIMPLE: [(&str, &str); 11] = [
     ),
 ];
 
-/// Makes answers; remembers the last GetParameterValues, because the next one is most likely
-/// the same.
+/// Makes answers; remembers the names of the last GetParameterValues, because the next one is
+/// most likely the same.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     last_asked: Vec<u8>,
-    last_told: Vec<u8>,
+    names: Vec<String>,
 }
 
 impl Answers {
     /// Puts the answer to the envelope `asked` into `out`, and tells the method; `None`: there
-    /// is no request in it that can be answered.
-    pub(super) fn answer(&mut self, asked: &[u8], out: &mut Vec<u8>) -> Option<&'static str> {
+    /// is no request in it that can be answered. What the session's `inform` told is told again:
+    /// a device whose values changed with every message would be another load.
+    pub(super) fn answer(
+        &mut self,
+        asked: &[u8],
+        inform: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<&'static str> {
         let body = asked.get(memmem::find(asked, b"Body>")?..)?;
         let id = between(asked, b"ID", b"<").unwrap_or_default();
         out.clear();
@@ -61,7 +67,7 @@ impl Answers {
         out.extend_from_slice(id);
         out.extend_from_slice(b"</cwmp:ID></soap-env:Header><soap-env:Body>");
         let method = if memmem::find(body, b":GetParameterValues").is_some() {
-            self.values(body, out);
+            self.values(body, inform, out);
             "GetParameterValues"
         } else {
             simple(body, out)?
@@ -70,38 +76,53 @@ impl Answers {
         Some(method)
     }
 
-    fn values(&mut self, body: &[u8], out: &mut Vec<u8>) {
+    fn values(&mut self, body: &[u8], inform: &[u8], out: &mut Vec<u8>) {
         if body != self.last_asked {
             self.last_asked = body.to_vec();
-            self.last_told = values_response(body);
+            self.names = names(body);
         }
-        out.extend_from_slice(&self.last_told);
+        let head = format!(
+            "<cwmp:GetParameterValuesResponse>\
+             <ParameterList soap-enc:arrayType=\"cwmp:ParameterValueStruct[{}]\">",
+            self.names.len()
+        );
+        out.extend_from_slice(head.as_bytes());
+        for name in &self.names {
+            let start = format!("<ParameterValueStruct><Name>{name}</Name>");
+            out.extend_from_slice(start.as_bytes());
+            if let Some(value) = told(inform, name) {
+                out.extend_from_slice(value);
+            } else {
+                let (xsd_type, value) = value_of(name);
+                let value = format!("<Value xsi:type=\"xsd:{xsd_type}\">{value}</Value>");
+                out.extend_from_slice(value.as_bytes());
+            }
+            out.extend_from_slice(b"</ParameterValueStruct>");
+        }
+        out.extend_from_slice(b"</ParameterList></cwmp:GetParameterValuesResponse>");
     }
 }
 
-fn values_response(body: &[u8]) -> Vec<u8> {
-    let mut structs = String::new();
-    let mut count = 0;
+/// The names that a GetParameterValues asks for; partial paths are left out.
+fn names(body: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
     let mut rest = body;
     while let Some((name, after)) = next_string(rest) {
         rest = after;
         let name = String::from_utf8_lossy(name);
-        if name.is_empty() || name.ends_with('.') {
-            continue;
+        if !name.is_empty() && !name.ends_with('.') {
+            names.push(name.into_owned());
         }
-        count += 1;
-        let (xsd_type, value) = value_of(&name);
-        structs.push_str(&format!(
-            "<ParameterValueStruct><Name>{name}</Name>\
-             <Value xsi:type=\"xsd:{xsd_type}\">{value}</Value></ParameterValueStruct>"
-        ));
     }
-    format!(
-        "<cwmp:GetParameterValuesResponse>\
-         <ParameterList soap-enc:arrayType=\"cwmp:ParameterValueStruct[{count}]\">{structs}</ParameterList>\
-         </cwmp:GetParameterValuesResponse>"
-    )
-    .into_bytes()
+    names
+}
+
+/// The Value element of a parameter in an Inform.
+fn told<'i>(inform: &'i [u8], name: &str) -> Option<&'i [u8]> {
+    let place = format!("<Name>{name}</Name>");
+    let after = inform.get(memmem::find(inform, place.as_bytes())? + place.len()..)?;
+    let end = memmem::find(after, b"</Value>")? + b"</Value>".len();
+    after.get(..end)
 }
 
 /// A value of a type that fits the name, more or less.
@@ -147,6 +168,8 @@ mod tests {
 
     use super::*;
 
+    const INFORM: &[u8] = b"<Name>Device.DeviceInfo.SoftwareVersion</Name><Value xsi:type=\"xsd:string\">3.4.1</Value>";
+
     fn answered(request: Request) -> (Option<&'static str>, Option<Message>) {
         let message = Message {
             version: Version::V1_2,
@@ -157,13 +180,17 @@ mod tests {
             body: Body::Request(request),
         };
         let mut out = Vec::new();
-        let method = Answers::default().answer(message.to_xml().as_bytes(), &mut out);
+        let method = Answers::default().answer(message.to_xml().as_bytes(), INFORM, &mut out);
         (method, Message::parse(&out).ok())
     }
 
     #[test]
     fn get_parameter_values_is_answered_name_by_name() {
-        let names = ["Device.DeviceInfo.UpTime", "Device.WiFi.Radio.1.Enable"];
+        let names = [
+            "Device.DeviceInfo.UpTime",
+            "Device.WiFi.Radio.1.Enable",
+            "Device.DeviceInfo.SoftwareVersion",
+        ];
         let asked = Request::GetParameterValues(names.map(str::to_owned).to_vec());
         let (method, told) = answered(asked);
         assert_eq!(method, Some("GetParameterValues"));
@@ -172,9 +199,10 @@ mod tests {
         let Body::Response(Response::GetParameterValues(values)) = told.body else {
             panic!("{told:?}");
         };
-        assert_eq!(values.len(), 2);
+        assert_eq!(values.len(), 3);
         assert_eq!(values[0].path, names[0]);
         assert_eq!(values[1], ParameterValue::boolean(names[1], true));
+        assert_eq!(values[2], ParameterValue::string(names[2], "3.4.1"));
     }
 
     #[test]
