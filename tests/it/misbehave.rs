@@ -37,9 +37,22 @@ async fn session(host: &Host, serial: &str) -> (Sim, SessionReport) {
     let took = begun.elapsed();
     assert!(took < SESSION_MAX, "{serial}: {took:?}");
     let shown = host.get(&sim.at()).await;
-    assert!(shown["tags"].as_array().unwrap().contains(&"contacted".into()), "{serial}: {shown}");
-    assert_eq!(shown["connection_request"]["has_credentials"], true, "{serial}");
-    assert_eq!(sim.value("DeviceInfo.ProvisioningCode"), "marked", "{serial}");
+    assert!(
+        shown["tags"]
+            .as_array()
+            .unwrap()
+            .contains(&"contacted".into()),
+        "{serial}: {shown}"
+    );
+    assert_eq!(
+        shown["connection_request"]["has_credentials"], true,
+        "{serial}"
+    );
+    assert_eq!(
+        sim.value("DeviceInfo.ProvisioningCode"),
+        "marked",
+        "{serial}"
+    );
     (sim, report)
 }
 
@@ -63,41 +76,71 @@ enum Kind {
 async fn behaves(rows: &[(&str, Kind, &str)]) {
     let host = setup().plugin("test", "misbehave").start().await;
     for (behaviour, kind, error) in rows {
-        let toml = format!("[settings]\nbehaviour = {behaviour:?}\n");
+        // A slow machine must not make it the time that is over first.
+        let milliseconds = if *kind == Kind::Timeout { 1000 } else { 60_000 };
+        let toml = format!(
+            "[settings]\nbehaviour = {behaviour:?}\n[budgets]\nflow_milliseconds = {milliseconds}\n"
+        );
         put_plugin(&host.plugins, &guest("test", "misbehave"), Some(&toml));
         host.reload().await;
         let (sim, _) = session(&host, behaviour).await;
         let plugin = host.plugin("misbehave").await;
         let count = |counter: &str| plugin["counters"][counter].as_u64().unwrap();
-        let told = [count("calls"), count("errors"), count("traps"), count("timeouts"), count("in_flight")];
+        let told = [
+            count("calls"),
+            count("errors"),
+            count("traps"),
+            count("timeouts"),
+            count("in_flight"),
+        ];
         let failed = u64::from(*kind != Kind::Well);
         let [trap, timeout] = [Kind::Trap, Kind::Timeout].map(|one| u64::from(one == *kind));
         assert_eq!(told, [1, failed, trap, timeout, 0], "{behaviour}: {plugin}");
         let faults = faults(&host, &sim).await;
         if *kind == Kind::Well {
-            assert_eq!((&plugin["last_error"], faults.len()), (&Value::Null, 0), "{behaviour}: {faults:?}");
+            assert_eq!(
+                (&plugin["last_error"], faults.len()),
+                (&Value::Null, 0),
+                "{behaviour}: {faults:?}"
+            );
             continue;
         }
         let last_error = plugin["last_error"].as_str().unwrap();
         assert!(last_error.contains(error), "{behaviour}: {last_error}");
-        assert!(last_error.len() < 1000 && !last_error.contains('\n'), "{behaviour}: {last_error}");
+        assert!(
+            last_error.len() < 1000 && !last_error.contains('\n'),
+            "{behaviour}: {last_error}"
+        );
         let fault = faults.iter().find(|fault| fault["rpc"] == "flow");
         let fault = fault.unwrap_or_else(|| panic!("{behaviour}: {faults:?}"));
-        assert!(fault["plugin"].as_str().unwrap().starts_with("misbehave"), "{fault}");
+        assert!(
+            fault["plugin"].as_str().unwrap().starts_with("misbehave"),
+            "{fault}"
+        );
         assert!(fault["text"].as_str().unwrap().contains(error), "{fault}");
         // Not in the next session: it has failed on this device a moment ago.
         let mut sim = sim;
         assert!(rpcs(&sim.periodic().await).is_empty(), "{behaviour}");
-        assert_eq!(host.plugin("misbehave").await["counters"]["calls"], 1, "{behaviour}");
+        assert_eq!(
+            host.plugin("misbehave").await["counters"]["calls"],
+            1,
+            "{behaviour}"
+        );
     }
     // Its own version is fine again, and nothing has stayed behind.
     put_plugin(&host.plugins, &guest("test", "misbehave"), Some(""));
     host.reload().await;
     session(&host, "after").await;
     let plugin = host.plugin("misbehave").await;
-    assert_eq!((&plugin["state"], &plugin["last_error"]), (&"running".into(), &Value::Null));
+    assert_eq!(
+        (&plugin["state"], &plugin["last_error"]),
+        (&"running".into(), &Value::Null)
+    );
     let status = host.get("/v1/status").await;
-    assert_eq!((&status["sessions_open"], &status["store"]["failed"]), (&0.into(), &Value::Null));
+    assert_eq!(
+        (&status["sessions_open"], &status["store"]["failed"]),
+        (&0.into(), &Value::Null)
+    );
     assert_eq!(status["counters"]["sessions_abandoned"], 0);
     host.stop().await;
 }
@@ -107,10 +150,18 @@ async fn flows_that_fail_and_crash() {
     behaves(&[
         ("behave", Kind::Well, ""),
         ("fail", Kind::Error, "failed on purpose"),
-        ("fail-at-length", Kind::Error, "failed on purpose failed on purpose"),
+        (
+            "fail-at-length",
+            Kind::Error,
+            "failed on purpose failed on purpose",
+        ),
         ("panic", Kind::Trap, "crashed: "),
         ("out-of-bounds", Kind::Trap, "crashed: "),
-        ("eat-memory", Kind::Trap, "wanted more than its 16777216 bytes of memory"),
+        (
+            "eat-memory",
+            Kind::Trap,
+            "wanted more than its 16777216 bytes of memory",
+        ),
         ("deep-recursion", Kind::Trap, "crashed: "),
         ("ask-then-panic", Kind::Trap, "crashed: "),
     ])
@@ -121,11 +172,31 @@ async fn flows_that_fail_and_crash() {
 async fn flows_that_do_not_end() {
     behaves(&[
         ("loop", Kind::Timeout, "did not return within its 1000 ms"),
-        ("flood-host", Kind::Trap, "called the host more than 10000 times"),
-        ("flood-log", Kind::Trap, "called the host more than 10000 times"),
-        ("flood-random", Kind::Trap, "called the host more than 10000 times"),
-        ("flood-memory", Kind::Trap, "called the host more than 10000 times"),
-        ("flood-tags", Kind::Trap, "called the host more than 10000 times"),
+        (
+            "flood-host",
+            Kind::Trap,
+            "called the host more than 10000 times",
+        ),
+        (
+            "flood-log",
+            Kind::Trap,
+            "called the host more than 10000 times",
+        ),
+        (
+            "flood-random",
+            Kind::Trap,
+            "called the host more than 10000 times",
+        ),
+        (
+            "flood-memory",
+            Kind::Trap,
+            "called the host more than 10000 times",
+        ),
+        (
+            "flood-tags",
+            Kind::Trap,
+            "called the host more than 10000 times",
+        ),
     ])
     .await;
 }
@@ -146,14 +217,21 @@ async fn flows_that_ask_too_much() {
 async fn flows_that_spend_all_they_have() {
     let host = setup().plugin("test", "misbehave").start().await;
     for behaviour in ["flood-log-long", "huge-request"] {
-        let toml = format!("[settings]\nbehaviour = {behaviour:?}\n[budgets]\nflow_milliseconds = 300\n");
+        let toml =
+            format!("[settings]\nbehaviour = {behaviour:?}\n[budgets]\nflow_milliseconds = 300\n");
         put_plugin(&host.plugins, &guest("test", "misbehave"), Some(&toml));
         host.reload().await;
         let (sim, _) = session(&host, behaviour).await;
         let plugin = host.plugin("misbehave").await;
         assert_eq!(plugin["counters"]["errors"], 1, "{behaviour}: {plugin}");
         let faults = faults(&host, &sim).await;
-        assert!(faults[0]["plugin"].as_str().unwrap().starts_with("misbehave"), "{faults:?}");
+        assert!(
+            faults[0]["plugin"]
+                .as_str()
+                .unwrap()
+                .starts_with("misbehave"),
+            "{faults:?}"
+        );
     }
     host.stop().await;
 }
@@ -183,7 +261,10 @@ async fn more_rpcs_than_a_session_may_have() {
     sim.periodic().await;
     assert_eq!(sim.value("DeviceInfo.ProvisioningCode"), "marked");
     let counters = &host.get("/v1/status").await["counters"];
-    assert_eq!((&counters["sessions_done"], &counters["requests_refused"]), (&2.into(), &0.into()));
+    assert_eq!(
+        (&counters["sessions_done"], &counters["requests_refused"]),
+        (&2.into(), &0.into())
+    );
     host.stop().await;
 }
 
@@ -205,14 +286,29 @@ async fn a_flow_that_failed_is_tried_again_later() {
         sim.periodic().await;
         sessions += 1;
     }
-    assert!(begun.elapsed() > Duration::from_secs(1), "tried again at once");
+    assert!(
+        begun.elapsed() > Duration::from_secs(1),
+        "tried again at once"
+    );
     assert!(sessions > 1);
     // Another device does not wait for this one.
     session(&host, "L2").await;
     assert_eq!(host.plugin("misbehave").await["counters"]["calls"], 3);
     let faults = faults(&host, &sim).await;
-    assert!(faults[0]["text"].as_str().unwrap().contains("tried again after 4 s"), "{faults:?}");
-    assert!(faults[1]["text"].as_str().unwrap().contains("tried again after 2 s"), "{faults:?}");
+    assert!(
+        faults[0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("tried again after 4 s"),
+        "{faults:?}"
+    );
+    assert!(
+        faults[1]["text"]
+            .as_str()
+            .unwrap()
+            .contains("tried again after 2 s"),
+        "{faults:?}"
+    );
     host.stop().await;
 }
 
@@ -221,23 +317,50 @@ async fn a_plugin_that_cannot_describe_itself_is_refused() {
     let host = setup().plugin("test", "bad-describe").start().await;
     let plugin = host.plugin("bad-describe").await;
     assert_eq!(plugin["state"], "failed", "{plugin}");
-    assert!(plugin["last_error"].as_str().unwrap().contains("describe failed: crashed"), "{plugin}");
+    assert!(
+        plugin["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("describe failed: crashed"),
+        "{plugin}"
+    );
     let unknown = "[settings.overrides]\nmax-name-per-get = \"1\"\n";
     put_plugin(&host.plugins, &guest("test", "bad-hooks"), Some(unknown));
     let plugin = host.plugin_until("bad-hooks", |_| true).await;
     assert_eq!(plugin["state"], "failed", "{plugin}");
-    assert!(plugin["last_error"].as_str().unwrap().contains("max-names-per-get"), "{plugin}");
+    assert!(
+        plugin["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("max-names-per-get"),
+        "{plugin}"
+    );
     session(&host, "D1").await;
     host.stop().await;
+}
+
+/// The time that a call may take: what does not end by itself ends soon.
+fn patience(how: &str) -> String {
+    let milliseconds = if how == "loop" { 100 } else { 5000 };
+    format!("[budgets]\ncall_milliseconds = {milliseconds}\n")
 }
 
 #[tokio::test]
 async fn hooks_that_crash_hang_and_answer_nonsense() {
     let host = setup().plugin("test", "bad-hooks").start().await;
     let garbage = b"<Inform><Manufacturer>Northlight</Manufacturer><OUI>02A1B2</OUI>";
-    for hook in ["on-inform", "on-request", "on-response", "on-fault", "repair"] {
+    for hook in [
+        "on-inform",
+        "on-request",
+        "on-response",
+        "on-fault",
+        "repair",
+    ] {
         for how in ["trap", "loop", "empty", "flood"] {
-            let toml = format!("[settings]\nhook = {hook:?}\nhow = {how:?}\n");
+            let toml = format!(
+                "[settings]\nhook = {hook:?}\nhow = {how:?}\n{}",
+                patience(how)
+            );
             put_plugin(&host.plugins, &guest("test", "bad-hooks"), Some(&toml));
             host.reload().await;
             let name = format!("{hook}-{how}");
@@ -262,7 +385,10 @@ async fn hooks_that_crash_hang_and_answer_nonsense() {
             assert!(begun.elapsed() < SESSION_MAX, "{name}");
             for task in &tasks {
                 let task = host.get(task).await;
-                assert!(["done", "failed"].contains(&task["state"].as_str().unwrap()), "{name}: {task}");
+                assert!(
+                    ["done", "failed"].contains(&task["state"].as_str().unwrap()),
+                    "{name}: {task}"
+                );
             }
             let plugin = host.plugin("bad-hooks").await;
             let count = |counter: &str| plugin["counters"][counter].as_u64().unwrap();
@@ -270,14 +396,29 @@ async fn hooks_that_crash_hang_and_answer_nonsense() {
             match how {
                 "trap" | "loop" => {
                     let counter = if how == "trap" { "traps" } else { "timeouts" };
-                    let text = if how == "trap" { "crashed: " } else { "did not return within its 100 ms" };
+                    let text = if how == "trap" {
+                        "crashed: "
+                    } else {
+                        "did not return within its 100 ms"
+                    };
                     assert!(count(counter) > 0, "{name}: {plugin}");
-                    assert!(plugin["last_error"].as_str().unwrap().contains(text), "{name}: {plugin}");
+                    assert!(
+                        plugin["last_error"].as_str().unwrap().contains(text),
+                        "{name}: {plugin}"
+                    );
                     // As if there were no such hook: the device is well, and served.
                     let shown = host.get(&sim.at()).await;
-                    assert!(shown["tags"].as_array().unwrap().contains(&"contacted".into()), "{name}");
+                    assert!(
+                        shown["tags"]
+                            .as_array()
+                            .unwrap()
+                            .contains(&"contacted".into()),
+                        "{name}"
+                    );
                     assert_eq!(sim.value("DeviceInfo.ProvisioningCode"), "marked", "{name}");
-                    let [get, wrong] = tasks.as_slice() else { unreachable!() };
+                    let [get, wrong] = tasks.as_slice() else {
+                        unreachable!()
+                    };
                     assert_eq!(host.get(get).await["state"], "done", "{name}");
                     assert_eq!(host.get(wrong).await["error"]["code"], 9005, "{name}");
                 }
@@ -293,7 +434,10 @@ async fn hooks_that_crash_hang_and_answer_nonsense() {
 
 #[tokio::test]
 async fn a_policy_that_fails_keeps_the_mode() {
-    let host = setup().plugin_with("test", "bad-policy", "enabled = false\n").start().await;
+    let host = setup()
+        .plugin_with("test", "bad-policy", "enabled = false\n")
+        .start()
+        .await;
     let mut sims = Vec::new();
     for how in ["trap", "loop", "nonsense"] {
         let (sim, _) = session(&host, how).await;
@@ -304,25 +448,37 @@ async fn a_policy_that_fails_keeps_the_mode() {
         ("loop", "did not return within its 100 ms"),
         ("nonsense", "not configured for this instance"),
     ]) {
-        let toml = format!("[settings]\nhow = {how:?}\n");
+        let toml = format!("[settings]\nhow = {how:?}\n{}", patience(how));
         put_plugin(&host.plugins, &guest("test", "bad-policy"), Some(&toml));
         host.reload().await;
         assert_eq!(host.plugin("bad-policy").await["policy_in_force"], true);
         assert!(rpcs(&sim.periodic().await).is_empty());
         let shown = host.get(&sim.at()).await;
-        assert_eq!(shown["reachability"]["mode"], "direct-http", "{how}: the one before");
+        assert_eq!(
+            shown["reachability"]["mode"], "direct-http",
+            "{how}: the one before"
+        );
         assert_eq!(shown["reachability"]["decided_by"], "nat-default 0.1.0");
         let faults = faults(&host, sim).await;
         assert_eq!(faults[0]["rpc"], "nat-policy", "{how}: {faults:?}");
         assert_eq!(faults[0]["plugin"], "bad-policy 0.1.0");
-        assert!(faults[0]["text"].as_str().unwrap().contains(error), "{how}: {faults:?}");
+        assert!(
+            faults[0]["text"].as_str().unwrap().contains(error),
+            "{how}: {faults:?}"
+        );
 
         // A device that has no mode yet is served without one.
         let (new, _) = session(&host, &format!("new-{how}")).await;
-        assert_eq!(host.get(&new.at()).await["reachability"]["mode"], Value::Null);
+        assert_eq!(
+            host.get(&new.at()).await["reachability"]["mode"],
+            Value::Null
+        );
         if how != "nonsense" {
             let plugin = host.plugin("bad-policy").await;
-            assert!(plugin["last_error"].as_str().unwrap().contains(error), "{plugin}");
+            assert!(
+                plugin["last_error"].as_str().unwrap().contains(error),
+                "{plugin}"
+            );
             assert_eq!(plugin["counters"]["errors"], 2, "{plugin}");
         }
     }

@@ -95,14 +95,19 @@ async fn post(
     } else {
         match Message::parse_with_charset(&raw, charset(headers)) {
             Ok(message) => Some(message),
-            Err(error) => Some(repaired(acs, &session, headers, peer, &raw, now, error).await?),
+            Err(error) => {
+                let repaired = repaired(acs, &session, headers, peer, &raw, now, error);
+                Some(Box::pin(repaired).await?)
+            }
         }
     };
+    // Boxed, because the server moves the whole future of a request about, with room for the
+    // largest of these.
     match message {
         Some(mut message) if is_inform(&message) => {
-            begin(acs, connection, peer, &mut message, &raw, now).await
+            Box::pin(begin(acs, connection, peer, &mut message, &raw, now)).await
         }
-        message => go_on(acs, session, message.as_ref(), &raw, now).await,
+        message => Box::pin(go_on(acs, session, message.as_ref(), &raw, now)).await,
     }
 }
 
@@ -239,7 +244,7 @@ async fn go_on(
         }
         Err(refused) => {
             let device = conversation.device().to_string();
-            acs.sessions.end(token, now.instant);
+            acs.sessions.fail(token);
             conversation.abandon(&refused.reason, now).await;
             Err(Refusal { device: Some(device), ..refused.into() })
         }

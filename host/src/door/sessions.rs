@@ -113,6 +113,11 @@ impl Sessions {
         }
     }
 
+    /// Ends a session that went wrong: nothing that is posted to it afterwards is in its turn.
+    pub fn fail(&self, token: Token) {
+        self.take(token);
+    }
+
     /// Takes out those that were silent for too long.
     pub fn expired(&self, now: Instant) -> Vec<Arc<Open>> {
         let now = self.milliseconds(now);

@@ -89,7 +89,7 @@ impl Default for Limits {
             flows_in_flight_max: 512,
             call_wait_max: Duration::from_secs(1),
             flow_wait_max: Duration::from_secs(10),
-            warm_max: 32,
+            warm_max: 256,
             warm_idle_max: Duration::from_secs(60),
             calls_per_instance_max: 1000,
             requests_max: 256,

@@ -1,4 +1,4 @@
-//! Reads five parameters in every session and logs them.
+//! Reads five parameters in every session, so that the server's record of them is never old.
 
 use patchbay_plugin::prelude::*;
 
@@ -18,8 +18,9 @@ impl Flow for ReadFive {
     }
 
     fn run(occasion: &Occasion) -> Result {
-        for parameter in session::get(FIVE.map(|name| occasion.device.path(name)))? {
-            info!("{} = {}", parameter.path, parameter.value);
+        let values = session::get(FIVE.map(|name| occasion.device.path(name)))?;
+        if values.len() < FIVE.len() {
+            warn!("asked for {} parameters, got {}", FIVE.len(), values.len());
         }
         Ok(())
     }
