@@ -1,7 +1,12 @@
 //! What a plugin costs: one call of each kind, in the shipped and example plugins, as the host
 //! calls them. Set `PATCHBAY_GUESTS` to the directory of built plugins (tests/run builds them
 //! into target/guests); `target/guests` if it is not set.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a benchmark that cannot run says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark that cannot run says so by panicking"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +14,8 @@ use std::sync::Arc;
 use divan::Bencher;
 use patchbay::device::{DataModel, DeviceKey, Summary, UnixTime};
 use patchbay::plugins::{
-    About, DeviceRecord, Facts, FlowRun, FlowStep, Matched, Occasion, PluginMemory, Plugins, PluginsConfig,
+    About, DeviceRecord, Facts, FlowRun, FlowStep, Matched, Occasion, PluginMemory, Plugins,
+    PluginsConfig,
 };
 use tokio::runtime::Runtime;
 
@@ -58,7 +64,11 @@ struct Bench {
 
 impl Bench {
     fn about(&self) -> About<'_> {
-        About { key: &self.key, device: &self.summary, now: 1_700_000_000 }
+        About {
+            key: &self.key,
+            device: &self.summary,
+            now: 1_700_000_000,
+        }
     }
 }
 
@@ -71,16 +81,24 @@ fn bench(kind: &str, name: &str, isolation: &str) -> Bench {
     let file = guests.join(kind).join(format!("{name}.wasm"));
     let directory = tempfile::tempdir().unwrap();
     if let Err(error) = std::fs::copy(&file, directory.path().join(format!("{name}.wasm"))) {
-        panic!("{}: {error}: build the plugins first (tests/run does)", file.display());
+        panic!(
+            "{}: {error}: build the plugins first (tests/run does)",
+            file.display()
+        );
     }
     std::fs::write(
         directory.path().join(format!("{name}.toml")),
         format!("isolation = \"{isolation}\"\n"),
     )
     .unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let config = PluginsConfig::new(directory.path());
-    let plugins = runtime.block_on(Plugins::start(config, Arc::new(NoMemory))).unwrap();
+    let plugins = runtime
+        .block_on(Plugins::start(config, Arc::new(NoMemory)))
+        .unwrap();
     let summary = Summary {
         manufacturer: "Zhone".into(),
         oui: "00AABB".into(),
@@ -91,8 +109,18 @@ fn bench(kind: &str, name: &str, isolation: &str) -> Bench {
         ..Summary::default()
     };
     let matched = plugins.table().matched("default", &summary);
-    let key = DeviceKey { instance: "default".into(), id: "00AABB-znid24-1".into() };
-    Bench { runtime, matched, key, summary, _plugins: plugins, _directory: directory }
+    let key = DeviceKey {
+        instance: "default".into(),
+        id: "00AABB-znid24-1".into(),
+    };
+    Bench {
+        runtime,
+        matched,
+        key,
+        summary,
+        _plugins: plugins,
+        _directory: directory,
+    }
 }
 
 /// A flow that asks the device for five parameters once; how the instance is come by is the argument.
@@ -102,13 +130,18 @@ fn flow_of_one_rpc(bencher: Bencher<'_, '_>, isolation: &str) {
     let flow = bench.matched.flows.first().expect("read-five is a flow");
     bencher.bench_local(|| {
         bench.runtime.block_on(async {
-            let occasion = Occasion { events: vec![], ..Occasion::default() };
+            let occasion = Occasion {
+                events: vec![],
+                ..Occasion::default()
+            };
             let mut run = FlowRun::start(flow, &bench.about(), occasion, Arc::new(NoRecord));
             let mut answer = None;
             loop {
                 match run.next(answer.take()).await {
                     FlowStep::Ask(cwmp::Request::GetParameterValues(names)) => {
-                        let values = names.into_iter().map(|name| cwmp::ParameterValue::string(name, "1"));
+                        let values = names
+                            .into_iter()
+                            .map(|name| cwmp::ParameterValue::string(name, "1"));
                         answer = Some(Ok(cwmp::Response::GetParameterValues(values.collect())));
                     }
                     FlowStep::Ended(Ok(())) => break,
@@ -123,13 +156,19 @@ fn flow_of_one_rpc(bencher: Bencher<'_, '_>, isolation: &str) {
 #[divan::bench(args = ["reuse", "session"])]
 fn policy_decides(bencher: Bencher<'_, '_>, isolation: &str) {
     let bench = bench("shipped", "nat-default", isolation);
-    let policy = bench.matched.policy.clone().expect("nat-default is a policy");
+    let policy = bench
+        .matched
+        .policy
+        .clone()
+        .expect("nat-default is a policy");
     let facts = Facts {
         connection_request_url: "http://10.0.0.1:7547/".into(),
         ..Facts::default()
     };
     bencher.bench_local(|| {
-        bench.runtime.block_on(async { policy.decide(&bench.about(), &facts).await.unwrap() })
+        bench
+            .runtime
+            .block_on(async { policy.decide(&bench.about(), &facts).await.unwrap() })
     });
 }
 
@@ -137,14 +176,26 @@ fn policy_decides(bencher: Bencher<'_, '_>, isolation: &str) {
 #[divan::bench(args = ["reuse", "session"])]
 fn profile_corrects_an_inform(bencher: Bencher<'_, '_>, isolation: &str) {
     let bench = bench("shipped", "zhone", isolation);
-    assert!(bench.matched.has_on_inform(), "the profile zhone matches this device and has on-inform");
+    assert!(
+        bench.matched.has_on_inform(),
+        "the profile zhone matches this device and has on-inform"
+    );
     let inform = cwmp::Inform {
         parameters: (0..30)
-            .map(|n| cwmp::ParameterValue::string(format!("Device.DeviceInfo.Parameter{n}"), "some value"))
+            .map(|n| {
+                cwmp::ParameterValue::string(
+                    format!("Device.DeviceInfo.Parameter{n}"),
+                    "some value",
+                )
+            })
             .collect(),
         ..cwmp::Inform::default()
     };
-    bencher.with_inputs(|| inform.clone()).bench_local_values(|inform| {
-        bench.runtime.block_on(async { bench.matched.on_inform(&bench.about(), inform).await })
-    });
+    bencher
+        .with_inputs(|| inform.clone())
+        .bench_local_values(|inform| {
+            bench
+                .runtime
+                .block_on(async { bench.matched.on_inform(&bench.about(), inform).await })
+        });
 }

@@ -20,12 +20,17 @@ pub struct Clock;
 impl Clock {
     /// This moment.
     pub fn now(&self) -> Now {
-        Now { instant: Instant::now(), unix: self.unix() }
+        Now {
+            instant: Instant::now(),
+            unix: self.unix(),
+        }
     }
 
     /// Seconds since the epoch.
     pub fn unix(&self) -> UnixTime {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         UnixTime::try_from(since.as_secs()).unwrap_or(UnixTime::MAX)
     }
 }

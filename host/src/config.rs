@@ -103,7 +103,9 @@ pub struct Api {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("listen", &self.listen).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,7 +133,11 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Store {
-        Store { readings_flush_seconds: 5, cache_bytes: 256 << 20, cached_devices_max: 50_000 }
+        Store {
+            readings_flush_seconds: 5,
+            cache_bytes: 256 << 20,
+            cached_devices_max: 50_000,
+        }
     }
 }
 
@@ -205,7 +211,10 @@ pub struct Traces {
 
 impl Default for Traces {
     fn default() -> Traces {
-        Traces { keep: KeepTraces::Eventful, bytes_max: 1 << 30 }
+        Traces {
+            keep: KeepTraces::Eventful,
+            bytes_max: 1 << 30,
+        }
     }
 }
 
@@ -233,11 +242,14 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         fn same<const N: usize>(a: [u8; N], b: [u8; N], prefix: u8) -> bool {
             let (whole, rest) = (usize::from(prefix / 8), prefix % 8);
-            a.iter().zip(&b).enumerate().all(|(i, (x, y))| match i.cmp(&whole) {
-                std::cmp::Ordering::Less => x == y,
-                std::cmp::Ordering::Equal if rest > 0 => (x ^ y) >> (8 - rest) == 0,
-                _ => true,
-            })
+            a.iter()
+                .zip(&b)
+                .enumerate()
+                .all(|(i, (x, y))| match i.cmp(&whole) {
+                    std::cmp::Ordering::Less => x == y,
+                    std::cmp::Ordering::Equal if rest > 0 => (x ^ y) >> (8 - rest) == 0,
+                    _ => true,
+                })
         }
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(a), IpAddr::V4(b)) => same(a.octets(), b.octets(), self.prefix),
@@ -259,7 +271,11 @@ impl std::str::FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| expected())?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            Some(prefix) => prefix.parse().ok().filter(|p| *p <= bits).ok_or_else(expected)?,
+            Some(prefix) => prefix
+                .parse()
+                .ok()
+                .filter(|p| *p <= bits)
+                .ok_or_else(expected)?,
             None => bits,
         };
         Ok(Network { address, prefix })
@@ -268,7 +284,9 @@ impl std::str::FromStr for Network {
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -306,8 +324,10 @@ pub enum ConfigError {
 impl Config {
     /// Reads the file, lays the environment over it and checks the ranges.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
         let mut config: Config = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.into(),
             text: error.to_string().trim_end().to_owned(),
@@ -342,7 +362,11 @@ impl Config {
             if range.contains(&got) {
                 return Ok(());
             }
-            Err(ConfigError::Value { name, got: got.to_string(), expected })
+            Err(ConfigError::Value {
+                name,
+                got: got.to_string(),
+                expected,
+            })
         }
         let (cwmp, instance) = (&self.cwmp, &self.instance);
         if cwmp.listen.is_empty() {
@@ -352,22 +376,54 @@ impl Config {
                 expected: "at least one address such as \"[::]:7547\"",
             });
         }
-        within("cwmp.body_bytes_max", cwmp.body_bytes_max, 65_536..=1 << 30, "64 KiB to 1 GiB")?;
+        within(
+            "cwmp.body_bytes_max",
+            cwmp.body_bytes_max,
+            65_536..=1 << 30,
+            "64 KiB to 1 GiB",
+        )?;
         for (name, seconds) in [
             ("cwmp.request_seconds_max", cwmp.request_seconds_max),
             ("cwmp.idle_seconds_max", cwmp.idle_seconds_max),
-            ("cwmp.session_silence_seconds_max", cwmp.session_silence_seconds_max),
+            (
+                "cwmp.session_silence_seconds_max",
+                cwmp.session_silence_seconds_max,
+            ),
             ("cwmp.session_seconds_max", cwmp.session_seconds_max),
-            ("instance.connection_request_seconds_max", instance.connection_request_seconds_max),
-            ("instance.session_after_wake_seconds_max", instance.session_after_wake_seconds_max),
-            ("store.readings_flush_seconds", self.store.readings_flush_seconds),
+            (
+                "instance.connection_request_seconds_max",
+                instance.connection_request_seconds_max,
+            ),
+            (
+                "instance.session_after_wake_seconds_max",
+                instance.session_after_wake_seconds_max,
+            ),
+            (
+                "store.readings_flush_seconds",
+                self.store.readings_flush_seconds,
+            ),
             ("api.wait_seconds_max", self.api.wait_seconds_max),
         ] {
             within(name, seconds, 1..=86_400, "1 to 86400 seconds")?;
         }
-        within("cwmp.rpcs_per_session_max", cwmp.rpcs_per_session_max, 1..=1_000_000, "1 to 1000000")?;
-        within("cwmp.sessions_max", cwmp.sessions_max, 1..=10_000_000, "1 to 10000000")?;
-        within("cwmp.connections_max", cwmp.connections_max, 1..=10_000_000, "1 to 10000000")?;
+        within(
+            "cwmp.rpcs_per_session_max",
+            cwmp.rpcs_per_session_max,
+            1..=1_000_000,
+            "1 to 1000000",
+        )?;
+        within(
+            "cwmp.sessions_max",
+            cwmp.sessions_max,
+            1..=10_000_000,
+            "1 to 10000000",
+        )?;
+        within(
+            "cwmp.connections_max",
+            cwmp.connections_max,
+            1..=10_000_000,
+            "1 to 10000000",
+        )?;
         within(
             "instance.standard_periodic_inform_seconds",
             instance.standard_periodic_inform_seconds,
@@ -400,7 +456,10 @@ mod tests {
     #[test]
     fn networks() {
         let holds = |network: &str, address: &str| {
-            network.parse::<Network>().unwrap().contains(address.parse().unwrap())
+            network
+                .parse::<Network>()
+                .unwrap()
+                .contains(address.parse().unwrap())
         };
         assert!(holds("10.0.0.0/8", "10.200.1.1"));
         assert!(!holds("10.0.0.0/8", "11.0.0.1"));
@@ -441,9 +500,18 @@ mod tests {
                 assert!(error.contains(part), "{error:?} lacks {part:?}");
             }
         };
-        check("[cwmp]\nbody_byte_max = 1\n", &["line 2", "body_byte_max", "body_bytes_max"]);
-        check("[cwmp]\nbody_bytes_max = 1\n", &["cwmp.body_bytes_max = 1", "64 KiB"]);
+        check(
+            "[cwmp]\nbody_byte_max = 1\n",
+            &["line 2", "body_byte_max", "body_bytes_max"],
+        );
+        check(
+            "[cwmp]\nbody_bytes_max = 1\n",
+            &["cwmp.body_bytes_max = 1", "64 KiB"],
+        );
         check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);
-        check("[cwmp]\ntrusted_proxies = [\"x\"]\n", &["line 2", "10.0.0.0/8"]);
+        check(
+            "[cwmp]\ntrusted_proxies = [\"x\"]\n",
+            &["line 2", "10.0.0.0/8"],
+        );
     }
 }

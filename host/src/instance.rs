@@ -21,7 +21,10 @@ pub struct Instance {
 impl Instance {
     /// The instance `default`.
     pub fn new(settings: config::Instance) -> Instance {
-        Instance { name: DEFAULT_NAME.into(), settings }
+        Instance {
+            name: DEFAULT_NAME.into(),
+            settings,
+        }
     }
 
     /// How long a device may take to answer a connection request.

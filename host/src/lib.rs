@@ -88,7 +88,9 @@ impl Listeners {
     pub async fn bind(config: &Config) -> anyhow::Result<Listeners> {
         use anyhow::Context;
         let bind = async |address: SocketAddr| {
-            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))
         };
         let mut cwmp = Vec::new();
         for address in &config.cwmp.listen {
@@ -112,7 +114,9 @@ impl Acs {
 
     /// As [`Acs::open`], with a store that is open already.
     pub async fn with_store(config: Config, store: Store) -> anyhow::Result<Arc<Acs>> {
-        let memory = Arc::new(DeviceMemory { store: store.clone() });
+        let memory = Arc::new(DeviceMemory {
+            store: store.clone(),
+        });
         let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
         let retries = work::retries::Retries::new(
@@ -155,7 +159,11 @@ impl Acs {
         sweeper.abort();
         let now = self.clock.now();
         for open in self.sessions.drain() {
-            open.conversation.lock().await.abandon("the host stops", now).await;
+            open.conversation
+                .lock()
+                .await
+                .abandon("the host stops", now)
+                .await;
         }
         self.plugins.shutdown();
         self.store.close().await?;
@@ -171,7 +179,11 @@ async fn sweep(acs: Arc<Acs>) {
         interval.tick().await;
         let now = acs.clock.now();
         for open in acs.sessions.expired(now.instant) {
-            open.conversation.lock().await.abandon("the device fell silent", now).await;
+            open.conversation
+                .lock()
+                .await
+                .abandon("the device fell silent", now)
+                .await;
         }
         if let Err(error) = acs.store.expire(now.unix).await {
             tracing::error!(%error, "cannot end the tasks whose time is over");
@@ -193,7 +205,10 @@ fn store_config(config: &Config) -> StoreConfig {
         cache_bytes: config.store.cache_bytes,
         devices_cached_max: config.store.cached_devices_max,
         readings_flush_interval: Duration::from_secs(config.store.readings_flush_seconds),
-        traces: SegmentsConfig { total_bytes_max: config.traces.bytes_max, ..defaults.traces.clone() },
+        traces: SegmentsConfig {
+            total_bytes_max: config.traces.bytes_max,
+            ..defaults.traces.clone()
+        },
         ..defaults
     }
 }
@@ -203,7 +218,8 @@ pub fn plugins_config(config: &Config) -> PluginsConfig {
     let settings = &config.plugins;
     let mut plugins = PluginsConfig::new(&config.plugin_directory);
     plugins.cache_directory = Some(config.data_directory.join("compiled-plugins"));
-    plugins.poll_interval = (settings.poll_seconds > 0).then(|| Duration::from_secs(settings.poll_seconds));
+    plugins.poll_interval =
+        (settings.poll_seconds > 0).then(|| Duration::from_secs(settings.poll_seconds));
     plugins.limits.memory_bytes_max = settings.memory_bytes_max;
     plugins.limits.call_deadline = Duration::from_millis(settings.call_milliseconds_max);
     plugins
@@ -216,14 +232,24 @@ struct DeviceMemory {
 
 impl PluginMemory for DeviceMemory {
     fn get(&self, plugin: &str, device: &DeviceKey, key: &str) -> Option<Vec<u8>> {
-        self.store.memory_get(plugin, device, key).unwrap_or_else(|error| {
-            tracing::error!(plugin, %device, %error, "cannot read a plugin's memory");
-            None
-        })
+        self.store
+            .memory_get(plugin, device, key)
+            .unwrap_or_else(|error| {
+                tracing::error!(plugin, %device, %error, "cannot read a plugin's memory");
+                None
+            })
     }
 
-    fn set(&self, plugin: &str, device: &DeviceKey, key: &str, value: Vec<u8>) -> Result<(), String> {
-        self.store.memory_set(plugin, device, key, value).map_err(|error| error.to_string())
+    fn set(
+        &self,
+        plugin: &str,
+        device: &DeviceKey,
+        key: &str,
+        value: Vec<u8>,
+    ) -> Result<(), String> {
+        self.store
+            .memory_set(plugin, device, key, value)
+            .map_err(|error| error.to_string())
     }
 
     fn remove(&self, plugin: &str, device: &DeviceKey, key: &str) {

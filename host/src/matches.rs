@@ -20,7 +20,9 @@ pub struct Matches {
 impl Default for Matches {
     fn default() -> Matches {
         let size = NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(NonZeroUsize::MIN);
-        Matches { remembered: Mutex::new(LruCache::new(size)) }
+        Matches {
+            remembered: Mutex::new(LruCache::new(size)),
+        }
     }
 }
 
@@ -41,7 +43,9 @@ impl Matches {
             return Arc::clone(matched);
         }
         let matched = Arc::new(table.matched(instance, summary));
-        self.remembered.lock().put(key.clone(), Arc::clone(&matched));
+        self.remembered
+            .lock()
+            .put(key.clone(), Arc::clone(&matched));
         matched
     }
 }

@@ -7,14 +7,29 @@ async fn post(host: &Host, headers: &str, body: &str) -> Answer {
 }
 
 fn cookie(answer: &Answer) -> String {
-    let line = answer.head.lines().find(|line| line.to_ascii_lowercase().starts_with("set-cookie:"));
+    let line = answer
+        .head
+        .lines()
+        .find(|line| line.to_ascii_lowercase().starts_with("set-cookie:"));
     let value = line.unwrap_or_else(|| panic!("no cookie in {answer:?}"));
-    value.split_once(':').unwrap().1.split(';').next().unwrap().trim().to_owned()
+    value
+        .split_once(':')
+        .unwrap()
+        .1
+        .split(';')
+        .next()
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 fn one_line(answer: &Answer) -> String {
     let text = answer.text();
-    assert_eq!(text.trim_end().lines().count(), 1, "one line of reason: {text:?}");
+    assert_eq!(
+        text.trim_end().lines().count(),
+        1,
+        "one line of reason: {text:?}"
+    );
     text.trim_end().to_owned()
 }
 
@@ -62,13 +77,18 @@ async fn what_is_no_message_gets_400_with_one_line_of_reason() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_gets_413() {
-    let host = Setup::new().config(|c| c.cwmp.body_bytes_max = 65_536).start().await;
+    let host = Setup::new()
+        .config(|c| c.cwmp.body_bytes_max = 65_536)
+        .start()
+        .await;
     let large = "x".repeat(70_000);
     let answer = post(&host, "", &large).await;
     assert_eq!(answer.status, 413);
     assert!(one_line(&answer).contains("65536"));
     // The same without a length to be judged by.
-    let mut bytes = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut bytes =
+        b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
     bytes.extend_from_slice(format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len()).as_bytes());
     assert_eq!(raw(host.cwmp, &bytes).await.status, 413);
     host.stop().await;
@@ -76,8 +96,15 @@ async fn a_body_over_the_limit_gets_413() {
 
 #[tokio::test]
 async fn a_device_that_never_ends_its_message_is_not_waited_for() {
-    let host = Setup::new().config(|c| c.cwmp.request_seconds_max = 1).start().await;
-    let answer = raw(host.cwmp, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n<half").await;
+    let host = Setup::new()
+        .config(|c| c.cwmp.request_seconds_max = 1)
+        .start()
+        .await;
+    let answer = raw(
+        host.cwmp,
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n<half",
+    )
+    .await;
     assert_eq!(answer.status, 408);
     host.stop().await;
 }
@@ -126,8 +153,19 @@ async fn an_extra_empty_post_after_the_end_gets_another_204() {
 #[tokio::test]
 async fn nothing_is_reachable_without_the_token() {
     let host = Setup::new().start().await;
-    for path in ["/", "/v1/devices", "/v1/status", "/v1/plugins", "/v1/tasks/t-1", "/nothing"] {
-        for header in ["", "Authorization: Bearer wrong\r\n", "Authorization: Basic YTpi\r\n"] {
+    for path in [
+        "/",
+        "/v1/devices",
+        "/v1/status",
+        "/v1/plugins",
+        "/v1/tasks/t-1",
+        "/nothing",
+    ] {
+        for header in [
+            "",
+            "Authorization: Bearer wrong\r\n",
+            "Authorization: Basic YTpi\r\n",
+        ] {
             let answer = http(host.api, "GET", path, header, b"").await;
             assert_eq!(answer.status, 401, "{path} {header}");
         }
@@ -150,22 +188,77 @@ async fn errors_of_the_api_name_what_was_expected() {
         ("GET", "/v1/nothing", None, 404, "/v1/nothing"),
         ("PUT", "/v1/devices", None, 405, "PUT"),
         ("POST", tasks, Some("{"), 400, ""),
-        ("POST", tasks, Some(r#"{"operation":{"op":"dance"}}"#), 422, "dance"),
-        ("POST", tasks, Some(r#"{"operation":{"op":"get","paths":[]}}"#), 400, "at least one"),
-        ("POST", tasks, Some(r#"{"operation":{"op":"reboot"},"wake":1}"#), 422, "boolean"),
-        ("POST", tasks, Some(r#"{"operation":{"op":"add-object","object":"A.B"}}"#), 400, "dot"),
-        ("POST", tasks, Some(r#"{"operation":{"op":"raw","method":"a b","xml":""}}"#), 400, "a b"),
-        ("POST", tasks, Some(r#"{"operation":{"op":"reboot"},"expires_seconds":0}"#), 400, "expires_seconds"),
-        ("POST", tasks, Some(r#"{"operation":{"op":"reboot"},"wait_seconds":9999}"#), 400, "wait_seconds"),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"dance"}}"#),
+            422,
+            "dance",
+        ),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"get","paths":[]}}"#),
+            400,
+            "at least one",
+        ),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"reboot"},"wake":1}"#),
+            422,
+            "boolean",
+        ),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"add-object","object":"A.B"}}"#),
+            400,
+            "dot",
+        ),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"raw","method":"a b","xml":""}}"#),
+            400,
+            "a b",
+        ),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"reboot"},"expires_seconds":0}"#),
+            400,
+            "expires_seconds",
+        ),
+        (
+            "POST",
+            tasks,
+            Some(r#"{"operation":{"op":"reboot"},"wait_seconds":9999}"#),
+            400,
+            "wait_seconds",
+        ),
     ] {
         let headers = format!(
             "Authorization: Bearer {}\r\nContent-Type: application/json\r\n",
             crate::harness::TOKEN
         );
-        let answer = http(host.api, method, path, &headers, body.unwrap_or("").as_bytes()).await;
-        assert_eq!(answer.status, status, "{method} {path} {body:?}: {answer:?}");
+        let answer = http(
+            host.api,
+            method,
+            path,
+            &headers,
+            body.unwrap_or("").as_bytes(),
+        )
+        .await;
+        assert_eq!(
+            answer.status, status,
+            "{method} {path} {body:?}: {answer:?}"
+        );
         let text = answer.text();
-        assert!(text.contains("\"error\"") && text.contains(says), "{method} {path} {body:?}: {text}");
+        assert!(
+            text.contains("\"error\"") && text.contains(says),
+            "{method} {path} {body:?}: {text}"
+        );
     }
     host.stop().await;
 }

@@ -17,14 +17,24 @@ impl Kept {
 
     /// Status, session cookie and body.
     async fn post(&mut self, cookie: Option<&str>, body: &str) -> (u16, Option<String>, String) {
-        self.post_with(&cookie.map(|c| format!("Cookie: {c}\r\n")).unwrap_or_default(), body).await
+        self.post_with(
+            &cookie
+                .map(|c| format!("Cookie: {c}\r\n"))
+                .unwrap_or_default(),
+            body,
+        )
+        .await
     }
 
     async fn post_with(&mut self, headers: &str, body: &str) -> (u16, Option<String>, String) {
-        let request =
-            format!("POST / HTTP/1.1\r\nHost: acs\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len());
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: acs\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        );
         self.0.write_all(request.as_bytes()).await.unwrap();
-        tokio::time::timeout(PATIENCE, self.answer()).await.expect("no answer")
+        tokio::time::timeout(PATIENCE, self.answer())
+            .await
+            .expect("no answer")
     }
 
     async fn answer(&mut self) -> (u16, Option<String>, String) {
@@ -36,10 +46,14 @@ impl Kept {
         let header = |name: &str| {
             head.lines().find_map(|line| {
                 let (key, value) = line.split_once(':')?;
-                key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+                key.eq_ignore_ascii_case(name)
+                    .then(|| value.trim().to_owned())
             })
         };
-        assert!(header("transfer-encoding").is_none(), "answers have a length: {head}");
+        assert!(
+            header("transfer-encoding").is_none(),
+            "answers have a length: {head}"
+        );
         let length = header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.unwrap();
@@ -53,18 +67,26 @@ const METHODS: &str = r#"<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/en
 
 async fn known(host: &Host, serial: &str) {
     let mut first = Kept::open(host.cwmp).await;
-    assert_eq!(first.post(None, &inform(serial, &["0 BOOTSTRAP"])).await.0, 200);
+    assert_eq!(
+        first.post(None, &inform(serial, &["0 BOOTSTRAP"])).await.0,
+        200
+    );
     assert_eq!(first.post(None, "").await.0, 204);
 }
 
 async fn ask_methods(host: &Host, serial: &str) -> String {
     let body = serde_json::json!({ "operation": { "op": "rpc-methods" } });
-    let task = host.post(&format!("/v1/devices/00AABB-Box-{serial}/tasks"), body).await;
+    let task = host
+        .post(&format!("/v1/devices/00AABB-Box-{serial}/tasks"), body)
+        .await;
     task["id"].as_str().unwrap().to_owned()
 }
 
 async fn state(host: &Host, task: &str) -> String {
-    host.get(&format!("/v1/tasks/{task}")).await["state"].as_str().unwrap().to_owned()
+    host.get(&format!("/v1/tasks/{task}")).await["state"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -76,11 +98,20 @@ async fn a_session_on_one_kept_connection_with_its_cookie() {
     let (_, cookie, _) = device.post(None, &inform("1", &["2 PERIODIC"])).await;
     let cookie = cookie.expect("a cookie");
     let (status, _, body) = device.post(Some(&cookie), "").await;
-    assert!(status == 200 && body.contains("GetRPCMethods"), "{status} {body}");
+    assert!(
+        status == 200 && body.contains("GetRPCMethods"),
+        "{status} {body}"
+    );
     assert_eq!(device.post(Some(&cookie), METHODS).await.0, 204);
     assert_eq!(state(&host, &task).await, "done");
     // The next session of the same device, on the same connection, with the old cookie.
-    assert_eq!(device.post(Some(&cookie), &inform("1", &["2 PERIODIC"])).await.0, 200);
+    assert_eq!(
+        device
+            .post(Some(&cookie), &inform("1", &["2 PERIODIC"]))
+            .await
+            .0,
+        200
+    );
     host.stop().await;
 }
 
@@ -102,10 +133,27 @@ async fn a_device_that_opens_a_connection_for_each_post_is_known_by_its_cookie()
     let host = Setup::new().start().await;
     known(&host, "1").await;
     let task = ask_methods(&host, "1").await;
-    let (_, cookie, _) = Kept::open(host.cwmp).await.post(None, &inform("1", &["1 BOOT"])).await;
+    let (_, cookie, _) = Kept::open(host.cwmp)
+        .await
+        .post(None, &inform("1", &["1 BOOT"]))
+        .await;
     let cookie = cookie.unwrap();
-    assert!(Kept::open(host.cwmp).await.post(Some(&cookie), "").await.2.contains("GetRPCMethods"));
-    assert_eq!(Kept::open(host.cwmp).await.post(Some(&cookie), METHODS).await.0, 204);
+    assert!(
+        Kept::open(host.cwmp)
+            .await
+            .post(Some(&cookie), "")
+            .await
+            .2
+            .contains("GetRPCMethods")
+    );
+    assert_eq!(
+        Kept::open(host.cwmp)
+            .await
+            .post(Some(&cookie), METHODS)
+            .await
+            .0,
+        204
+    );
     assert_eq!(state(&host, &task).await, "done");
     host.stop().await;
 }
@@ -119,8 +167,18 @@ async fn two_devices_on_one_connection_are_told_apart_by_their_cookies() {
     let mut shared = Kept::open(host.cwmp).await;
     let (_, one, _) = shared.post(None, &inform("1", &["2 PERIODIC"])).await;
     let (_, two, _) = shared.post(None, &inform("2", &["2 PERIODIC"])).await;
-    assert!(shared.post(two.as_deref(), "").await.2.contains("GetRPCMethods"));
-    assert_eq!(shared.post(one.as_deref(), "").await.0, 204, "nothing was asked of the first");
+    assert!(
+        shared
+            .post(two.as_deref(), "")
+            .await
+            .2
+            .contains("GetRPCMethods")
+    );
+    assert_eq!(
+        shared.post(one.as_deref(), "").await.0,
+        204,
+        "nothing was asked of the first"
+    );
     assert_eq!(shared.post(two.as_deref(), METHODS).await.0, 204);
     assert_eq!(state(&host, &task).await, "done");
     host.stop().await;
@@ -134,10 +192,15 @@ async fn behind_a_trusted_proxy_a_connection_is_nobodys_session() {
         .await;
     let mut proxy = Kept::open(host.cwmp).await;
     let headers = "X-Forwarded-For: 203.0.113.7\r\n";
-    let (status, cookie, _) = proxy.post_with(headers, &inform("1", &["2 PERIODIC"])).await;
+    let (status, cookie, _) = proxy
+        .post_with(headers, &inform("1", &["2 PERIODIC"]))
+        .await;
     assert_eq!(status, 200);
     let (status, _, reason) = proxy.post_with(headers, "").await;
-    assert_eq!(status, 400, "without its cookie nobody knows whose POST that is");
+    assert_eq!(
+        status, 400,
+        "without its cookie nobody knows whose POST that is"
+    );
     assert!(reason.contains("Inform"), "{reason}");
     let with_cookie = format!("{headers}Cookie: {}\r\n", cookie.unwrap());
     assert_eq!(proxy.post_with(&with_cookie, "").await.0, 204);
@@ -154,16 +217,31 @@ async fn a_second_inform_of_a_device_supersedes_its_first_session() {
     let mut first = Kept::open(host.cwmp).await;
     let mut second = Kept::open(host.cwmp).await;
     let (_, old, _) = first.post(None, &inform("1", &["2 PERIODIC"])).await;
-    assert!(first.post(old.as_deref(), "").await.2.contains("GetRPCMethods"));
+    assert!(
+        first
+            .post(old.as_deref(), "")
+            .await
+            .2
+            .contains("GetRPCMethods")
+    );
     // The answer never comes: the device begins again.
     let (_, new, _) = second.post(None, &inform("1", &["1 BOOT"])).await;
     let (status, _, reason) = first.post(old.as_deref(), METHODS).await;
     assert_eq!(status, 400, "{reason}");
     // GetRPCMethods may be asked twice, and is.
-    assert!(second.post(new.as_deref(), "").await.2.contains("GetRPCMethods"));
+    assert!(
+        second
+            .post(new.as_deref(), "")
+            .await
+            .2
+            .contains("GetRPCMethods")
+    );
     assert_eq!(second.post(new.as_deref(), METHODS).await.0, 204);
     let task = host.get(&format!("/v1/tasks/{task}")).await;
-    assert_eq!((&task["state"], &task["attempts"]), (&"done".into(), &2.into()));
+    assert_eq!(
+        (&task["state"], &task["attempts"]),
+        (&"done".into(), &2.into())
+    );
     host.stop().await;
 }
 
@@ -174,7 +252,8 @@ async fn two_informs_of_a_device_at_once_leave_one_session_that_works() {
         let both = [Kept::open(host.cwmp).await, Kept::open(host.cwmp).await];
         let started = both.map(|mut connection| {
             tokio::spawn(async move {
-                let (status, cookie, _) = connection.post(None, &inform("1", &["2 PERIODIC"])).await;
+                let (status, cookie, _) =
+                    connection.post(None, &inform("1", &["2 PERIODIC"])).await;
                 assert_eq!(status, 200);
                 connection.post(cookie.as_deref(), "").await.0
             })
@@ -198,20 +277,37 @@ async fn the_cookie_is_short_and_has_a_path_and_nothing_else() {
     let host = Setup::new().start().await;
     let body = inform("1", &["2 PERIODIC"]);
     let answer = http(host.cwmp, "POST", "/", "", body.as_bytes()).await;
-    let cookie = answer.head.lines().find(|l| l.starts_with("Set-Cookie:")).expect("a cookie, in title case");
+    let cookie = answer
+        .head
+        .lines()
+        .find(|l| l.starts_with("Set-Cookie:"))
+        .expect("a cookie, in title case");
     let value = cookie.split_once(':').unwrap().1.trim();
     let (pair, attributes) = value.split_once(';').unwrap();
     assert_eq!(attributes.trim(), "Path=/");
     assert!(pair.len() < 64, "{pair}");
-    assert!(pair.chars().all(|c| c.is_ascii_alphanumeric() || "=_-".contains(c)), "{pair}");
-    assert!(answer.head.contains("Content-Type: text/xml; charset=\"utf-8\""), "{}", answer.head);
+    assert!(
+        pair.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "=_-".contains(c)),
+        "{pair}"
+    );
+    assert!(
+        answer
+            .head
+            .contains("Content-Type: text/xml; charset=\"utf-8\""),
+        "{}",
+        answer.head
+    );
     assert!(answer.head.contains("Content-Length:"), "{}", answer.head);
     host.stop().await;
 }
 
 #[tokio::test]
 async fn a_session_that_falls_silent_is_given_up() {
-    let host = Setup::new().config(|c| c.cwmp.session_silence_seconds_max = 1).start().await;
+    let host = Setup::new()
+        .config(|c| c.cwmp.session_silence_seconds_max = 1)
+        .start()
+        .await;
     let mut device = Kept::open(host.cwmp).await;
     device.post(None, &inform("1", &["2 PERIODIC"])).await;
     let deadline = tokio::time::Instant::now() + PATIENCE;

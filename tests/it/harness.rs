@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cpe_sim::{
-    Clock, Cpe, CpeConfig, Device, Due, Fleet, FleetConfig, FleetEvent, SessionOptions, SessionReport, Step,
-    UnixTime, run_session, run_transfer,
+    Clock, Cpe, CpeConfig, Device, Due, Fleet, FleetConfig, FleetEvent, SessionOptions,
+    SessionReport, Step, UnixTime, run_session, run_transfer,
 };
 use patchbay::config::Config;
 use patchbay::{Acs, Listeners};
@@ -29,14 +29,20 @@ const COMPILED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled-plugins")
 pub fn guests() -> PathBuf {
     match std::env::var_os("PATCHBAY_GUESTS") {
         Some(directory) => directory.into(),
-        None => panic!("PATCHBAY_GUESTS names no directory of built plugins: run these tests with tests/run"),
+        None => panic!(
+            "PATCHBAY_GUESTS names no directory of built plugins: run these tests with tests/run"
+        ),
     }
 }
 
 /// A built component.
 pub fn guest(kind: &str, name: &str) -> PathBuf {
     let file = guests().join(kind).join(format!("{name}.wasm"));
-    assert!(file.exists(), "{} is missing: tests/run builds it", file.display());
+    assert!(
+        file.exists(),
+        "{} is missing: tests/run builds it",
+        file.display()
+    );
     file
 }
 
@@ -66,9 +72,15 @@ impl Setup {
 
     /// With all shipped plugins.
     pub fn shipped() -> Setup {
-        ["nat-default", "first-contact", "desired-state", "tp-link", "zhone"]
-            .into_iter()
-            .fold(Setup::new(), |setup, name| setup.plugin("shipped", name))
+        [
+            "nat-default",
+            "first-contact",
+            "desired-state",
+            "tp-link",
+            "zhone",
+        ]
+        .into_iter()
+        .fold(Setup::new(), |setup, name| setup.plugin("shipped", name))
     }
 
     /// With this plugin too.
@@ -79,7 +91,8 @@ impl Setup {
 
     /// With this plugin too, and its operator's file.
     pub fn plugin_with(mut self, kind: &str, name: &str, toml: &str) -> Setup {
-        self.plugins.push((guest(kind, name), Some(toml.to_owned())));
+        self.plugins
+            .push((guest(kind, name), Some(toml.to_owned())));
         self
     }
 
@@ -123,7 +136,10 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (cwmp, api_address) = (listener.local_addr().unwrap(), api.local_addr().unwrap());
-        let listeners = Listeners { cwmp: vec![listener], api: Some(api) };
+        let listeners = Listeners {
+            cwmp: vec![listener],
+            api: Some(api),
+        };
         let acs = Acs::open(config).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let running = tokio::spawn(Arc::clone(&acs).run(listeners, stopped));
@@ -164,12 +180,14 @@ impl Host {
     /// A request of the API; the body of the answer as JSON.
     pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let authorization = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
+        let authorization =
+            format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
         let answer = http(self.api, method, path, &authorization, body.as_bytes()).await;
         let body = if answer.body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{answer:?} is not JSON"))
+            serde_json::from_slice(&answer.body)
+                .unwrap_or_else(|_| panic!("{answer:?} is not JSON"))
         };
         (answer.status, body)
     }
@@ -184,7 +202,10 @@ impl Host {
     /// POST of the API, which must succeed.
     pub async fn post(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.api("POST", path, Some(body)).await;
-        assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
+        assert!(
+            (200..300).contains(&status),
+            "POST {path}: {status} {answer}"
+        );
         answer
     }
 
@@ -201,7 +222,10 @@ impl Host {
             if status == 200 && what(&plugin) {
                 return plugin;
             }
-            assert!(tokio::time::Instant::now() < deadline, "{name} stays {plugin}");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{name} stays {plugin}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -214,7 +238,10 @@ impl Host {
             if status == 200 && what(&found) {
                 return found;
             }
-            assert!(tokio::time::Instant::now() < deadline, "{path} stays {found}");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{path} stays {found}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -228,7 +255,11 @@ impl Host {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let running = self.running.take().unwrap();
-        tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, running)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -268,13 +299,20 @@ pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Answer {
         let _ = stream.read_to_end(&mut answer).await;
         answer
     };
-    let answer = tokio::time::timeout(PATIENCE, work).await.expect("no answer");
+    let answer = tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("no answer");
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
-    let Some(end) = end else { panic!("no HTTP answer: {:?}", String::from_utf8_lossy(&answer)) };
+    let Some(end) = end else {
+        panic!("no HTTP answer: {:?}", String::from_utf8_lossy(&answer))
+    };
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let mut body = answer[end + 4..].to_vec();
-    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+    if head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
         body = dechunk(&body);
     }
     Answer { status, head, body }
@@ -283,7 +321,8 @@ pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Answer {
 fn dechunk(mut body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(end) = body.windows(2).position(|w| w == b"\r\n") {
-        let size = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap().trim(), 16).unwrap();
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap().trim(), 16).unwrap();
         if size == 0 {
             break;
         }
@@ -305,12 +344,20 @@ pub struct Sim {
 impl Sim {
     pub fn new(config: CpeConfig) -> Sim {
         let options = SessionOptions::default();
-        Sim { cpe: config.start(options.clock.now()), options, cookie: String::new(), next: None }
+        Sim {
+            cpe: config.start(options.clock.now()),
+            options,
+            cookie: String::new(),
+            next: None,
+        }
     }
 
     /// Where the API has it.
     pub fn at(&self) -> String {
-        format!("/v1/devices/{}", patchbay::device::device_id(&self.cpe.device_id()))
+        format!(
+            "/v1/devices/{}",
+            patchbay::device::device_id(&self.cpe.device_id())
+        )
     }
 
     pub fn now(&self) -> UnixTime {
@@ -325,7 +372,9 @@ impl Sim {
     /// A parameter as the device itself knows it.
     pub fn value(&self, name: &str) -> String {
         let path = self.path(name);
-        self.cpe.get(&path, self.now()).unwrap_or_else(|| panic!("the device has no {path}"))
+        self.cpe
+            .get(&path, self.now())
+            .unwrap_or_else(|| panic!("the device has no {path}"))
     }
 
     /// A session, whatever it is for.
@@ -362,7 +411,10 @@ impl Sim {
 
     /// The next periodic session.
     pub async fn periodic(&mut self) -> SessionReport {
-        let interval = self.value("ManagementServer.PeriodicInformInterval").parse().unwrap();
+        let interval = self
+            .value("ManagementServer.PeriodicInformInterval")
+            .parse()
+            .unwrap();
         self.later(Duration::from_secs(interval));
         assert_eq!(self.cpe.poll(self.now()), Due::Session);
         self.session().await
@@ -379,7 +431,10 @@ impl Sim {
         let headers = format!("Cookie: {}\r\n", self.cookie);
         let answer = http(host.cwmp, "POST", "/", &headers, &body).await;
         assert!([200, 204].contains(&answer.status), "{answer:?}");
-        let set = answer.head.lines().find_map(|line| line.strip_prefix("Set-Cookie:"));
+        let set = answer
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("Set-Cookie:"));
         if let Some(cookie) = set {
             self.cookie = cookie.split(';').next().unwrap().trim().to_owned();
         }
@@ -419,12 +474,22 @@ impl Sim {
 
 /// The methods that the ACS called in a session.
 pub fn rpcs(session: &SessionReport) -> Vec<&str> {
-    session.record.served.iter().map(|served| served.method()).collect()
+    session
+        .record
+        .served
+        .iter()
+        .map(|served| served.method())
+        .collect()
 }
 
 /// The event codes of a session.
 pub fn codes(session: &SessionReport) -> Vec<&str> {
-    session.record.events.iter().map(|event| event.code.as_str()).collect()
+    session
+        .record
+        .events
+        .iter()
+        .map(|event| event.code.as_str())
+        .collect()
 }
 
 /// A simulated device that lives by itself and takes connection requests.
@@ -442,8 +507,15 @@ impl Live {
         let fleet = Fleet::start(config).await.unwrap();
         let events = fleet.events();
         let device = fleet.devices().next().unwrap();
-        let id = device.with(|cpe, _| patchbay::device::device_id(&cpe.device_id())).await;
-        let mut live = Live { device, at: format!("/v1/devices/{id}"), events, _fleet: fleet };
+        let id = device
+            .with(|cpe, _| patchbay::device::device_id(&cpe.device_id()))
+            .await;
+        let mut live = Live {
+            device,
+            at: format!("/v1/devices/{id}"),
+            events,
+            _fleet: fleet,
+        };
         live.session().await;
         live
     }
@@ -451,7 +523,9 @@ impl Live {
     /// Waits for the end of the next session: its events and RPCs.
     pub async fn session(&mut self) -> (Vec<String>, Vec<String>) {
         loop {
-            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("no session");
+            let event = tokio::time::timeout(PATIENCE, self.events.recv())
+                .await
+                .expect("no session");
             match event.unwrap() {
                 FleetEvent::SessionDone { events, rpcs, .. } => return (events, rpcs),
                 FleetEvent::SessionFailed { message, .. } => panic!("{message}"),
@@ -465,7 +539,11 @@ impl Live {
 pub fn inform(serial: &str, events: &[&str]) -> String {
     let events: String = events
         .iter()
-        .map(|code| format!("<EventStruct><EventCode>{code}</EventCode><CommandKey></CommandKey></EventStruct>"))
+        .map(|code| {
+            format!(
+                "<EventStruct><EventCode>{code}</EventCode><CommandKey></CommandKey></EventStruct>"
+            )
+        })
         .collect();
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?><soap-env:Envelope xmlns:soap-env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:soap-enc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-0"><soap-env:Header><cwmp:ID soap-env:mustUnderstand="1">77</cwmp:ID></soap-env:Header><soap-env:Body><cwmp:Inform><DeviceId><Manufacturer>Acme</Manufacturer><OUI>00AABB</OUI><ProductClass>Box</ProductClass><SerialNumber>{serial}</SerialNumber></DeviceId><Event soap-enc:arrayType="cwmp:EventStruct[1]">{events}</Event><MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00Z</CurrentTime><RetryCount>0</RetryCount><ParameterList soap-enc:arrayType="cwmp:ParameterValueStruct[2]"><ParameterValueStruct><Name>InternetGatewayDevice.DeviceInfo.SoftwareVersion</Name><Value xsi:type="xsd:string">1.0</Value></ParameterValueStruct><ParameterValueStruct><Name>InternetGatewayDevice.ManagementServer.ConnectionRequestURL</Name><Value xsi:type="xsd:string">http://127.0.0.1:9/</Value></ParameterValueStruct></ParameterList></cwmp:Inform></soap-env:Body></soap-env:Envelope>"#

@@ -17,4 +17,5 @@ mod schemas;
 mod shipped;
 mod tasks;
 mod tidy;
+mod tour;
 mod wake;

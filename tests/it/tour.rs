@@ -33,7 +33,11 @@ fn blocks(readme: &str) -> Vec<(bool, String)> {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn binary() -> PathBuf {
@@ -66,14 +70,21 @@ fn the_five_minutes_of_the_readme() {
     let blocks = blocks(&readme);
     let (demos, commands): (Vec<_>, Vec<_>) = blocks.iter().partition(|(demo, _)| *demo);
     assert_eq!(demos.len(), 1, "one block starts the demonstration");
-    assert!(commands.len() >= 7, "the tour lost its commands: {commands:?}");
+    assert!(
+        commands.len() >= 7,
+        "the tour lost its commands: {commands:?}"
+    );
 
     // Where the reader is in the source tree, this test is in a directory of its own.
     let start = format!(
         "exec {} --cwmp 127.0.0.1:{cwmp} --api 127.0.0.1:{api}",
         adapt(&demos[0].1).trim()
     );
-    let demo = Command::new("bash").args(["-c", &start]).current_dir(&directory).stdout(Stdio::null()).spawn();
+    let demo = Command::new("bash")
+        .args(["-c", &start])
+        .current_dir(&directory)
+        .stdout(Stdio::null())
+        .spawn();
     let mut demo = Demo(demo.unwrap());
     ready(&mut demo.0, api);
 
@@ -103,14 +114,20 @@ fn the_five_minutes_of_the_readme() {
             }
         }
         for promise in block.lines().filter_map(|line| line.strip_prefix(PROMISE)) {
-            assert!(came.contains(promise), "{promise:?} is not in the output of\n{block}\nbut:\n{came}");
+            assert!(
+                came.contains(promise),
+                "{promise:?} is not in the output of\n{block}\nbut:\n{came}"
+            );
         }
     }
     drop(input);
     assert!(shell.wait().unwrap().success());
 
     // Ctrl-C ends it cleanly.
-    let interrupted = Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status().unwrap();
+    let interrupted = Command::new("kill")
+        .args(["-INT", &demo.0.id().to_string()])
+        .status()
+        .unwrap();
     assert!(interrupted.success());
     let deadline = Instant::now() + READY_MAX;
     let status = loop {
@@ -135,8 +152,14 @@ fn ready(demo: &mut Child, api: u16) {
         if status["counters"]["sessions_done"].as_u64() >= Some(12) {
             return;
         }
-        assert!(demo.try_wait().unwrap().is_none(), "the demonstration ended");
-        assert!(Instant::now() < deadline, "the devices do not come: {status}");
+        assert!(
+            demo.try_wait().unwrap().is_none(),
+            "the demonstration ended"
+        );
+        assert!(
+            Instant::now() < deadline,
+            "the devices do not come: {status}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -315,7 +315,7 @@ async fn answers_that_are_no_acceptance() {
         (
             "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".into(),
             "busy (503)",
-            1,
+            3,
         ),
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into(),

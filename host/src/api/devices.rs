@@ -61,8 +61,11 @@ pub(super) struct ParameterView {
 fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> DeviceView {
     let request = &summary.connection_request;
     let nat = summary.nat.as_ref();
-    let history: BTreeMap<String, &ModeHistory> =
-        summary.nat_history.iter().map(|(mode, history)| (mode_name(*mode), history)).collect();
+    let history: BTreeMap<String, &ModeHistory> = summary
+        .nat_history
+        .iter()
+        .map(|(mode, history)| (mode_name(*mode), history))
+        .collect();
     DeviceView {
         id: key.id.to_string(),
         instance: key.instance.to_string(),
@@ -121,12 +124,17 @@ pub(super) fn wake_view(report: &WakeReport) -> Value {
 }
 
 pub(super) fn key(acs: &Acs, id: &str) -> DeviceKey {
-    DeviceKey { instance: Arc::clone(&acs.instance.name), id: id.into() }
+    DeviceKey {
+        instance: Arc::clone(&acs.instance.name),
+        id: id.into(),
+    }
 }
 
 pub(super) fn cell(acs: &Acs, id: &str) -> Result<Arc<DeviceCell>, ApiError> {
     let key = key(acs, id);
-    acs.store.device(&key)?.ok_or_else(|| ApiError::no_device(&key))
+    acs.store
+        .device(&key)?
+        .ok_or_else(|| ApiError::no_device(&key))
 }
 
 pub(super) async fn list(
@@ -134,9 +142,16 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<DeviceView>>, ApiError> {
     let limit = page.limit()?;
-    let listed = acs.store.devices(&acs.instance.name, page.after.as_deref(), limit)?;
-    let next = (listed.len() == limit).then(|| listed.last().map(|l| l.key.id.to_string())).flatten();
-    let items = listed.iter().map(|l| view(&acs, &l.key, &l.summary, l.contacts)).collect();
+    let listed = acs
+        .store
+        .devices(&acs.instance.name, page.after.as_deref(), limit)?;
+    let next = (listed.len() == limit)
+        .then(|| listed.last().map(|l| l.key.id.to_string()))
+        .flatten();
+    let items = listed
+        .iter()
+        .map(|l| view(&acs, &l.key, &l.summary, l.contacts))
+        .collect();
     Ok(Json(Page { items, next }))
 }
 
@@ -219,7 +234,9 @@ pub(super) async fn tag(
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     if tag.is_empty() || tag.chars().count() > TAG_CHARS_MAX || tag.chars().any(char::is_control) {
-        return Err(ApiError::bad(format!("expected a tag of 1 to {TAG_CHARS_MAX} characters, got {tag:?}")));
+        return Err(ApiError::bad(format!(
+            "expected a tag of 1 to {TAG_CHARS_MAX} characters, got {tag:?}"
+        )));
     }
     let cell = cell(&acs, &id)?;
     let mut full = false;
@@ -230,7 +247,9 @@ pub(super) async fn tag(
         }
     });
     if full {
-        return Err(ApiError::conflict(format!("the device has {TAGS_MAX} tags already")));
+        return Err(ApiError::conflict(format!(
+            "the device has {TAGS_MAX} tags already"
+        )));
     }
     acs.store.persist(&cell).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -269,9 +288,8 @@ pub(super) async fn wake(
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = cell(&acs, &id)?;
     let mut report = acs.wake(cell.key());
-    let ended = |report: &WakeReport| {
-        matches!(report.state, WakeState::SessionOpened | WakeState::Failed)
-    };
+    let ended =
+        |report: &WakeReport| matches!(report.state, WakeState::SessionOpened | WakeState::Failed);
     let _ = tokio::time::timeout(wait, report.wait_for(ended)).await;
     let view = wake_view(&report.borrow());
     Ok(Json(view))
@@ -283,5 +301,7 @@ pub(super) fn wait(acs: &Acs, seconds: u64) -> Result<Duration, ApiError> {
     if seconds <= most {
         return Ok(Duration::from_secs(seconds));
     }
-    Err(ApiError::bad(format!("expected wait_seconds of 0 to {most}, got {seconds}")))
+    Err(ApiError::bad(format!(
+        "expected wait_seconds of 0 to {most}, got {seconds}"
+    )))
 }

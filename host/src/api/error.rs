@@ -21,36 +21,60 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn bad(message: impl Into<String>) -> ApiError {
-        ApiError { status: StatusCode::BAD_REQUEST, code: "bad-request", message: message.into() }
+        ApiError {
+            status: StatusCode::BAD_REQUEST,
+            code: "bad-request",
+            message: message.into(),
+        }
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> ApiError {
-        ApiError { status: StatusCode::NOT_FOUND, code: "not-found", message: message.into() }
+        ApiError {
+            status: StatusCode::NOT_FOUND,
+            code: "not-found",
+            message: message.into(),
+        }
     }
 
     pub(super) fn no_device(key: &DeviceKey) -> ApiError {
-        ApiError::not_found(format!("there is no device {:?} in instance {:?}", key.id, key.instance))
+        ApiError::not_found(format!(
+            "there is no device {:?} in instance {:?}",
+            key.id, key.instance
+        ))
     }
 
     pub(super) fn method(message: impl Into<String>) -> ApiError {
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        ApiError { status, code: "method-not-allowed", message: message.into() }
+        ApiError {
+            status,
+            code: "method-not-allowed",
+            message: message.into(),
+        }
     }
 
     pub(super) fn conflict(message: impl Into<String>) -> ApiError {
-        ApiError { status: StatusCode::CONFLICT, code: "conflict", message: message.into() }
+        ApiError {
+            status: StatusCode::CONFLICT,
+            code: "conflict",
+            message: message.into(),
+        }
     }
 
     pub(super) fn internal(message: impl Into<String>) -> ApiError {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        ApiError { status, code: "internal", message: message.into() }
+        ApiError {
+            status,
+            code: "internal",
+            message: message.into(),
+        }
     }
 
     pub(super) fn unauthorized() -> ApiError {
         ApiError {
             status: StatusCode::UNAUTHORIZED,
             code: "unauthorized",
-            message: "expected the header Authorization: Bearer TOKEN with the token of [api]".into(),
+            message: "expected the header Authorization: Bearer TOKEN with the token of [api]"
+                .into(),
         }
     }
 }
@@ -61,7 +85,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
@@ -84,7 +110,10 @@ impl From<StoreError> for ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> ApiError {
-        ApiError { status: rejection.status(), ..ApiError::bad(rejection.body_text()) }
+        ApiError {
+            status: rejection.status(),
+            ..ApiError::bad(rejection.body_text())
+        }
     }
 }
 
@@ -139,13 +168,17 @@ pub(super) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
     match limit {
         None => Ok(usual),
         Some(n) if (1..=most).contains(&n) => Ok(n),
-        Some(n) => Err(ApiError::bad(format!("expected a limit of 1 to {most}, got {n}"))),
+        Some(n) => Err(ApiError::bad(format!(
+            "expected a limit of 1 to {most}, got {n}"
+        ))),
     }
 }
 
 /// A time as RFC 3339 text.
 pub(super) fn time(at: UnixTime) -> String {
-    jiff::Timestamp::from_second(at).map(|t| t.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(at)
+        .map(|t| t.to_string())
+        .unwrap_or_default()
 }
 
 /// A time that may not have been yet.

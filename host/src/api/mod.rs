@@ -34,7 +34,9 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
     let stop = async move {
         let _ = shutdown.wait_for(|stop| *stop).await;
     };
-    let served = axum::serve(listener, router(acs)).with_graceful_shutdown(stop).await;
+    let served = axum::serve(listener, router(acs))
+        .with_graceful_shutdown(stop)
+        .await;
     if let Err(error) = served {
         tracing::error!(%error, "the API ended");
     }
@@ -45,11 +47,23 @@ pub fn router(acs: Arc<Acs>) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
         .route("/v1/devices", get(devices::list))
-        .route("/v1/devices/{id}", get(devices::one).delete(devices::forget))
-        .route("/v1/devices/{id}/faults", get(devices::faults).delete(devices::clear_faults))
-        .route("/v1/devices/{id}/tags/{tag}", put(devices::tag).delete(devices::untag))
+        .route(
+            "/v1/devices/{id}",
+            get(devices::one).delete(devices::forget),
+        )
+        .route(
+            "/v1/devices/{id}/faults",
+            get(devices::faults).delete(devices::clear_faults),
+        )
+        .route(
+            "/v1/devices/{id}/tags/{tag}",
+            put(devices::tag).delete(devices::untag),
+        )
         .route("/v1/devices/{id}/wake", post(devices::wake))
-        .route("/v1/devices/{id}/tasks", get(tasks::of_device).post(tasks::create))
+        .route(
+            "/v1/devices/{id}/tasks",
+            get(tasks::of_device).post(tasks::create),
+        )
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
@@ -57,12 +71,18 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .route("/v1/plugins/reload", post(plugins::reload))
         .route("/v1/plugins/{name}", get(plugins::one))
         .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
-        .route("/v1/{*rest}", delete(unknown).get(unknown).post(unknown).put(unknown))
+        .route(
+            "/v1/{*rest}",
+            delete(unknown).get(unknown).post(unknown).put(unknown),
+        )
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
-        .layer(middleware::from_fn_with_state(Arc::clone(&acs), authenticate))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&acs),
+            authenticate,
+        ))
         .with_state(acs)
 }
 
@@ -71,12 +91,19 @@ async fn unknown(request: Request) -> ApiError {
 }
 
 async fn wrong_method(request: Request) -> ApiError {
-    ApiError::method(format!("{} is not for {}", request.method(), request.uri().path()))
+    ApiError::method(format!(
+        "{} is not for {}",
+        request.method(),
+        request.uri().path()
+    ))
 }
 
 /// Nothing is reachable without the token.
 async fn authenticate(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.split_once(' '));
     let allowed = match (given, acs.config.api.token.as_deref()) {
         (Some((scheme, given)), Some(token)) => {
@@ -97,7 +124,10 @@ async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Res
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let (method, path) = (
+        request.method().to_string(),
+        request.uri().path().to_owned(),
+    );
     let response = next.run(request).await;
     let at = acs.clock.unix();
     let record = serde_json::json!({
@@ -108,7 +138,10 @@ async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Res
         Ok(_) => response,
         Err(error) => {
             tracing::error!(%error, method, path, "cannot write the audit log");
-            ApiError::internal(format!("done, but the audit log cannot be written: {error}")).into_response()
+            ApiError::internal(format!(
+                "done, but the audit log cannot be written: {error}"
+            ))
+            .into_response()
         }
     }
 }

@@ -21,7 +21,9 @@ pub(super) async fn one(
 ) -> Result<Json<Value>, ApiError> {
     let statuses = acs.plugins.statuses();
     let found = statuses.iter().find(|status| status.name == name);
-    found.map(|status| Json(view(status))).ok_or_else(|| no_plugin(&name))
+    found
+        .map(|status| Json(view(status)))
+        .ok_or_else(|| no_plugin(&name))
 }
 
 /// Looks at the directory now, where the file system gives no news of itself.
@@ -35,10 +37,18 @@ pub(super) async fn rollback(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    if !acs.plugins.statuses().iter().any(|status| status.name == name) {
+    if !acs
+        .plugins
+        .statuses()
+        .iter()
+        .any(|status| status.name == name)
+    {
         return Err(no_plugin(&name));
     }
-    acs.plugins.rollback(&name).await.map_err(ApiError::conflict)?;
+    acs.plugins
+        .rollback(&name)
+        .await
+        .map_err(ApiError::conflict)?;
     one(State(acs), Path(name)).await
 }
 

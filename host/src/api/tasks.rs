@@ -45,7 +45,9 @@ pub(super) fn view(acs: &Acs, task: &Task) -> Value {
                 parameter.value.clear();
             }
         }
-        Operation::Download { password, .. } | Operation::Upload { password, .. } => password.clear(),
+        Operation::Download { password, .. } | Operation::Upload { password, .. } => {
+            password.clear()
+        }
         _ => {}
     }
     let mut view = json!({
@@ -91,7 +93,11 @@ pub(super) async fn create(
             )));
         }
     };
-    let new = NewTask { device: cell.key().clone(), operation: request.operation, expires };
+    let new = NewTask {
+        device: cell.key().clone(),
+        operation: request.operation,
+        expires,
+    };
     let mut task = acs.store.enqueue(new, now).await?;
     if request.wake {
         acs.wake(cell.key());
@@ -108,7 +114,11 @@ pub(super) async fn create(
 }
 
 /// The task as it is at its end, or when the time is over.
-async fn ended(acs: &Acs, task: Arc<Task>, wait: std::time::Duration) -> Result<Arc<Task>, ApiError> {
+async fn ended(
+    acs: &Acs,
+    task: Arc<Task>,
+    wait: std::time::Duration,
+) -> Result<Arc<Task>, ApiError> {
     let end = acs.store.wait(&task.instance, task.id);
     match tokio::time::timeout(wait, end).await {
         Ok(ended) => Ok(ended?.unwrap_or(task)),
@@ -177,14 +187,35 @@ pub(super) async fn of_device(
 ) -> Result<Json<Page<Value>>, ApiError> {
     cell(&acs, &device)?;
     let PageQuery { after, limit } = query;
-    page(&acs, ListQuery { device: Some(device), state: None, after, limit })
+    page(
+        &acs,
+        ListQuery {
+            device: Some(device),
+            state: None,
+            after,
+            limit,
+        },
+    )
 }
 
 fn page(acs: &Acs, query: ListQuery) -> Result<Json<Page<Value>>, ApiError> {
     let limit = limit(query.limit)?;
-    let after = query.after.map(|id| id.parse()).transpose().map_err(ApiError::bad)?;
-    let filter = TaskFilter { device: query.device, state: query.state, ..TaskFilter::default() };
+    let after = query
+        .after
+        .map(|id| id.parse())
+        .transpose()
+        .map_err(ApiError::bad)?;
+    let filter = TaskFilter {
+        device: query.device,
+        state: query.state,
+        ..TaskFilter::default()
+    };
     let tasks = acs.store.tasks(&acs.instance.name, &filter, after, limit)?;
-    let next = (tasks.len() == limit).then(|| tasks.last().map(|task| task.id.to_string())).flatten();
-    Ok(Json(Page { items: tasks.iter().map(|task| view(acs, task)).collect(), next }))
+    let next = (tasks.len() == limit)
+        .then(|| tasks.last().map(|task| task.id.to_string()))
+        .flatten();
+    Ok(Json(Page {
+        items: tasks.iter().map(|task| view(acs, task)).collect(),
+        next,
+    }))
 }

@@ -32,7 +32,10 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     });
     let (shipped, examples) = built.await??;
     shipped::copy(&shipped, &plugins)?;
-    std::fs::copy(examples.join("read-five.wasm"), plugins.join("read-five.wasm"))?;
+    std::fs::copy(
+        examples.join("read-five.wasm"),
+        plugins.join("read-five.wasm"),
+    )?;
 
     let floor = Server::start(free_port()?, |command, address| {
         command.args(["floor", "--listen", &address.to_string()]);
@@ -42,7 +45,10 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     let api = free_port()?;
     let host = Server::start(free_port()?, |command, address| {
         let config = directory.path().join("patchbay.toml");
-        std::fs::write(&config, configuration(directory.path(), &plugins, address, api))?;
+        std::fs::write(
+            &config,
+            configuration(directory.path(), &plugins, address, api),
+        )?;
         command.arg("serve").arg("--config").arg(&config);
         if std::env::var_os("PATCHBAY_LOG").is_none() {
             command.env("PATCHBAY_LOG", "error");
@@ -60,7 +66,10 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     check(&Load::run(first).await)?;
 
     println!("sessions of Inform, empty POST, GetParameterValues of 5, 204; a connection for each");
-    println!("{:>6} {:>16} {:>16} {:>8} {:>10} {:>14}", "round", "floor/core-s", "host/core-s", "ratio", "plugins", "host median");
+    println!(
+        "{:>6} {:>16} {:>16} {:>8} {:>10} {:>14}",
+        "round", "floor/core-s", "host/core-s", "ratio", "plugins", "host median"
+    );
     let (mut ratios, mut floors, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let floor = measure(&floor, time).await?;
@@ -122,11 +131,18 @@ impl Measured {
 
 async fn measure(server: &Server, time: Duration) -> anyhow::Result<Measured> {
     let before = server.cpu()?;
-    let config = LoadConfig { time_max: Some(time), ..load(server.address) };
+    let config = LoadConfig {
+        time_max: Some(time),
+        ..load(server.address)
+    };
     let report = Load::run(config).await;
     let cpu = server.cpu()?.saturating_sub(before);
     check(&report)?;
-    let asked = report.rpcs.get("GetParameterValues").copied().unwrap_or_default();
+    let asked = report
+        .rpcs
+        .get("GetParameterValues")
+        .copied()
+        .unwrap_or_default();
     anyhow::ensure!(
         asked == report.sessions_ok && report.rpcs.len() == 1,
         "expected one GetParameterValues in each of {} sessions, got {:?}",
@@ -170,8 +186,14 @@ impl Server {
         let mut server = Server { process, address };
         let deadline = tokio::time::Instant::now() + START_TIME;
         while tokio::net::TcpStream::connect(address).await.is_err() {
-            anyhow::ensure!(server.process.try_wait()?.is_none(), "the server did not start");
-            anyhow::ensure!(tokio::time::Instant::now() < deadline, "the server takes too long to start");
+            anyhow::ensure!(
+                server.process.try_wait()?.is_none(),
+                "the server did not start"
+            );
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "the server takes too long to start"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // It listens before it has loaded its plugins and answers after.
@@ -201,10 +223,16 @@ async fn plugin_time(api: SocketAddr) -> anyhow::Result<Duration> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("no answer of the API")?;
+    let (_, body) = answer
+        .split_once("\r\n\r\n")
+        .context("no answer of the API")?;
     let status: serde_json::Value = serde_json::from_str(body)?;
-    let time = status.get("plugins_milliseconds").and_then(serde_json::Value::as_u64);
-    Ok(Duration::from_millis(time.context("no plugins_milliseconds in the status")?))
+    let time = status
+        .get("plugins_milliseconds")
+        .and_then(serde_json::Value::as_u64);
+    Ok(Duration::from_millis(
+        time.context("no plugins_milliseconds in the status")?,
+    ))
 }
 
 fn free_port() -> anyhow::Result<SocketAddr> {
@@ -247,7 +275,8 @@ pub(super) mod floor {
     }
 
     async fn answer(body: Bytes) -> Response {
-        const INFORM_RESPONSE: &str = envelope!("<cwmp:InformResponse><MaxEnvelopes>1</MaxEnvelopes></cwmp:InformResponse>");
+        const INFORM_RESPONSE: &str =
+            envelope!("<cwmp:InformResponse><MaxEnvelopes>1</MaxEnvelopes></cwmp:InformResponse>");
         const GET: &str = envelope!(
             "<cwmp:GetParameterValues><ParameterNames soap-enc:arrayType=\"xsd:string[5]\">\
              <string>Device.DeviceInfo.SoftwareVersion</string><string>Device.DeviceInfo.HardwareVersion</string>\
@@ -258,7 +287,10 @@ pub(super) mod floor {
             return xml(GET);
         }
         let head = body.get(..body.len().min(1024)).unwrap_or_default();
-        if head.windows(b"GetParameterValuesResponse".len()).any(|w| w == b"GetParameterValuesResponse") {
+        if head
+            .windows(b"GetParameterValuesResponse".len())
+            .any(|w| w == b"GetParameterValuesResponse")
+        {
             let mut end = Response::new(Body::empty());
             *end.status_mut() = StatusCode::NO_CONTENT;
             return end;

@@ -60,13 +60,18 @@ impl Demo {
         let shutdown = super::shutdown_signal()?;
         let plugins = match &self.plugins {
             Some(plugins) => plugins.clone(),
-            None => tokio::task::spawn_blocking(|| shipped::components(shipped::Kind::Shipped)).await??,
+            None => {
+                tokio::task::spawn_blocking(|| shipped::components(shipped::Kind::Shipped))
+                    .await??
+            }
         };
         let temporary;
         let directory = match &self.directory {
             Some(directory) => directory.clone(),
             None => {
-                temporary = tempfile::Builder::new().prefix("patchbay-demo-").tempdir()?;
+                temporary = tempfile::Builder::new()
+                    .prefix("patchbay-demo-")
+                    .tempdir()?;
                 temporary.path().to_owned()
             }
         };
@@ -77,7 +82,11 @@ impl Demo {
 
         let listeners = Listeners::bind(&config).await?;
         let acs = Acs::open(config).await?;
-        let url = listeners.cwmp.first().context("no listener")?.local_addr()?;
+        let url = listeners
+            .cwmp
+            .first()
+            .context("no listener")?
+            .local_addr()?;
         let api = listeners.api.as_ref().context("no API")?.local_addr()?;
         let stop = stop_after(self.seconds, shutdown);
         let running = tokio::spawn(Arc::clone(&acs).run(listeners, stop.clone()));
@@ -121,12 +130,25 @@ impl Demo {
             Ok(_) => "$PATCHBAY_API_TOKEN",
             Err(_) => TOKEN,
         };
-        let names: Vec<String> = acs.plugins.statuses().into_iter().map(|status| status.name).collect();
-        println!("Patchbay {} with {} simulated devices. Ctrl-C ends it.\n", env!("CARGO_PKG_VERSION"), self.devices);
+        let names: Vec<String> = acs
+            .plugins
+            .statuses()
+            .into_iter()
+            .map(|status| status.name)
+            .collect();
+        println!(
+            "Patchbay {} with {} simulated devices. Ctrl-C ends it.\n",
+            env!("CARGO_PKG_VERSION"),
+            self.devices
+        );
         println!("  devices talk to   http://{url}/");
         println!("  the API           http://{api}/v1/devices");
         println!("  its token         {token}");
-        println!("  plugins           {} ({})", acs.config.plugin_directory.display(), names.join(", "));
+        println!(
+            "  plugins           {} ({})",
+            acs.config.plugin_directory.display(),
+            names.join(", ")
+        );
         println!("  data              {}\n", directory.join("data").display());
         println!("  try: curl -H 'Authorization: Bearer {token}' http://{api}/v1/devices\n");
     }
@@ -137,7 +159,9 @@ fn stop_after(
     seconds: Option<u64>,
     mut shutdown: tokio::sync::watch::Receiver<bool>,
 ) -> tokio::sync::watch::Receiver<bool> {
-    let Some(seconds) = seconds else { return shutdown };
+    let Some(seconds) = seconds else {
+        return shutdown;
+    };
     let (sender, stop) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         let time = tokio::time::sleep(Duration::from_secs(seconds));
@@ -156,7 +180,11 @@ async fn live(acs: &Acs, fleet: &Fleet, mut stop: tokio::sync::watch::Receiver<b
     let terminal = std::io::stdout().is_terminal();
     let mut events = fleet.events();
     let mut last = "waiting for the first device".to_owned();
-    let mut interval = tokio::time::interval(if terminal { LIVE_INTERVAL } else { LINE_INTERVAL });
+    let mut interval = tokio::time::interval(if terminal {
+        LIVE_INTERVAL
+    } else {
+        LINE_INTERVAL
+    });
     let mut shown = String::new();
     loop {
         tokio::select! {
@@ -200,11 +228,22 @@ async fn live(acs: &Acs, fleet: &Fleet, mut stop: tokio::sync::watch::Receiver<b
 
 fn describe(event: &FleetEvent) -> Option<String> {
     match event {
-        FleetEvent::SessionDone { serial, events, rpcs, .. } => {
-            let rpcs = if rpcs.is_empty() { "nothing to do".to_owned() } else { rpcs.join(", ") };
+        FleetEvent::SessionDone {
+            serial,
+            events,
+            rpcs,
+            ..
+        } => {
+            let rpcs = if rpcs.is_empty() {
+                "nothing to do".to_owned()
+            } else {
+                rpcs.join(", ")
+            };
             Some(format!("{serial} {} → {rpcs}", events.join(" + ")))
         }
-        FleetEvent::SessionFailed { serial, message, .. } => Some(format!("{serial} failed: {message}")),
+        FleetEvent::SessionFailed {
+            serial, message, ..
+        } => Some(format!("{serial} failed: {message}")),
         FleetEvent::ConnectionRequest { serial } => Some(format!("{serial} was woken")),
         FleetEvent::TransferDone { serial, url, .. } => Some(format!("{serial} transferred {url}")),
         _ => None,

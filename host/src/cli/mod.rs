@@ -70,7 +70,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
 }
 
 /// Becomes true on Ctrl-C and on SIGTERM.
@@ -100,7 +103,8 @@ fn shutdown_signal() -> anyhow::Result<watch::Receiver<bool>> {
 fn log(default: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("PATCHBAY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        EnvFilter::try_from_env("PATCHBAY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -108,5 +112,9 @@ fn log(default: &str) {
         .with_ansi(std::io::stderr().is_terminal());
     let json = std::env::var("PATCHBAY_LOG_FORMAT").is_ok_and(|format| format == "json");
     // Fails only if there is a log already, as in tests.
-    let _ = if json { log.json().try_init() } else { log.try_init() };
+    let _ = if json {
+        log.json().try_init()
+    } else {
+        log.try_init()
+    };
 }

@@ -54,7 +54,11 @@ impl Plugin {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         super::log("warn");
         match self {
-            Plugin::New { kind, name, directory } => {
+            Plugin::New {
+                kind,
+                name,
+                directory,
+            } => {
                 let directory = directory.unwrap_or_else(|| PathBuf::from(&name));
                 let kind = match kind {
                     Kind::Flow => plugin_new::Kind::Flow,
@@ -63,7 +67,10 @@ impl Plugin {
                 };
                 plugin_new::new(kind, &name, &directory)?;
                 println!("made {}", directory.display());
-                println!("build it with: patchbay plugin build {}", directory.display());
+                println!(
+                    "build it with: patchbay plugin build {}",
+                    directory.display()
+                );
             }
             Plugin::Build { directory, out } => {
                 let built = tokio::task::spawn_blocking(move || {

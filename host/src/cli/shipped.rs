@@ -61,9 +61,14 @@ impl Kind {
 
 /// Copies all plugins of a directory into another, renamed into place.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+    for entry in
+        std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?
+    {
         let file = entry?.path();
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if name.starts_with('.') || !(name.ends_with(".wasm") || name.ends_with(".toml")) {
             continue;
         }
@@ -83,7 +88,12 @@ fn is_current(source: &Path, out: &Path) -> bool {
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "wasm"))
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+        })
         .filter_map(|entry| entry.metadata().ok()?.modified().ok())
         .min();
     matches!((newest_source, oldest_component), (Some(source), Some(built)) if source <= built)
@@ -97,7 +107,11 @@ fn newest(directory: &Path) -> Option<SystemTime> {
         let name = entry.file_name();
         match entry.file_type().ok()? {
             kind if kind.is_dir() && name != "target" && name != "dist" => newest(&path),
-            kind if kind.is_file() && path.extension().is_some_and(|e| e == "rs" || e == "wit" || e == "toml") => {
+            kind if kind.is_file()
+                && path
+                    .extension()
+                    .is_some_and(|e| e == "rs" || e == "wit" || e == "toml") =>
+            {
                 entry.metadata().ok()?.modified().ok()
             }
             _ => None,

@@ -70,7 +70,10 @@ impl Sim {
             ..FleetConfig::new(&self.url, self.devices)
         })
         .await?;
-        println!("{} devices against {} for at most {} s", self.devices, self.url, self.seconds);
+        println!(
+            "{} devices against {} for at most {} s",
+            self.devices, self.url, self.seconds
+        );
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => fleet.stop(),
             () = fleet.wait() => {}
@@ -92,7 +95,11 @@ fn oddity(name: &str) -> Result<Oddity, String> {
 
 fn report(stats: &FleetStats) {
     let seconds = stats.elapsed.as_secs_f64().max(f64::EPSILON);
-    println!("{} sessions done in {seconds:.1} s, {} failed", stats.sessions_ok, stats.failed());
+    println!(
+        "{} sessions done in {seconds:.1} s, {} failed",
+        stats.sessions_ok,
+        stats.failed()
+    );
     for (reason, count) in &stats.sessions_failed {
         println!("  {count} {reason}");
     }
@@ -104,7 +111,10 @@ fn report(stats: &FleetStats) {
         latency.quantile(0.99)
     );
     let list = |counts: &std::collections::BTreeMap<String, u64>| {
-        let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
         counts.join(", ")
     };
     println!("events: {}", list(&stats.events));

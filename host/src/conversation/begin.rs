@@ -38,7 +38,9 @@ impl Conversation {
         now: Now,
     ) -> Result<Opened, Refused> {
         let Body::Request(Request::Inform(inform)) = &mut message.body else {
-            return Err(Refused { reason: "expected an Inform".into() });
+            return Err(Refused {
+                reason: "expected an Inform".into(),
+            });
         };
         let mut trace = Trace::begin(now);
         trace.received(now, raw);
@@ -47,7 +49,9 @@ impl Conversation {
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
         session.receive(now.instant, Some(message))?;
         let Body::Request(Request::Inform(inform)) = &message.body else {
-            return Err(Refused { reason: "expected an Inform".into() });
+            return Err(Refused {
+                reason: "expected an Inform".into(),
+            });
         };
 
         let mut sighting = Sighting {
@@ -83,14 +87,23 @@ impl Conversation {
         }
         acs.wakes.session_opened(conversation.device(), now.unix);
         acs.counters.sessions_begun.add(1);
-        Ok(Opened { conversation, reply })
+        Ok(Opened {
+            conversation,
+            reply,
+        })
     }
 
     /// Only the Inform of a device that sends one every few seconds because it cannot be
     /// woken, with nothing asked of it, between two of its usual Informs.
     fn is_short_inform(&self, now: Now) -> bool {
-        let short = self.summary.nat.as_ref().is_some_and(|nat| nat.mode == Mode::ShortInform);
-        let [event] = self.events.as_slice() else { return false };
+        let short = self
+            .summary
+            .nat
+            .as_ref()
+            .is_some_and(|nat| nat.mode == Mode::ShortInform);
+        let [event] = self.events.as_slice() else {
+            return false;
+        };
         let standard = i64::from(self.acs.instance.settings.standard_periodic_inform_seconds);
         short
             && event.code.trim() == "2 PERIODIC"
@@ -98,12 +111,21 @@ impl Conversation {
             && !self.acs.store.has_pending(self.device())
     }
 
-    fn remember_inform(&mut self, inform: &cwmp::Inform, peer: Peer, version: cwmp::Version, now: Now) {
+    fn remember_inform(
+        &mut self,
+        inform: &cwmp::Inform,
+        peer: Peer,
+        version: cwmp::Version,
+        now: Now,
+    ) {
         self.cell.contacted(now.unix);
         if self.fast {
             return;
         }
-        let bootstrap = inform.events.iter().any(|event| event.code.trim() == "0 BOOTSTRAP");
+        let bootstrap = inform
+            .events
+            .iter()
+            .any(|event| event.code.trim() == "0 BOOTSTRAP");
         let mut device = self.cell.lock();
         if bootstrap {
             // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
@@ -155,14 +177,26 @@ async fn correct(
     let known = acs.store.device(&key).map_err(unreadable)?;
     let (mut summary, is_new) = match &known {
         Some(cell) => (cell.lock().summary().clone(), false),
-        None => (Summary { first_contact: now.unix, ..Summary::default() }, true),
+        None => (
+            Summary {
+                first_contact: now.unix,
+                ..Summary::default()
+            },
+            true,
+        ),
     };
     let told = identify(&mut summary, inform);
     let table = acs.plugins.table();
-    let mut matched = acs.matches.of(&table, &key, &acs.instance.name, &summary, is_new || told);
+    let mut matched = acs
+        .matches
+        .of(&table, &key, &acs.instance.name, &summary, is_new || told);
     let mut key = key;
     if matched.has_on_inform() {
-        let about = About { key: &key, device: &summary, now: now.unix };
+        let about = About {
+            key: &key,
+            device: &summary,
+            now: now.unix,
+        };
         let who = inform.device_id.clone();
         let (corrected, changes) = matched.on_inform(&about, std::mem::take(inform)).await;
         *inform = corrected;
@@ -172,16 +206,24 @@ async fn correct(
         }
         if !changes.is_empty() {
             for change in changes {
-                trace.note(now, format!("{} changed the Inform: {}", change.plugin, change.what));
+                trace.note(
+                    now,
+                    format!("{} changed the Inform: {}", change.plugin, change.what),
+                );
             }
             key = self::key(acs, inform)?;
             identify(&mut summary, inform);
-            matched = acs.matches.of(&table, &key, &acs.instance.name, &summary, true);
+            matched = acs
+                .matches
+                .of(&table, &key, &acs.instance.name, &summary, true);
         }
     }
     let (cell, is_new) = match known {
         Some(cell) if *cell.key() == key => (cell, false),
-        _ => acs.store.register(&key, summary.clone()).map_err(unreadable)?,
+        _ => acs
+            .store
+            .register(&key, summary.clone())
+            .map_err(unreadable)?,
     };
     if is_new {
         acs.counters.devices_new.add(1);
@@ -201,15 +243,21 @@ async fn correct(
 fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
     if inform.device_id.serial_number.trim().is_empty() && inform.device_id.oui.trim().is_empty() {
         return Err(Refused {
-            reason: "expected a DeviceId with an OUI and a SerialNumber in the Inform, got neither".into(),
+            reason: "expected a DeviceId with an OUI and a SerialNumber in the Inform, got neither"
+                .into(),
         });
     }
-    Ok(DeviceKey { instance: Arc::clone(&acs.instance.name), id: device_id(&inform.device_id).into() })
+    Ok(DeviceKey {
+        instance: Arc::clone(&acs.instance.name),
+        id: device_id(&inform.device_id).into(),
+    })
 }
 
 fn unreadable(error: crate::store::StoreError) -> Refused {
     tracing::error!(%error, "cannot look up a device");
-    Refused { reason: format!("the device cannot be looked up: {error}") }
+    Refused {
+        reason: format!("the device cannot be looked up: {error}"),
+    }
 }
 
 /// Takes from an Inform what the summary holds. Whether something that profiles match by is
@@ -229,7 +277,9 @@ fn identify(summary: &mut Summary, inform: &cwmp::Inform) -> bool {
     changed |= set(&mut summary.product_class, &id.product_class);
     changed |= set(&mut summary.serial_number, &id.serial_number);
     for parameter in &inform.parameters {
-        let Some((root, rest)) = parameter.path.split_once('.') else { continue };
+        let Some((root, rest)) = parameter.path.split_once('.') else {
+            continue;
+        };
         let model = match root {
             "Device" => DataModel::Tr181,
             "InternetGatewayDevice" => DataModel::Tr098,
@@ -264,7 +314,10 @@ fn identify_stored(device: &mut Device, told: &Summary) {
     device.set_text(|s| &mut s.software_version, &told.software_version);
     device.set_text(|s| &mut s.hardware_version, &told.hardware_version);
     device.set_text(|s| &mut s.provisioning_code, &told.provisioning_code);
-    device.set_text(|s| &mut s.connection_request.url, &told.connection_request.url);
+    device.set_text(
+        |s| &mut s.connection_request.url,
+        &told.connection_request.url,
+    );
     device.set(|s| &mut s.data_model, told.data_model);
 }
 
@@ -302,10 +355,24 @@ pub async fn repair_unknown(
     if summary.oui.is_empty() && summary.manufacturer.is_empty() {
         return None;
     }
-    let key = DeviceKey { instance: Arc::clone(&acs.instance.name), id: "unread".into() };
-    let matched = acs.plugins.table().matched_loosely(&acs.instance.name, &summary);
-    let about = About { key: &key, device: &summary, now: now.unix };
+    let key = DeviceKey {
+        instance: Arc::clone(&acs.instance.name),
+        id: "unread".into(),
+    };
+    let matched = acs
+        .plugins
+        .table()
+        .matched_loosely(&acs.instance.name, &summary);
+    let about = About {
+        key: &key,
+        device: &summary,
+        now: now.unix,
+    };
     let (bytes, change) = matched.repair(&about, body, meta).await?;
-    tracing::debug!(plugin = change.plugin, what = change.what, "a message was repaired");
+    tracing::debug!(
+        plugin = change.plugin,
+        what = change.what,
+        "a message was repaired"
+    );
     Some(bytes)
 }

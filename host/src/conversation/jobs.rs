@@ -75,10 +75,19 @@ impl Jobs {
 
 impl Conversation {
     /// Hands the device's answer to the exchange under way. `Some` = the exchange failed.
-    pub(super) async fn answered(&mut self, sent: &Request, answer: Outcome, now: Now) -> Option<Outcome> {
+    pub(super) async fn answered(
+        &mut self,
+        sent: &Request,
+        answer: Outcome,
+        now: Now,
+    ) -> Option<Outcome> {
         let mut exchange = self.jobs.exchange.take()?;
         let key = self.cell.key().clone();
-        let about = About { key: &key, device: &self.summary, now: now.unix };
+        let about = About {
+            key: &key,
+            device: &self.summary,
+            now: now.unix,
+        };
         match exchange.answered(sent, answer, &self.matched, &about).await {
             Some(fault) => Some(Err(fault)),
             None => {
@@ -89,7 +98,11 @@ impl Conversation {
     }
 
     /// The next RPC for the device, or `None`: there is nothing left to do.
-    pub(super) async fn next_request(&mut self, outcome: Option<Outcome>, now: Now) -> Option<Request> {
+    pub(super) async fn next_request(
+        &mut self,
+        outcome: Option<Outcome>,
+        now: Now,
+    ) -> Option<Request> {
         let mut outcome = outcome;
         loop {
             let is_full = self.is_full();
@@ -97,7 +110,9 @@ impl Conversation {
                 match exchange.next_rpc() {
                     Ok(_) if is_full => {
                         let most = self.acs.config.cwmp.rpcs_per_session_max;
-                        outcome = Some(Err(own_fault(format!("the session has had its {most} RPCs"))));
+                        outcome = Some(Err(own_fault(format!(
+                            "the session has had its {most} RPCs"
+                        ))));
                     }
                     Ok(request) => match self.before_sending(&request, now).await {
                         Ok(()) => return Some(request),
@@ -117,7 +132,11 @@ impl Conversation {
                 let request = self.adjust(request);
                 self.trace.note(now, format!("asks {}", request.method()));
                 let key = self.cell.key().clone();
-                let about = About { key: &key, device: &self.summary, now: now.unix };
+                let about = About {
+                    key: &key,
+                    device: &self.summary,
+                    now: now.unix,
+                };
                 self.jobs.exchange = Some(Exchange::begin(request, &self.matched, &about).await);
             }
         }
@@ -148,7 +167,12 @@ impl Conversation {
     }
 
     /// One step of a job: what it asks next, or `None` when it has ended.
-    async fn step(&mut self, job: Job, outcome: Option<Outcome>, now: Now) -> Option<(Job, Request)> {
+    async fn step(
+        &mut self,
+        job: Job,
+        outcome: Option<Outcome>,
+        now: Now,
+    ) -> Option<(Job, Request)> {
         match job {
             Job::Interval(seconds) => match outcome {
                 None => {
@@ -165,7 +189,10 @@ impl Conversation {
                 }
             },
             Job::Task(task) => match outcome {
-                None => self.begin_task(task, now).await.map(|(task, rpc)| (Job::Task(task), rpc)),
+                None => self
+                    .begin_task(task, now)
+                    .await
+                    .map(|(task, rpc)| (Job::Task(task), rpc)),
                 Some(outcome) => {
                     self.end_task(&task, outcome, now).await;
                     None
@@ -204,20 +231,35 @@ impl Conversation {
                 (reading.read_at != 0).then(|| reading.value.trim().to_owned())
             });
         }
-        let (xmpp, stun) = (self.matched.overrides.no_xmpp, self.matched.overrides.no_stun);
+        let (xmpp, stun) = (
+            self.matched.overrides.no_xmpp,
+            self.matched.overrides.no_stun,
+        );
         self.sighting.supports_xmpp &= !xmpp;
         self.sighting.supports_stun &= !stun;
         let policy = self.matched.policy.clone()?;
-        let fingerprint = self.sighting.fingerprint(&self.summary, &policy.decided_by());
-        let bootstrap = self.events.iter().any(|event| event.code.trim() == "0 BOOTSTRAP");
+        let fingerprint = self
+            .sighting
+            .fingerprint(&self.summary, &policy.decided_by());
+        let bootstrap = self
+            .events
+            .iter()
+            .any(|event| event.code.trim() == "0 BOOTSTRAP");
         let before = self.summary.nat.as_ref();
         let before_mode = before.map(|nat| nat.mode);
         if !bootstrap && before.is_some_and(|nat| nat.facts == fingerprint) {
             return None;
         }
         let key = self.cell.key().clone();
-        let about = About { key: &key, device: &self.summary, now: now.unix };
-        let decided = match policy.decide(&about, &self.sighting.facts(&self.summary)).await {
+        let about = About {
+            key: &key,
+            device: &self.summary,
+            now: now.unix,
+        };
+        let decided = match policy
+            .decide(&about, &self.sighting.facts(&self.summary))
+            .await
+        {
             Ok(decision) => decide::accept(decision, policy.decided_by(), now.unix, fingerprint),
             Err(error) => Err(error.to_string()),
         };
@@ -233,7 +275,10 @@ impl Conversation {
             device = %self.device(), mode = ?decision.mode, reason = %decision.reason, "NAT mode decided"
         );
         self.trace.eventful();
-        self.trace.note(now, format!("mode {:?}: {}", decision.mode, decision.reason));
+        self.trace.note(
+            now,
+            format!("mode {:?}: {}", decision.mode, decision.reason),
+        );
         let mode = decision.mode;
         {
             let mut device = self.cell.lock();
@@ -266,13 +311,25 @@ impl Conversation {
     /// A device that cannot be woken keeps its short interval whatever a flow or a task wants,
     /// and no interval goes below what the device takes.
     fn adjust(&self, mut request: Request) -> Request {
-        let Request::SetParameterValues(set) = &mut request else { return request };
+        let Request::SetParameterValues(set) = &mut request else {
+            return request;
+        };
         for parameter in &mut set.parameters {
-            if !parameter.path.ends_with(".ManagementServer.PeriodicInformInterval") {
+            if !parameter
+                .path
+                .ends_with(".ManagementServer.PeriodicInformInterval")
+            {
                 continue;
             }
-            let Some(mut seconds) = parameter.as_integer() else { continue };
-            if self.summary.nat.as_ref().is_some_and(|nat| nat.mode == Mode::ShortInform) {
+            let Some(mut seconds) = parameter.as_integer() else {
+                continue;
+            };
+            if self
+                .summary
+                .nat
+                .as_ref()
+                .is_some_and(|nat| nat.mode == Mode::ShortInform)
+            {
                 let short = self.acs.instance.settings.short_periodic_inform_seconds;
                 seconds = seconds.min(short.into());
             }
@@ -305,12 +362,20 @@ impl Conversation {
         self.trace.eventful();
         self.jobs.tried.push(task.id);
         if task.expires.is_some_and(|expires| expires <= now.unix) {
-            self.close_task(task.id, TaskState::Expired, None, None, now).await;
+            self.close_task(task.id, TaskState::Expired, None, None, now)
+                .await;
             return None;
         }
         if task.attempts >= ATTEMPTS_MAX {
             let fault = own_fault(format!("no answer in {ATTEMPTS_MAX} sessions"));
-            self.close_task(task.id, TaskState::Failed, None, Some(operation::error(&fault)), now).await;
+            self.close_task(
+                task.id,
+                TaskState::Failed,
+                None,
+                Some(operation::error(&fault)),
+                now,
+            )
+            .await;
             return None;
         }
         if task.state == TaskState::Sent
@@ -322,8 +387,12 @@ impl Conversation {
         match self.acs.store.mark_sent(task.id, now.unix).await {
             Ok(task) => {
                 let device = self.cell.lock();
-                let type_of =
-                    |path: &str| device.tree().get(path).map(|reading| reading.xsd_type.clone());
+                let type_of = |path: &str| {
+                    device
+                        .tree()
+                        .get(path)
+                        .map(|reading| reading.xsd_type.clone())
+                };
                 let request = operation::request(&task, type_of);
                 drop(device);
                 Some((task, request))
@@ -350,11 +419,13 @@ impl Conversation {
             }
             Ok(response) => {
                 let result = operation::result(&response);
-                self.close_task(task.id, TaskState::Done, Some(result), None, now).await;
+                self.close_task(task.id, TaskState::Done, Some(result), None, now)
+                    .await;
             }
             Err(fault) => {
                 let error = operation::error(&fault);
-                self.close_task(task.id, TaskState::Failed, None, Some(error), now).await;
+                self.close_task(task.id, TaskState::Failed, None, Some(error), now)
+                    .await;
             }
         }
     }
@@ -364,14 +435,26 @@ impl Conversation {
     fn next_flow(&mut self, now: Now) -> Option<FlowRun> {
         let flows = match &mut self.jobs.flows {
             Some(flows) => flows,
-            None => self.jobs.flows.insert(self.matched.flows.iter().cloned().collect()),
+            None => self
+                .jobs
+                .flows
+                .insert(self.matched.flows.iter().cloned().collect()),
         };
         while let Some(flow) = flows.pop_front() {
             let triggered = flow.triggered(&self.events, &self.summary.tags);
-            if !triggered || self.acs.flow_retries.must_wait(self.cell.key(), flow.plugin(), now.unix) {
+            if !triggered
+                || self
+                    .acs
+                    .flow_retries
+                    .must_wait(self.cell.key(), flow.plugin(), now.unix)
+            {
                 continue;
             }
-            let about = About { key: self.cell.key(), device: &self.summary, now: now.unix };
+            let about = About {
+                key: self.cell.key(),
+                device: &self.summary,
+                now: now.unix,
+            };
             let occasion = Occasion {
                 events: self.events.clone(),
                 current_time: self.current_time,
@@ -397,7 +480,10 @@ impl Conversation {
         match result {
             Ok(()) => self.acs.flow_retries.succeeded(self.cell.key(), plugin),
             Err(text) => {
-                let wait = self.acs.flow_retries.failed(self.cell.key(), plugin, now.unix);
+                let wait = self
+                    .acs
+                    .flow_retries
+                    .failed(self.cell.key(), plugin, now.unix);
                 let text = format!("{text} (tried again after {wait} s)");
                 self.record_plugin_fault("flow", plugin.to_owned(), text, now);
             }
@@ -406,7 +492,8 @@ impl Conversation {
 
     fn record_plugin_fault(&mut self, what: &str, plugin: String, text: String, now: Now) {
         self.trace.eventful();
-        self.trace.note(now, format!("{what} {plugin} failed: {text}"));
+        self.trace
+            .note(now, format!("{what} {plugin} failed: {text}"));
         tracing::warn!(device = %self.device(), plugin, text, "{what} failed");
         let record = FaultRecord {
             at: now.unix,

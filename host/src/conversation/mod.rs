@@ -67,7 +67,9 @@ pub struct Refused {
 
 impl From<cwmp::Error> for Refused {
     fn from(error: cwmp::Error) -> Refused {
-        Refused { reason: error.to_string() }
+        Refused {
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -111,8 +113,15 @@ impl Conversation {
             Received::Ready => None,
             Received::Response(sent, response) => {
                 // What is kept of it, too, is what the device's profile makes of it.
-                let about = About { key: self.cell.key(), device: &self.summary, now: now.unix };
-                let response = self.matched.on_response(&about, &sent, response.clone()).await;
+                let about = About {
+                    key: self.cell.key(),
+                    device: &self.summary,
+                    now: now.unix,
+                };
+                let response = self
+                    .matched
+                    .on_response(&about, &sent, response.clone())
+                    .await;
                 self.learn(&sent, &response, now).await;
                 self.answered(&sent, Ok(response), now).await
             }
@@ -137,7 +146,9 @@ impl Conversation {
             // The first message of a session is handled in `begin`; another one in the same
             // session begins a new conversation, which is the door's to do.
             Received::Inform(_) => {
-                return Err(Refused { reason: "an Inform in the middle of a session".into() });
+                return Err(Refused {
+                    reason: "an Inform in the middle of a session".into(),
+                });
             }
             Received::Over => return Ok(Reply::End),
         };
@@ -169,13 +180,28 @@ impl Conversation {
     }
 
     /// Bytes that are no message: the profile of the device may be able to repair them.
-    pub(crate) async fn repair(&mut self, body: &[u8], meta: &crate::plugins::HttpMeta, now: Now) -> Option<Vec<u8>> {
+    pub(crate) async fn repair(
+        &mut self,
+        body: &[u8],
+        meta: &crate::plugins::HttpMeta,
+        now: Now,
+    ) -> Option<Vec<u8>> {
         let key = self.cell.key().clone();
-        let about = About { key: &key, device: &self.summary, now: now.unix };
-        self.matched.repair(&about, body, meta).await.map(|(bytes, change)| {
-            self.trace.note(now, format!("{} repaired the message: {}", change.plugin, change.what));
-            bytes
-        })
+        let about = About {
+            key: &key,
+            device: &self.summary,
+            now: now.unix,
+        };
+        self.matched
+            .repair(&about, body, meta)
+            .await
+            .map(|(bytes, change)| {
+                self.trace.note(
+                    now,
+                    format!("{} repaired the message: {}", change.plugin, change.what),
+                );
+                bytes
+            })
     }
 
     fn note_fault(&mut self, rpc: &str, fault: &Fault, now: Now) {
@@ -238,7 +264,9 @@ impl Conversation {
     }
 
     fn keep_trace(&mut self, now: Now) {
-        let kept = self.trace.finished(self.acs.config.traces.keep, &self.cell, &self.events);
+        let kept = self
+            .trace
+            .finished(self.acs.config.traces.keep, &self.cell, &self.events);
         if let Some(record) = kept
             && let Err(error) = self.acs.store.traces().append(now.unix, &record)
         {
@@ -247,7 +275,11 @@ impl Conversation {
     }
 
     fn event_codes(&self) -> String {
-        let codes: Vec<&str> = self.events.iter().map(|event| event.code.as_str()).collect();
+        let codes: Vec<&str> = self
+            .events
+            .iter()
+            .map(|event| event.code.as_str())
+            .collect();
         codes.join(", ")
     }
 }

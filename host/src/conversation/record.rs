@@ -23,7 +23,11 @@ impl DeviceRecord for Record {
         // A full name is looked up, not searched.
         if !path.ends_with('.') && !path.contains('*') && !path.is_empty() {
             let reading = device.tree().get(path);
-            return reading.map(|reading| told(path, reading)).into_iter().flatten().collect();
+            return reading
+                .map(|reading| told(path, reading))
+                .into_iter()
+                .flatten()
+                .collect();
         }
         device
             .tree_mut()
@@ -51,7 +55,9 @@ impl DeviceRecord for Record {
 
 impl Record {
     fn change_tags(&self, change: impl FnOnce(&mut std::collections::BTreeSet<String>)) {
-        self.cell.lock().summary_mut(|summary| change(&mut summary.tags));
+        self.cell
+            .lock()
+            .summary_mut(|summary| change(&mut summary.tags));
         self.store.touched(&self.cell);
     }
 }
@@ -73,7 +79,11 @@ impl Conversation {
         {
             let mut device = self.cell.lock();
             let mut keep = |device: &mut Device, parameter: &ParameterValue| {
-                let ParameterValue { path, value, xsd_type } = parameter;
+                let ParameterValue {
+                    path,
+                    value,
+                    xsd_type,
+                } = parameter;
                 if let Err(error) = device.tree_mut().set(path, value, xsd_type, now.unix) {
                     refused = Some(error);
                 }
@@ -94,7 +104,9 @@ impl Conversation {
                 }
                 (Request::GetParameterNames(_), Response::GetParameterNames(names)) => {
                     for name in names {
-                        if let Err(error) = device.tree_mut().set_writable(&name.path, name.writable) {
+                        if let Err(error) =
+                            device.tree_mut().set_writable(&name.path, name.writable)
+                        {
                             refused = Some(error);
                         }
                     }
@@ -131,7 +143,9 @@ impl Conversation {
         set: &SetParameterValues,
         _now: Now,
     ) -> Result<(), Fault> {
-        let Some(credentials) = self.credentials_in(set) else { return Ok(()) };
+        let Some(credentials) = self.credentials_in(set) else {
+            return Ok(());
+        };
         self.cell.lock().summary_mut(|summary| {
             summary.connection_request.pending_credentials = Some(credentials);
         });
@@ -171,8 +185,9 @@ impl Conversation {
         }
         let device = self.cell.lock();
         let current = device.summary().connection_request.credentials.clone();
-        let (old_username, old_password) =
-            current.map(|c| (c.username, c.password)).unwrap_or_default();
+        let (old_username, old_password) = current
+            .map(|c| (c.username, c.password))
+            .unwrap_or_default();
         Some(Credentials {
             username: username.unwrap_or(old_username),
             password: password.unwrap_or(old_password),

@@ -38,7 +38,13 @@ enum What {
 
 impl Trace {
     pub(super) fn begin(now: Now) -> Trace {
-        Trace { started: now, entries: Vec::with_capacity(8), bytes: 0, eventful: false, rpcs: 0 }
+        Trace {
+            started: now,
+            entries: Vec::with_capacity(8),
+            bytes: 0,
+            eventful: false,
+            rpcs: 0,
+        }
     }
 
     /// Something happened that is worth keeping.
@@ -84,8 +90,14 @@ impl Trace {
             return;
         }
         self.bytes += bytes;
-        let since = now.instant.saturating_duration_since(self.started.instant).as_millis();
-        self.entries.push(Entry { milliseconds: u64::try_from(since).unwrap_or(u64::MAX), what });
+        let since = now
+            .instant
+            .saturating_duration_since(self.started.instant)
+            .as_millis();
+        self.entries.push(Entry {
+            milliseconds: u64::try_from(since).unwrap_or(u64::MAX),
+            what,
+        });
     }
 
     /// The record, if sessions such as this one are kept.
@@ -108,7 +120,9 @@ impl Trace {
             .into_iter()
             .map(|entry| {
                 let (kind, text) = match entry.what {
-                    What::Received(body) => ("received", String::from_utf8_lossy(&body).into_owned()),
+                    What::Received(body) => {
+                        ("received", String::from_utf8_lossy(&body).into_owned())
+                    }
                     What::Sent(body) => ("sent", String::from_utf8_lossy(&body).into_owned()),
                     What::AskedBy(plugin) => ("asked-by", plugin.to_string()),
                     What::Note(text) => ("note", text),

@@ -19,7 +19,11 @@ const TRANSFER_SECONDS_MAX: i64 = 86_400;
 impl Conversation {
     /// Takes a request of the device. An error is the fault it is answered with: the device
     /// then tells again in its next session, so nothing is lost.
-    pub(super) async fn device_request(&mut self, request: &Request, now: Now) -> Result<(), Fault> {
+    pub(super) async fn device_request(
+        &mut self,
+        request: &Request,
+        now: Now,
+    ) -> Result<(), Fault> {
         self.trace.eventful();
         match request {
             Request::TransferComplete(complete) => self.transfer_complete(complete, now).await,
@@ -34,7 +38,11 @@ impl Conversation {
         }
     }
 
-    async fn transfer_complete(&mut self, complete: &TransferComplete, now: Now) -> Result<(), Fault> {
+    async fn transfer_complete(
+        &mut self,
+        complete: &TransferComplete,
+        now: Now,
+    ) -> Result<(), Fault> {
         let Some(task) = self.transfer_of(&complete.command_key) else {
             tracing::info!(
                 device = %self.device(), command_key = %complete.command_key, code = complete.fault.code,
@@ -57,7 +65,12 @@ impl Conversation {
         };
         tracing::info!(device = %self.device(), task = %task.id, ?state, "transfer ended");
         self.trace.note(now, format!("task {} {state:?}", task.id));
-        match self.acs.store.finish(task.id, state, result, error, now.unix).await {
+        match self
+            .acs
+            .store
+            .finish(task.id, state, result, error, now.unix)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.is_callers() => Ok(()),
             Err(error) => {
@@ -71,7 +84,10 @@ impl Conversation {
     /// only transfer under way.
     fn transfer_of(&self, command_key: &str) -> Option<Arc<Task>> {
         let is_transfer = |task: &Task| {
-            let transfer = matches!(task.operation, Operation::Download { .. } | Operation::Upload { .. });
+            let transfer = matches!(
+                task.operation,
+                Operation::Download { .. } | Operation::Upload { .. }
+            );
             transfer && task.state == TaskState::Sent
         };
         let mut transfers = self.acs.store.pending(self.device());
@@ -97,7 +113,10 @@ impl Conversation {
             let rebooted = |e: &&cwmp::Event| e.code.trim() == "M Reboot";
             let keyed = events.iter().filter(rebooted).any(|e| e.command_key == key);
             // A boot that another task's reboot explains says nothing of this one.
-            let others = events.iter().filter(rebooted).any(|e| e.command_key.parse::<TaskId>().is_ok());
+            let others = events
+                .iter()
+                .filter(rebooted)
+                .any(|e| e.command_key.parse::<TaskId>().is_ok());
             let happened = match task.operation {
                 Operation::Reboot => keyed || (code("1 BOOT") && !others),
                 Operation::FactoryReset => code("0 BOOTSTRAP"),
@@ -105,7 +124,8 @@ impl Conversation {
             };
             if happened {
                 let result = json!({ "note": "the answer was lost; the device's events tell that it was done" });
-                self.close_task(task.id, TaskState::Done, Some(result), None, now).await;
+                self.close_task(task.id, TaskState::Done, Some(result), None, now)
+                    .await;
             }
         }
     }
@@ -117,11 +137,17 @@ impl Conversation {
             return;
         }
         let mut silent = self.acs.store.pending(self.device());
-        silent.retain(|task| task.accepted.is_some_and(|at| now.unix - at > TRANSFER_SECONDS_MAX));
+        silent.retain(|task| {
+            task.accepted
+                .is_some_and(|at| now.unix - at > TRANSFER_SECONDS_MAX)
+        });
         for task in silent {
-            let fault = own_fault(format!("no TransferComplete within {TRANSFER_SECONDS_MAX} s"));
+            let fault = own_fault(format!(
+                "no TransferComplete within {TRANSFER_SECONDS_MAX} s"
+            ));
             let error = Some(operation::error(&fault));
-            self.close_task(task.id, TaskState::Failed, None, error, now).await;
+            self.close_task(task.id, TaskState::Failed, None, error, now)
+                .await;
         }
         for task in self.unanswered() {
             let fault = own_fault(
@@ -130,7 +156,8 @@ impl Conversation {
                     .to_owned(),
             );
             let error = Some(operation::error(&fault));
-            self.close_task(task.id, TaskState::Failed, None, error, now).await;
+            self.close_task(task.id, TaskState::Failed, None, error, now)
+                .await;
         }
     }
 

@@ -48,7 +48,9 @@ pub(super) fn tokens(headers: &HeaderMap) -> impl Iterator<Item = Token> {
             let (name, value) = pair.split_once('=')?;
             let value = value.trim().trim_matches('"');
             let named = name.trim().eq_ignore_ascii_case(NAME) && value.len() == 32;
-            named.then(|| u128::from_str_radix(value, 16).ok().map(Token)).flatten()
+            named
+                .then(|| u128::from_str_radix(value, 16).ok().map(Token))
+                .flatten()
         })
 }
 
@@ -66,7 +68,10 @@ mod tests {
             tokens(&headers).collect::<Vec<_>>()
         };
         assert_eq!(found(&format!("session={text}")), [token]);
-        assert_eq!(found(&format!("$Version=\"0\"; session={text};$Path=/")), [token]);
+        assert_eq!(
+            found(&format!("$Version=\"0\"; session={text};$Path=/")),
+            [token]
+        );
         assert_eq!(found(&format!("a=b, session=\"{text}\"")), [token]);
         assert_eq!(found(&format!("Session={}", text.to_uppercase())), [token]);
         assert_eq!(found(&format!("session=old; session={text}")), [token]);

@@ -43,7 +43,9 @@ pub(crate) struct Connection {
 
 /// Serves devices on one listener until `shutdown`.
 pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(acs.config.cwmp.connections_max.min(Semaphore::MAX_PERMITS)));
+    let connections = Arc::new(Semaphore::new(
+        acs.config.cwmp.connections_max.min(Semaphore::MAX_PERMITS),
+    ));
     let (closed, mut all_closed) = tokio::sync::mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
@@ -80,9 +82,16 @@ fn serve_connection(
     mut shutdown: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<> {
     let config = &acs.config.cwmp;
-    let idle = Duration::from_secs(config.idle_seconds_max.max(config.session_silence_seconds_max));
+    let idle = Duration::from_secs(
+        config
+            .idle_seconds_max
+            .max(config.session_silence_seconds_max),
+    );
     let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection { peer, session: Mutex::new(None) });
+    let connection = Arc::new(Connection {
+        peer,
+        session: Mutex::new(None),
+    });
     let acs = Arc::clone(acs);
     // Any path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {

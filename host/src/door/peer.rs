@@ -22,11 +22,16 @@ impl Peer {
         let tcp = tcp.to_canonical();
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
         if trusted.is_empty() || !is_trusted(tcp) {
-            return Peer { address: tcp, through_proxy: false };
+            return Peer {
+                address: tcp,
+                through_proxy: false,
+            };
         }
         let mut address = tcp;
         let hops = headers.get_all("x-forwarded-for").iter().rev();
-        let hops = hops.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
+        let hops = hops
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.rsplit(','));
         for hop in hops {
             let Some(hop) = parse_hop(hop) else { break };
             address = hop;
@@ -34,7 +39,10 @@ impl Peer {
                 break;
             }
         }
-        Peer { address, through_proxy: true }
+        Peer {
+            address,
+            through_proxy: true,
+        }
     }
 }
 
@@ -48,7 +56,10 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
         return Some(address.ip().to_canonical());
     }
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-    inner.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+    inner
+        .parse::<IpAddr>()
+        .ok()
+        .map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -70,12 +81,30 @@ mod tests {
         let direct = |a: &str| (a.to_owned(), false);
         let proxied = |a: &str| (a.to_owned(), true);
         assert_eq!(peer("192.0.2.1", &["6.6.6.6"], &[]), direct("192.0.2.1"));
-        assert_eq!(peer("192.0.2.1", &["6.6.6.6"], &["10.0.0.0/8"]), direct("192.0.2.1"));
-        assert_eq!(peer("10.0.0.1", &["6.6.6.6, 192.0.2.9"], &["10.0.0.0/8"]), proxied("192.0.2.9"));
-        assert_eq!(peer("10.0.0.1", &["192.0.2.9, 10.0.0.2"], &["10.0.0.0/8"]), proxied("192.0.2.9"));
-        assert_eq!(peer("10.0.0.1", &["6.6.6.6", "192.0.2.9"], &["10.0.0.0/8"]), proxied("192.0.2.9"));
+        assert_eq!(
+            peer("192.0.2.1", &["6.6.6.6"], &["10.0.0.0/8"]),
+            direct("192.0.2.1")
+        );
+        assert_eq!(
+            peer("10.0.0.1", &["6.6.6.6, 192.0.2.9"], &["10.0.0.0/8"]),
+            proxied("192.0.2.9")
+        );
+        assert_eq!(
+            peer("10.0.0.1", &["192.0.2.9, 10.0.0.2"], &["10.0.0.0/8"]),
+            proxied("192.0.2.9")
+        );
+        assert_eq!(
+            peer("10.0.0.1", &["6.6.6.6", "192.0.2.9"], &["10.0.0.0/8"]),
+            proxied("192.0.2.9")
+        );
         assert_eq!(peer("10.0.0.1", &[], &["10.0.0.0/8"]), proxied("10.0.0.1"));
-        assert_eq!(peer("10.0.0.1", &["junk"], &["10.0.0.0/8"]), proxied("10.0.0.1"));
-        assert_eq!(peer("::ffff:10.0.0.1", &["[2001:db8::1]:9"], &["10.0.0.0/8"]), proxied("2001:db8::1"));
+        assert_eq!(
+            peer("10.0.0.1", &["junk"], &["10.0.0.0/8"]),
+            proxied("10.0.0.1")
+        );
+        assert_eq!(
+            peer("::ffff:10.0.0.1", &["[2001:db8::1]:9"], &["10.0.0.0/8"]),
+            proxied("2001:db8::1")
+        );
     }
 }

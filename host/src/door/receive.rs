@@ -36,12 +36,20 @@ struct Refusal {
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Refusal {
-        Refusal { status: StatusCode::BAD_REQUEST, reason: refused.reason, device: None }
+        Refusal {
+            status: StatusCode::BAD_REQUEST,
+            reason: refused.reason,
+            device: None,
+        }
     }
 }
 
 fn bad(reason: impl Into<String>) -> Refusal {
-    Refusal { status: StatusCode::BAD_REQUEST, reason: reason.into(), device: None }
+    Refusal {
+        status: StatusCode::BAD_REQUEST,
+        reason: reason.into(),
+        device: None,
+    }
 }
 
 /// Answers one request.
@@ -55,12 +63,18 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
         _ => {
             acs.counters.requests_refused.add(1);
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "expected POST\n");
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            answer
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("POST"));
             return answer;
         }
     }
     let (head, body) = request.into_parts();
-    let peer = Peer::of(connection.peer.ip(), &head.headers, &acs.config.cwmp.trusted_proxies);
+    let peer = Peer::of(
+        connection.peer.ip(),
+        &head.headers,
+        &acs.config.cwmp.trusted_proxies,
+    );
     match post(acs, connection, peer, &head.headers, body).await {
         Ok(answer) => answer,
         Err(refusal) => {
@@ -72,7 +86,9 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
             let mut answer = text(refusal.status, format!("{}\n", refusal.reason));
             // What is left of a body that was too large or too slow is not read.
             if refusal.status != StatusCode::BAD_REQUEST {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                answer
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             answer
         }
@@ -123,9 +139,13 @@ async fn read(acs: &Acs, headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding.as_bytes() != b"identity"
     {
-        return Err(bad(format!("expected a plain message, got content-encoding {encoding:?}")));
+        return Err(bad(format!(
+            "expected a plain message, got content-encoding {encoding:?}"
+        )));
     }
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok());
     if let Some(length) = length.and_then(|v| v.trim().parse::<usize>().ok())
         && length > max
     {
@@ -189,18 +209,31 @@ async fn begin(
 ) -> Result<Response, Refusal> {
     if acs.sessions.count() >= acs.config.cwmp.sessions_max {
         acs.counters.requests_turned_away.add(1);
-        let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many sessions, try again later\n");
-        answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let mut answer = text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many sessions, try again later\n",
+        );
+        answer
+            .headers_mut()
+            .insert(header::RETRY_AFTER, RETRY_AFTER);
         return Ok(answer);
     }
-    let Opened { conversation, reply } = Conversation::begin(acs, peer, message, raw, now).await?;
+    let Opened {
+        conversation,
+        reply,
+    } = Conversation::begin(acs, peer, message, raw, now).await?;
     let token = Token::random();
     let (_, superseded) = acs.sessions.insert(token, conversation);
     *connection.session.lock() = Some(token);
     if let Some(before) = superseded {
         // Not waited for: a message of the old session may be in the middle of a long call.
         tokio::spawn(async move {
-            before.conversation.lock().await.abandon("the device began another session", now).await;
+            before
+                .conversation
+                .lock()
+                .await
+                .abandon("the device began another session", now)
+                .await;
         });
     }
     let mut answer = envelope(reply);
@@ -222,9 +255,15 @@ async fn go_on(
         Whose::Open(token, open) => (token, open),
         // Some devices post once more after the 204: it is answered with another.
         Whose::Ended if message.is_none() => return Ok(envelope(Reply::End)),
-        Whose::Ended => return Err(bad(format!("expected an Inform: the session has ended; got {came}"))),
+        Whose::Ended => {
+            return Err(bad(format!(
+                "expected an Inform: the session has ended; got {came}"
+            )));
+        }
         Whose::Stranger => {
-            return Err(bad(format!("expected an Inform or a known session cookie, got {came}")));
+            return Err(bad(format!(
+                "expected an Inform or a known session cookie, got {came}"
+            )));
         }
         Whose::Nobody => return Err(bad(format!("expected an Inform first, got {came}"))),
     };
@@ -246,7 +285,10 @@ async fn go_on(
             let device = conversation.device().to_string();
             acs.sessions.fail(token);
             conversation.abandon(&refused.reason, now).await;
-            Err(Refusal { device: Some(device), ..refused.into() })
+            Err(Refusal {
+                device: Some(device),
+                ..refused.into()
+            })
         }
     }
 }
@@ -263,7 +305,9 @@ async fn repaired(
     error: cwmp::Error,
 ) -> Result<Message, Refusal> {
     let value = |name| {
-        let value = headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let value = headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
     let meta = HttpMeta {
@@ -285,7 +329,11 @@ async fn repaired(
         Some(Ok(message)) => Ok(message),
         // What the device sent is what its owner has to mend, not what the plugin made of it.
         _ => Err(Refusal {
-            status: if error.is_too_large() { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST },
+            status: if error.is_too_large() {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            },
             reason: error.to_string(),
             device,
         }),
@@ -318,6 +366,8 @@ fn envelope(reply: Reply) -> Response {
 fn text(status: StatusCode, text: impl Into<Body>) -> Response {
     let mut answer = Response::new(text.into());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, TEXT_PLAIN);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, TEXT_PLAIN);
     answer
 }

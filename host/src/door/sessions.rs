@@ -69,7 +69,11 @@ impl Sessions {
 
     /// Begins a session. The one before of the same device, if it has not ended, is handed
     /// back: its device has given it up, or is two.
-    pub fn insert(&self, token: Token, conversation: Conversation) -> (Arc<Open>, Option<Arc<Open>>) {
+    pub fn insert(
+        &self,
+        token: Token,
+        conversation: Conversation,
+    ) -> (Arc<Open>, Option<Arc<Open>>) {
         let device = conversation.device().clone();
         let deadline = AtomicU64::new(self.milliseconds(conversation.deadline()));
         let open = Arc::new(Open {
@@ -98,7 +102,8 @@ impl Sessions {
 
     /// The session was heard of: it may be silent until `deadline` now.
     pub fn heard(&self, open: &Open, deadline: Instant) {
-        open.deadline.store(self.milliseconds(deadline), Ordering::Relaxed);
+        open.deadline
+            .store(self.milliseconds(deadline), Ordering::Relaxed);
     }
 
     /// Ends a session.

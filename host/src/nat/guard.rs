@@ -85,7 +85,11 @@ impl CallbackUrl {
             return Err(bad());
         }
         let path = path.split('#').next().unwrap_or_default();
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
         let (host, port) = match authority.strip_prefix('[') {
             Some(v6) => {
                 let (host, rest) = v6.split_once(']').ok_or_else(bad)?;
@@ -129,7 +133,11 @@ pub async fn check(url: &str, allow: &[Network]) -> Result<Target, GuardError> {
         permit(address.ip(), allow)?;
     }
     let address = *addresses.first().ok_or(GuardError::Unresolved(url.host))?;
-    Ok(Target { address, authority: url.authority, path: url.path })
+    Ok(Target {
+        address,
+        authority: url.authority,
+        path: url.path,
+    })
 }
 
 /// Whether a connection request may go to this address.
@@ -221,7 +229,13 @@ mod tests {
         ] {
             assert!(permit(address.parse().unwrap(), &[]).is_err(), "{address}");
         }
-        for address in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "203.0.113.9", "2001:db8::1"] {
+        for address in [
+            "10.0.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "203.0.113.9",
+            "2001:db8::1",
+        ] {
             assert_eq!(permit(address.parse().unwrap(), &[]), Ok(()), "{address}");
         }
     }
@@ -238,10 +252,19 @@ mod tests {
     fn urls() {
         let parts = |url: &str| CallbackUrl::parse(url).map(|u| (u.host, u.port, u.path));
         let ok = |host: &str, port, path: &str| Ok((host.to_owned(), port, path.to_owned()));
-        assert_eq!(parts("http://10.0.0.1:7547/abc"), ok("10.0.0.1", 7547, "/abc"));
+        assert_eq!(
+            parts("http://10.0.0.1:7547/abc"),
+            ok("10.0.0.1", 7547, "/abc")
+        );
         assert_eq!(parts("HTTP://10.0.0.1"), ok("10.0.0.1", 80, "/"));
-        assert_eq!(parts("http://[2001:db8::1]:58000"), ok("2001:db8::1", 58000, "/"));
-        assert_eq!(parts("http://cpe.example:7547?x=1"), ok("cpe.example", 7547, "/?x=1"));
+        assert_eq!(
+            parts("http://[2001:db8::1]:58000"),
+            ok("2001:db8::1", 58000, "/")
+        );
+        assert_eq!(
+            parts("http://cpe.example:7547?x=1"),
+            ok("cpe.example", 7547, "/?x=1")
+        );
         assert_eq!(parts("  http://10.0.0.1:1/ "), ok("10.0.0.1", 1, "/"));
         assert_eq!(parts(""), Err(GuardError::NoUrl));
         for bad in [

@@ -124,10 +124,17 @@ fn authorize(
         let cnonce = format!("{:016x}", rand::random::<u64>());
         return Ok(digest.respond("GET", &target.path, username, password, &cnonce, 1));
     }
-    if leniency.basic_auth && challenges.iter().any(|c| matches!(c, Challenge::Basic { .. })) {
+    if leniency.basic_auth
+        && challenges
+            .iter()
+            .any(|c| matches!(c, Challenge::Basic { .. }))
+    {
         use base64::Engine;
         let pair = format!("{username}:{password}");
-        return Ok(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair)));
+        return Ok(format!(
+            "Basic {}",
+            base64::prelude::BASE64_STANDARD.encode(pair)
+        ));
     }
     let asked: Vec<&str> = challenges
         .iter()
@@ -137,7 +144,11 @@ fn authorize(
             Challenge::Other(scheme) => scheme,
         })
         .collect();
-    Err(HttpError::Challenge(if asked.is_empty() { "no".into() } else { asked.join(", ") }))
+    Err(HttpError::Challenge(if asked.is_empty() {
+        "no".into()
+    } else {
+        asked.join(", ")
+    }))
 }
 
 /// What matters of the device's answer.
@@ -162,9 +173,13 @@ impl Drop for Link {
 
 impl Link {
     async fn open(target: &Target) -> Result<Link, HttpError> {
-        let stream = TcpStream::connect(target.address).await.map_err(|error| {
-            HttpError::Connect { address: target.address.to_string(), text: error.to_string() }
-        })?;
+        let stream =
+            TcpStream::connect(target.address)
+                .await
+                .map_err(|error| HttpError::Connect {
+                    address: target.address.to_string(),
+                    text: error.to_string(),
+                })?;
         let _ = stream.set_nodelay(true);
         let (sender, connection) = http1::Builder::new()
             .title_case_headers(true)
@@ -190,7 +205,10 @@ impl Link {
     ) -> Result<Answer, HttpError> {
         let mut request = Request::get(&target.path)
             .header(header::HOST, &target.authority)
-            .header(header::USER_AGENT, concat!("patchbay/", env!("CARGO_PKG_VERSION")))
+            .header(
+                header::USER_AGENT,
+                concat!("patchbay/", env!("CARGO_PKG_VERSION")),
+            )
             .header(header::CACHE_CONTROL, "no-cache")
             .header(header::ACCEPT, "*/*");
         if let Some(authorization) = authorization {
@@ -218,8 +236,15 @@ async fn read(response: Response<Incoming>) -> Answer {
         .is_some_and(|value| value.to_ascii_lowercase().contains("close"));
     // Some devices leave a 401 without length on an open connection: its end never comes.
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect();
-    let ended = matches!(tokio::time::timeout(ANSWER_BODY_WAIT, body).await, Ok(Ok(_)));
-    Answer { status: head.status, challenges, reusable: ended && !closes }
+    let ended = matches!(
+        tokio::time::timeout(ANSWER_BODY_WAIT, body).await,
+        Ok(Ok(_))
+    );
+    Answer {
+        status: head.status,
+        challenges,
+        reusable: ended && !closes,
+    }
 }
 
 fn broken(error: impl std::error::Error) -> HttpError {

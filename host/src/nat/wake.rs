@@ -21,6 +21,10 @@ use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 const REMEMBERED_MAX: usize = 10_000;
 /// How often to look whether a session that is open has ended.
 const SESSION_LOOK: Duration = Duration::from_millis(20);
+/// A device is busy until it has closed the session before: it is asked again.
+const BUSY_RETRIES: u32 = 2;
+/// Between two tries of a busy device.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// What a short periodic Inform may be late.
 const SHORT_INFORM_SLACK: Duration = Duration::from_secs(5);
 
@@ -75,7 +79,8 @@ pub struct Wakes {
 
 impl Default for Wakes {
     fn default() -> Wakes {
-        let remembered = std::num::NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(std::num::NonZeroUsize::MIN);
+        let remembered =
+            std::num::NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(std::num::NonZeroUsize::MIN);
         Wakes {
             flights: Mutex::default(),
             last: Mutex::new(LruCache::new(remembered)),
@@ -103,7 +108,9 @@ impl Wakes {
 
     fn await_session(&self, device: &DeviceKey) -> watch::Receiver<Option<UnixTime>> {
         let mut sessions = self.sessions.lock();
-        let sender = sessions.entry(device.clone()).or_insert_with(|| watch::channel(None).0);
+        let sender = sessions
+            .entry(device.clone())
+            .or_insert_with(|| watch::channel(None).0);
         let receiver = sender.subscribe();
         self.waiting.store(sessions.len(), Ordering::Release);
         receiver
@@ -115,7 +122,12 @@ impl Wakes {
         self.waiting.store(sessions.len(), Ordering::Release);
     }
 
-    fn publish(&self, device: &DeviceKey, report: &WakeReport, watchers: &watch::Sender<WakeReport>) {
+    fn publish(
+        &self,
+        device: &DeviceKey,
+        report: &WakeReport,
+        watchers: &watch::Sender<WakeReport>,
+    ) {
         self.last.lock().put(device.clone(), report.clone());
         watchers.send_replace(report.clone());
     }
@@ -129,8 +141,11 @@ impl Acs {
         if let Some(flight) = flights.get(device) {
             return flight.clone();
         }
-        let report =
-            WakeReport { state: WakeState::Calling, started: self.clock.unix(), attempts: Vec::new() };
+        let report = WakeReport {
+            state: WakeState::Calling,
+            started: self.clock.unix(),
+            attempts: Vec::new(),
+        };
         let (sender, receiver) = watch::channel(report.clone());
         flights.insert(device.clone(), receiver.clone());
         let acs = Arc::clone(self);
@@ -165,7 +180,12 @@ impl Acs {
             return;
         }
         for mode in modes(&summary) {
-            let mut attempt = WakeAttempt { mode, accepted: None, opened: None, error: None };
+            let mut attempt = WakeAttempt {
+                mode,
+                accepted: None,
+                opened: None,
+                error: None,
+            };
             let wait = match self.call(mode, &summary).await {
                 Ok(wait) => {
                     attempt.accepted = (mode != Mode::ShortInform).then(|| self.clock.unix());
@@ -189,7 +209,11 @@ impl Acs {
             }
             self.remember(device, &attempt);
             let opened = attempt.opened.is_some();
-            report.state = if opened { WakeState::SessionOpened } else { WakeState::Failed };
+            report.state = if opened {
+                WakeState::SessionOpened
+            } else {
+                WakeState::Failed
+            };
             if let Some(last) = report.attempts.last_mut() {
                 *last = attempt;
             }
@@ -200,7 +224,11 @@ impl Acs {
         if report.attempts.is_empty() {
             report.state = WakeState::Failed;
         }
-        match report.attempts.last().and_then(|attempt| attempt.error.as_deref()) {
+        match report
+            .attempts
+            .last()
+            .and_then(|attempt| attempt.error.as_deref())
+        {
             Some(error) => tracing::warn!(%device, error, "the device was not woken"),
             None => tracing::info!(%device, "the device was woken"),
         }
@@ -228,9 +256,10 @@ impl Acs {
         match mode {
             Mode::DirectHttp => {
                 let request = &summary.connection_request;
-                let target = guard::check(&request.url, &instance.settings.connection_request_allow)
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let target =
+                    guard::check(&request.url, &instance.settings.connection_request_allow)
+                        .await
+                        .map_err(|error| error.to_string())?;
                 // The answer to the last change of credentials may have been lost: then the
                 // device has one of the two.
                 let credentials: Vec<_> = request
@@ -240,11 +269,19 @@ impl Acs {
                     .cloned()
                     .collect();
                 let matched = self.plugins.table().matched(&instance.name, summary);
-                let leniency =
-                    http::Leniency { basic_auth: matched.overrides.connection_request_basic_auth };
-                http::request(&target, &credentials, leniency, instance.connection_request_time())
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let leniency = http::Leniency {
+                    basic_auth: matched.overrides.connection_request_basic_auth,
+                };
+                let time = instance.connection_request_time();
+                let mut result = http::request(&target, &credentials, leniency, time).await;
+                for _ in 0..BUSY_RETRIES {
+                    if result != Err(http::HttpError::Busy) {
+                        break;
+                    }
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    result = http::request(&target, &credentials, leniency, time).await;
+                }
+                result.map_err(|error| error.to_string())?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
@@ -258,7 +295,9 @@ impl Acs {
     }
 
     fn remember(&self, device: &DeviceKey, attempt: &WakeAttempt) {
-        let Ok(Some(cell)) = self.store.device(device) else { return };
+        let Ok(Some(cell)) = self.store.device(device) else {
+            return;
+        };
         cell.lock().summary_mut(|summary| {
             let history = summary.nat_history.entry(attempt.mode).or_default();
             history.attempts += 1;

@@ -31,7 +31,13 @@ impl Exchange {
     /// Passes a request through the device's profile.
     pub async fn begin(asked: Request, matched: &Matched, about: &About<'_>) -> Exchange {
         let queue = prepare(asked.clone(), matched, about).await;
-        Exchange { asked, queue, merged: None, retries: 0, parts: 0 }
+        Exchange {
+            asked,
+            queue,
+            merged: None,
+            retries: 0,
+            parts: 0,
+        }
     }
 
     /// The next RPC to send, or the end.
@@ -46,7 +52,10 @@ impl Exchange {
         match self.queue.pop_front() {
             Some(request) => Ok(request),
             // A profile that drops a request has answered it: there is nothing to do.
-            None => Err(Ok(self.merged.take().unwrap_or_else(|| nothing(&self.asked)))),
+            None => Err(Ok(self
+                .merged
+                .take()
+                .unwrap_or_else(|| nothing(&self.asked)))),
         }
     }
 
@@ -82,32 +91,48 @@ impl Exchange {
 
     /// A device that cannot list its whole tree at once is asked level by level.
     fn descend(&mut self, sent: &Request, response: &Response, overrides: &Overrides) {
-        let Request::GetParameterNames(asked) = &self.asked else { return };
-        let (Request::GetParameterNames(sent), Response::GetParameterNames(names)) = (sent, response)
+        let Request::GetParameterNames(asked) = &self.asked else {
+            return;
+        };
+        let (Request::GetParameterNames(sent), Response::GetParameterNames(names)) =
+            (sent, response)
         else {
             return;
         };
         if !overrides.names_by_level || asked.next_level {
             return;
         }
-        for object in names.iter().filter(|n| n.path.ends_with('.') && n.path != sent.path) {
-            self.queue.push_back(Request::GetParameterNames(GetParameterNames {
-                path: object.path.clone(),
-                next_level: true,
-            }));
+        for object in names
+            .iter()
+            .filter(|n| n.path.ends_with('.') && n.path != sent.path)
+        {
+            self.queue
+                .push_back(Request::GetParameterNames(GetParameterNames {
+                    path: object.path.clone(),
+                    next_level: true,
+                }));
         }
     }
 }
 
 /// A fault of the ACS's own, for what never was answered.
 pub fn own_fault(text: String) -> Fault {
-    Fault { code: 8002, text, parameters: Vec::new() }
+    Fault {
+        code: 8002,
+        text,
+        parameters: Vec::new(),
+    }
 }
 
 async fn prepare(asked: Request, matched: &Matched, about: &About<'_>) -> VecDeque<Request> {
     let mut queue = VecDeque::new();
     for request in matched.on_request(about, asked).await {
-        apply(request, &matched.overrides, about.device.data_model.root(), &mut queue);
+        apply(
+            request,
+            &matched.overrides,
+            about.device.data_model.root(),
+            &mut queue,
+        );
     }
     queue
 }
@@ -146,7 +171,10 @@ fn apply(request: Request, overrides: &Overrides, root: &str, queue: &mut VecDeq
 }
 
 fn chunks<T>(items: Vec<T>, size: Option<u32>) -> Vec<Vec<T>> {
-    let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX).max(1);
+    let size = size
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(usize::MAX)
+        .max(1);
     if items.len() <= size {
         return vec![items];
     }
@@ -179,9 +207,15 @@ fn literal(parameter: &mut ParameterValue, overrides: &Overrides) {
 
 /// With or without the fraction of a second.
 fn date_time(value: &mut String, milliseconds: bool) {
-    let Some(seconds_end) = value.find('T').map(|t| t + "T00:00:00".len()) else { return };
-    let Some(rest) = value.get(seconds_end..) else { return };
-    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).to_owned();
+    let Some(seconds_end) = value.find('T').map(|t| t + "T00:00:00".len()) else {
+        return;
+    };
+    let Some(rest) = value.get(seconds_end..) else {
+        return;
+    };
+    let zone = rest
+        .trim_start_matches(|c: char| c == '.' || c.is_ascii_digit())
+        .to_owned();
     let has_fraction = zone.len() < rest.len();
     if has_fraction == milliseconds {
         return;

@@ -44,40 +44,51 @@ pub fn request(task: &Task, type_of: impl Fn(&str) -> Option<XsdType>) -> Reques
                 })
                 .collect(),
         ),
-        Operation::AddObject { object } => {
-            Request::AddObject(AddObject { object_name: object, parameter_key: command_key })
-        }
-        Operation::DeleteObject { object } => {
-            Request::DeleteObject(DeleteObject { object_name: object, parameter_key: command_key })
-        }
+        Operation::AddObject { object } => Request::AddObject(AddObject {
+            object_name: object,
+            parameter_key: command_key,
+        }),
+        Operation::DeleteObject { object } => Request::DeleteObject(DeleteObject {
+            object_name: object,
+            parameter_key: command_key,
+        }),
         Operation::RpcMethods => Request::GetRpcMethods,
         Operation::Reboot => Request::Reboot(command_key),
         Operation::FactoryReset => Request::FactoryReset,
-        Operation::Download { file_type, url, username, password, file_size, target_file_name } => {
-            Request::Download(Box::new(Download {
-                command_key,
-                file_type,
-                url,
-                username,
-                password,
-                file_size,
-                target_file_name,
-                ..Download::default()
-            }))
-        }
-        Operation::Upload { file_type, url, username, password } => {
-            Request::Upload(Box::new(Upload {
-                command_key,
-                file_type,
-                url,
-                username,
-                password,
-                ..Upload::default()
-            }))
-        }
-        Operation::ScheduleInform { delay_seconds } => {
-            Request::ScheduleInform(ScheduleInform { delay_seconds, command_key })
-        }
+        Operation::Download {
+            file_type,
+            url,
+            username,
+            password,
+            file_size,
+            target_file_name,
+        } => Request::Download(Box::new(Download {
+            command_key,
+            file_type,
+            url,
+            username,
+            password,
+            file_size,
+            target_file_name,
+            ..Download::default()
+        })),
+        Operation::Upload {
+            file_type,
+            url,
+            username,
+            password,
+        } => Request::Upload(Box::new(Upload {
+            command_key,
+            file_type,
+            url,
+            username,
+            password,
+            ..Upload::default()
+        })),
+        Operation::ScheduleInform { delay_seconds } => Request::ScheduleInform(ScheduleInform {
+            delay_seconds,
+            command_key,
+        }),
         Operation::Raw { method, xml } => Request::Other(RawRpc { method, xml }),
     }
 }
@@ -85,27 +96,37 @@ pub fn request(task: &Task, type_of: impl Fn(&str) -> Option<XsdType>) -> Reques
 /// Whether an operation can be asked for at all; else what was expected and what came.
 pub fn check(operation: &Operation) -> Result<(), String> {
     fn some<T>(items: &[T], name: &str) -> Result<(), String> {
-        if items.is_empty() { Err(format!("expected at least one of {name}")) } else { Ok(()) }
+        if items.is_empty() {
+            Err(format!("expected at least one of {name}"))
+        } else {
+            Ok(())
+        }
     }
     fn path(text: &str) -> Result<(), String> {
         let sane = !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         if sane && text.len() <= 256 {
             return Ok(());
         }
-        Err(format!("expected a parameter path of 1 to 256 characters without spaces, got {text:?}"))
+        Err(format!(
+            "expected a parameter path of 1 to 256 characters without spaces, got {text:?}"
+        ))
     }
     fn object(text: &str) -> Result<(), String> {
         path(text)?;
         if text.ends_with('.') {
             return Ok(());
         }
-        Err(format!("expected an object path that ends in a dot, got {text:?}"))
+        Err(format!(
+            "expected an object path that ends in a dot, got {text:?}"
+        ))
     }
     fn url(text: &str) -> Result<(), String> {
         if text.len() <= 256 && (text.starts_with("http://") || text.starts_with("https://")) {
             return Ok(());
         }
-        Err(format!("expected an http or https URL of at most 256 characters, got {text:?}"))
+        Err(format!(
+            "expected an http or https URL of at most 256 characters, got {text:?}"
+        ))
     }
     match operation {
         Operation::Get { paths } | Operation::Attributes { paths } => {
@@ -132,7 +153,12 @@ pub fn check(operation: &Operation) -> Result<(), String> {
         Operation::Names { path: p, .. } if p.is_empty() => Ok(()),
         Operation::Names { path: p, .. } => path(p),
         Operation::AddObject { object: o } | Operation::DeleteObject { object: o } => object(o),
-        Operation::Download { url: u, file_type, .. } | Operation::Upload { url: u, file_type, .. } => {
+        Operation::Download {
+            url: u, file_type, ..
+        }
+        | Operation::Upload {
+            url: u, file_type, ..
+        } => {
             if file_type.is_empty() {
                 return Err("expected a file_type such as \"1 Firmware Upgrade Image\"".into());
             }
@@ -141,9 +167,9 @@ pub fn check(operation: &Operation) -> Result<(), String> {
         Operation::ScheduleInform { delay_seconds: 0 } => {
             Err("expected delay_seconds of at least 1, got 0".into())
         }
-        Operation::Raw { method, xml } => {
-            RawRpc::checked(method, xml).map(|_| ()).map_err(|error| error.to_string())
-        }
+        Operation::Raw { method, xml } => RawRpc::checked(method, xml)
+            .map(|_| ())
+            .map_err(|error| error.to_string()),
         _ => Ok(()),
     }
 }
@@ -152,16 +178,26 @@ pub fn check(operation: &Operation) -> Result<(), String> {
 pub fn result(response: &Response) -> Value {
     match response {
         Response::GetParameterValues(values) => listed("parameters", values, |v| {
-            let shown = if crate::device::is_secret(&v.path) { "" } else { v.value.as_str() };
+            let shown = if crate::device::is_secret(&v.path) {
+                ""
+            } else {
+                v.value.as_str()
+            };
             json!({ "path": v.path, "value": shown, "type": v.xsd_type.as_str() })
         }),
-        Response::GetParameterNames(names) => {
-            listed("names", names, |n| json!({ "path": n.path, "writable": n.writable }))
+        Response::GetParameterNames(names) => listed(
+            "names",
+            names,
+            |n| json!({ "path": n.path, "writable": n.writable }),
+        ),
+        Response::GetParameterAttributes(attributes) => listed(
+            "attributes",
+            attributes,
+            |a| json!({ "path": a.path, "notification": a.notification, "access_list": a.access_list }),
+        ),
+        Response::SetParameterValues(a) | Response::DeleteObject(a) => {
+            json!({ "applied": applied(*a) })
         }
-        Response::GetParameterAttributes(attributes) => listed("attributes", attributes, |a| {
-            json!({ "path": a.path, "notification": a.notification, "access_list": a.access_list })
-        }),
-        Response::SetParameterValues(a) | Response::DeleteObject(a) => json!({ "applied": applied(*a) }),
         Response::AddObject(instance, a) => {
             json!({ "instance_number": instance, "applied": applied(*a) })
         }
@@ -177,7 +213,8 @@ fn listed<T>(name: &str, items: &[T], show: impl Fn(&T) -> Value) -> Value {
     if let Some(object) = result.as_object_mut() {
         object.insert(name.to_owned(), Value::Array(shown));
         if items.len() > RESULT_ITEMS_MAX {
-            let note = format!("the first {RESULT_ITEMS_MAX}; the device's parameters have them all");
+            let note =
+                format!("the first {RESULT_ITEMS_MAX}; the device's parameters have them all");
             object.insert("note".to_owned(), note.into());
         }
     }
@@ -197,13 +234,19 @@ pub fn error(fault: &Fault) -> TaskError {
         code: Some(fault.code),
         text: match cwmp::rpc::fault::name(fault.code) {
             Some(name) if fault.text.is_empty() => name.to_owned(),
-            Some(name) if !fault.text.eq_ignore_ascii_case(name) => format!("{name}: {}", fault.text),
+            Some(name) if !fault.text.eq_ignore_ascii_case(name) => {
+                format!("{name}: {}", fault.text)
+            }
             _ => fault.text.clone(),
         },
         parameters: fault
             .parameters
             .iter()
-            .map(|p| TaskParameterError { path: p.path.clone(), code: p.code, text: p.text.clone() })
+            .map(|p| TaskParameterError {
+                path: p.path.clone(),
+                code: p.code,
+                text: p.text.clone(),
+            })
             .collect(),
     }
 }

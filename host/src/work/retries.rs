@@ -30,7 +30,11 @@ impl Retries {
     /// The first wait and the longest, in seconds.
     pub fn new(first_seconds: u64, seconds_max: u64) -> Retries {
         let size = NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(NonZeroUsize::MIN);
-        Retries { first_seconds, seconds_max, failures: Mutex::new(LruCache::new(size)) }
+        Retries {
+            first_seconds,
+            seconds_max,
+            failures: Mutex::new(LruCache::new(size)),
+        }
     }
 
     /// Whether it is too early to try this flow on this device again.
@@ -39,16 +43,24 @@ impl Retries {
         if failures.is_empty() {
             return false;
         }
-        failures.peek(&(device.clone(), flow.into())).is_some_and(|failure| now < failure.next)
+        failures
+            .peek(&(device.clone(), flow.into()))
+            .is_some_and(|failure| now < failure.next)
     }
 
     /// Notes a failure; how many seconds the flow has to wait.
     pub fn failed(&self, device: &DeviceKey, flow: &str, now: UnixTime) -> u64 {
         let mut failures = self.failures.lock();
         let key = (device.clone(), Arc::from(flow));
-        let in_a_row = failures.peek(&key).map_or(0, |failure| failure.in_a_row).saturating_add(1);
+        let in_a_row = failures
+            .peek(&key)
+            .map_or(0, |failure| failure.in_a_row)
+            .saturating_add(1);
         let factor = 1u64.checked_shl(in_a_row - 1).unwrap_or(u64::MAX);
-        let wait = self.first_seconds.saturating_mul(factor).min(self.seconds_max);
+        let wait = self
+            .first_seconds
+            .saturating_mul(factor)
+            .min(self.seconds_max);
         let next = now.saturating_add_unsigned(wait);
         failures.put(key, Failure { in_a_row, next });
         wait
@@ -69,7 +81,10 @@ mod tests {
 
     #[test]
     fn later_and_later() {
-        let device = DeviceKey { instance: "default".into(), id: "x".into() };
+        let device = DeviceKey {
+            instance: "default".into(),
+            id: "x".into(),
+        };
         let retries = Retries::new(60, 600);
         assert!(!retries.must_wait(&device, "f", 0));
         let waits: Vec<u64> = (0..6).map(|_| retries.failed(&device, "f", 1000)).collect();

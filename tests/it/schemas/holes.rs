@@ -119,7 +119,8 @@ pub fn holes(xml: &str, namespace: &str, known: &BTreeSet<String>) -> Vec<String
     for part in &envelope.children {
         for child in &part.children {
             let fault = part.is(SOAP, "Body") && child.is(SOAP, "Fault");
-            if !fault && !(child.name.0 == namespace && known.contains(&child.name.1)) {
+            let global = child.name.0 == namespace && known.contains(&child.name.1);
+            if !fault && !global {
                 holes.push(format!("{:?} is nothing that the schema knows", child.name));
             }
         }

@@ -240,7 +240,9 @@ async fn session(
             503 => return Err("busy"),
             _ => return Err("status"),
         }
-        let method = answers.answer(wire.body(), &inform, &mut next).ok_or("protocol")?;
+        let method = answers
+            .answer(wire.body(), &inform, &mut next)
+            .ok_or("protocol")?;
         match report.rpcs.get_mut(method) {
             Some(count) => *count += 1,
             None => {

@@ -163,6 +163,12 @@ pub(in super::super) async fn on_inform(
             plugin.limits().parameters_max,
         )?;
         at_most(plugin, "events", after.events.len(), EVENTS_MAX)?;
+        if after.device.oui.trim().is_empty() && after.device.serial_number.trim().is_empty() {
+            return Err(refused(
+                plugin,
+                "gave back an Inform of no device".to_owned(),
+            ));
+        }
         Ok(after)
     });
     match corrected {
