@@ -133,8 +133,8 @@ pub struct ConnectionRequest {
     /// In force on the device, as far as the ACS knows.
     pub credentials: Option<Credentials>,
     /// Durable before the device was asked to take them, in force once it has answered.
-    /// Both are tried while this is set: the answer may have been lost.
-    pub pending_credentials: Option<Credentials>,
+    /// All are tried while there are some, the last first: answers may have been lost.
+    pub pending_credentials: Vec<Credentials>,
 }
 
 /// A user name and a password.

@@ -114,7 +114,7 @@ impl Conversation {
                             "the session has had its {most} RPCs"
                         ))));
                     }
-                    Ok(request) => match self.before_sending(&request, now).await {
+                    Ok(request) => match self.before_sending(&request).await {
                         Ok(()) => return Some(request),
                         Err(fault) => outcome = Some(Err(fault)),
                     },
@@ -206,11 +206,12 @@ impl Conversation {
                         Some((Job::Flow(run), request))
                     }
                     FlowStep::Ended(result) => {
-                        self.flow_ended(run.plugin(), result, now);
+                        self.flow_ended(run.plugin(), result, now).await;
                         None
                     }
                     FlowStep::Failed(error) => {
-                        self.flow_ended(run.plugin(), Err(error.kind.to_string()), now);
+                        let text = error.kind.to_string();
+                        self.flow_ended(run.plugin(), Err(text), now).await;
                         None
                     }
                 }
@@ -469,13 +470,19 @@ impl Conversation {
         None
     }
 
-    fn flow_ended(&mut self, plugin: &str, result: Result<(), String>, now: Now) {
-        // A flow may have tagged the device: what runs after it sees that.
-        {
+    async fn flow_ended(&mut self, plugin: &str, result: Result<(), String>, now: Now) {
+        // A flow may have tagged the device: what runs after it sees that, and a crash does
+        // not make it do its work again.
+        let tagged = {
             let device = self.cell.lock();
-            if device.summary().tags != self.summary.tags {
+            let tagged = device.summary().tags != self.summary.tags;
+            if tagged {
                 self.summary.tags.clone_from(&device.summary().tags);
             }
+            tagged
+        };
+        if tagged && let Err(error) = self.acs.store.persist(&self.cell).await {
+            self.store_failed("keep the tags of a device", &error);
         }
         match result {
             Ok(()) => self.acs.flow_retries.succeeded(self.cell.key(), plugin),
@@ -534,11 +541,11 @@ impl Conversation {
     }
 
     /// What must be durable before an RPC leaves.
-    async fn before_sending(&mut self, request: &Request, now: Now) -> Result<(), Fault> {
+    async fn before_sending(&mut self, request: &Request) -> Result<(), Fault> {
         self.trace.rpc();
         if let Request::SetParameterValues(set) = request {
             self.trace.eventful();
-            self.promise_credentials(set, now).await?;
+            self.promise_credentials(set).await?;
         }
         Ok(())
     }

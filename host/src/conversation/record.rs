@@ -11,6 +11,9 @@ use crate::plugins::DeviceRecord;
 use crate::store::{Device, DeviceCell, Store};
 use crate::work::exchange::own_fault;
 
+/// Credentials whose answer was lost, of one device: it has the last ones, or some before them.
+const PENDING_CREDENTIALS_MAX: usize = 4;
+
 /// The device's record, for a flow.
 pub(super) struct Record {
     pub(super) store: Store,
@@ -141,13 +144,16 @@ impl Conversation {
     pub(super) async fn promise_credentials(
         &mut self,
         set: &SetParameterValues,
-        _now: Now,
     ) -> Result<(), Fault> {
         let Some(credentials) = self.credentials_in(set) else {
             return Ok(());
         };
         self.cell.lock().summary_mut(|summary| {
-            summary.connection_request.pending_credentials = Some(credentials);
+            let pending = &mut summary.connection_request.pending_credentials;
+            if pending.len() >= PENDING_CREDENTIALS_MAX {
+                pending.remove(0);
+            }
+            pending.push(credentials);
         });
         self.acs.store.persist(&self.cell).await.map_err(|error| {
             self.store_failed("keep connection-request credentials", &error);
@@ -161,9 +167,11 @@ impl Conversation {
         }
         self.cell.lock().summary_mut(|summary| {
             let request = &mut summary.connection_request;
-            let pending = request.pending_credentials.take();
-            if taken && pending.is_some() {
-                request.credentials = pending;
+            let answered = request.pending_credentials.pop();
+            if taken && answered.is_some() {
+                request.credentials = answered;
+                // Whichever of them it had taken before, it has these now.
+                request.pending_credentials.clear();
             }
         });
         if let Err(error) = self.acs.store.persist(&self.cell).await {

@@ -261,10 +261,11 @@ impl Acs {
                         .await
                         .map_err(|error| error.to_string())?;
                 // The answer to the last change of credentials may have been lost: then the
-                // device has one of the two.
+                // device has one of them.
                 let credentials: Vec<_> = request
                     .pending_credentials
                     .iter()
+                    .rev()
                     .chain(request.credentials.iter())
                     .cloned()
                     .collect();

@@ -78,7 +78,6 @@ async fn a_boot_that_another_reboot_explains_is_not_this_ones() {
 /// Twice in a row the answer to new credentials is lost, the second time with the request: the
 /// device has the first ones, and has to be callable with them.
 #[tokio::test]
-#[ignore = "a known defect: a device's record keeps only the last credentials that were not answered"]
 async fn credentials_whose_answer_was_lost_are_not_forgotten_for_newer_ones() {
     let host = Setup::shipped().start().await;
     let connection_request_url = "http://127.0.0.1:9/".to_owned();
