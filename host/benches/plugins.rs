@@ -3,6 +3,7 @@
 //! into target/guests); `target/guests` if it is not set.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     missing_docs,
     reason = "a benchmark that cannot run says so by panicking"

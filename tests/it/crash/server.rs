@@ -1,5 +1,6 @@
 //! The host as a child process that can be killed, and its API for who expects that.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -131,7 +132,8 @@ impl Server {
         assert!(bad.is_none(), "the host wrote {bad:?}");
     }
 
-    /// Waits until every task has come to its end.
+    /// Waits until every task has come to its end. A device whose wake-up a kill swallowed is
+    /// woken: it would come by itself too, but hours later.
     pub async fn drained(&self) {
         let deadline = Instant::now() + DRAIN_MAX;
         for state in ["queued", "sent"] {
@@ -150,6 +152,14 @@ impl Server {
                     left.len(),
                     left[0]
                 );
+                let devices: BTreeSet<&str> = left
+                    .iter()
+                    .filter_map(|task| task["device"].as_str())
+                    .collect();
+                for device in devices {
+                    let wake = format!("/v1/devices/{device}/wake");
+                    self.api.request("POST", &wake, None).await;
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
