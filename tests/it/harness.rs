@@ -57,11 +57,14 @@ pub struct Host {
     running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
 }
 
+/// Changes the settings a host starts with.
+type Change = Box<dyn FnOnce(&mut Config)>;
+
 /// The plugins and settings a host starts with.
 #[derive(Default)]
 pub struct Setup {
     plugins: Vec<(PathBuf, Option<String>)>,
-    config: Vec<Box<dyn FnOnce(&mut Config)>>,
+    config: Vec<Change>,
 }
 
 impl Setup {
