@@ -294,7 +294,7 @@ impl<'de> Deserialize<'de> for Network {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read {
         /// Which file.
         path: PathBuf,

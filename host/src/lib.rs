@@ -199,7 +199,8 @@ async fn sweep(acs: Arc<Acs>) {
     }
 }
 
-fn store_config(config: &Config) -> StoreConfig {
+/// What `[store]` and `[traces]` say, in the words of the store.
+pub(crate) fn store_config(config: &Config) -> StoreConfig {
     let defaults = StoreConfig::new(config.data_directory.join("store"));
     StoreConfig {
         cache_bytes: config.store.cache_bytes,

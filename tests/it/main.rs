@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod backup;
 mod bad_input;
 mod connections;
 mod crash;

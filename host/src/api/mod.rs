@@ -3,6 +3,7 @@
 //! Times are RFC 3339 texts, lists come in pages (`items`, and `next` to be given back as
 //! `after`), errors are `{"error": {"code", "message"}}`. Every object names its instance.
 
+mod backups;
 mod devices;
 mod error;
 mod plugins;
@@ -46,6 +47,7 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 pub fn router(acs: Arc<Acs>) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
+        .route("/v1/backups", post(backups::create))
         .route("/v1/devices", get(devices::list))
         .route(
             "/v1/devices/{id}",

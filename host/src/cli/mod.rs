@@ -6,6 +6,7 @@ mod plugin;
 mod plugin_build;
 mod plugin_check;
 mod plugin_new;
+mod restore;
 mod serve;
 mod shipped;
 mod sim;
@@ -34,6 +35,14 @@ enum Command {
         #[arg(long, short, env = "PATCHBAY_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Make a store of a backup (POST /v1/backups makes one); the server must not run.
+    Restore {
+        /// The configuration; without one, everything has its default.
+        #[arg(long, short, env = "PATCHBAY_CONFIG")]
+        config: Option<PathBuf>,
+        /// The backup.
+        backup: PathBuf,
+    },
     /// Start the server with all shipped plugins and a few simulated devices.
     Demo(demo::Demo),
     /// Run simulated devices against a server.
@@ -55,6 +64,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Serve { config } => run(serve::serve(config)),
+        Command::Restore { config, backup } => run(restore::restore(config, &backup)),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen } => run(bench::floor::serve(listen)),

@@ -37,13 +37,9 @@ pub(super) async fn list(directory: &Path) -> anyhow::Result<String> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         match inspect(file, &DefaultLimits::default()).await {
             Ok(found) => {
-                let kinds = found.kinds.join(" and ");
-                writeln!(
-                    text,
-                    "{name} {} ({kinds}): {}",
-                    found.version,
-                    found.matches.join("; ")
-                )?;
+                let mut parts = vec![found.kinds.join(" and ")];
+                parts.extend(found.matches);
+                writeln!(text, "{name} {}: {}", found.version, parts.join("; "))?;
             }
             Err(reason) => writeln!(text, "{name} REFUSED: {reason}")?,
         }
@@ -52,6 +48,33 @@ pub(super) async fn list(directory: &Path) -> anyhow::Result<String> {
         writeln!(text, "no plugins in {}", directory.display())?;
     }
     Ok(text)
+}
+
+/// What its imports let a plugin do, in an operator's words.
+fn may(found: &Inspection) -> String {
+    let mut words = Vec::new();
+    for import in &found.imports {
+        words.push(match import.as_str() {
+            "session" => "ask the device anything and change it, tag it".to_owned(),
+            "memory" => "remember things of the device".to_owned(),
+            "lookup" if found.lookup.is_empty() => {
+                "look things up (nowhere: its .toml allows no address)".to_owned()
+            }
+            "lookup" => format!("look things up at {}", found.lookup.join(", ")),
+            "host" => "write to the log".to_owned(),
+            _ => continue,
+        });
+    }
+    if found.kinds.iter().any(|kind| kind == "quirks") && !found.hooks.is_empty() {
+        words.push("rewrite what its devices say and are asked".to_owned());
+    }
+    if found.kinds.iter().any(|kind| kind == "nat-policy") {
+        words.push("choose how devices are reached".to_owned());
+    }
+    if words.is_empty() {
+        return "nothing but answer".to_owned();
+    }
+    words.join("; ")
 }
 
 fn describe(found: &Inspection) -> String {
@@ -79,6 +102,17 @@ fn describe(found: &Inspection) -> String {
             .iter()
             .map(|(name, value)| format!("  override: {name} = {value}")),
     );
+    lines.push(format!("  may: {}", may(found)));
+    let limits = &found.limits;
+    let mut within = format!(
+        "  within: {} MiB of memory, {} ms of computing a call",
+        limits.memory_bytes_max >> 20,
+        limits.call_deadline.as_millis()
+    );
+    if found.imports.iter().any(|import| import == "session") {
+        write!(within, ", {} RPCs a session", limits.rpcs_max).ok();
+    }
+    lines.push(within);
     if found.imports_wasi {
         lines.push(
             "  imports WASI, and gets an empty one: no files, network or environment".to_owned(),

@@ -30,6 +30,12 @@ pub struct Inspection {
     pub hash: String,
     /// It imports WASI, and gets an empty one.
     pub imports_wasi: bool,
+    /// Interfaces of the host that it can call: `session`, `memory`, `lookup`, ….
+    pub imports: Vec<String>,
+    /// Under which limits, its `<plugin>.toml` counted in.
+    pub limits: Limits,
+    /// Addresses that its `<plugin>.toml` lets it look things up at.
+    pub lookup: Vec<String>,
     /// For people: what it is for.
     pub matches: Vec<String>,
     /// The overrides of its profile.
@@ -88,6 +94,7 @@ pub async fn inspect(file: &Path, limits: &Limits) -> Result<Inspection, String>
     };
     let has_toml = operator.is_some();
     let operator = operator.unwrap_or_else(|| Operator::absent(limits));
+    let lookup = operator.lookup.iter().map(ToString::to_string).collect();
     let plugin = loader.load(&name, &code, operator, 1).await?;
     let profile = plugin.description.profile.as_ref();
     Ok(Inspection {
@@ -98,6 +105,9 @@ pub async fn inspect(file: &Path, limits: &Limits) -> Result<Inspection, String>
         bytes: bytes.len(),
         hash: hash.to_string(),
         imports_wasi: code.imports_wasi,
+        imports: code.imports.clone(),
+        limits: plugin.limits().clone(),
+        lookup,
         matches: plugin.description.matches(),
         overrides: profile
             .map(|profile| profile.overrides.clone())

@@ -35,6 +35,8 @@ pub(super) struct Code {
     pub(super) kinds: Kinds,
     pub(super) hash: Arc<str>,
     pub(super) imports_wasi: bool,
+    /// Which of our interfaces it imports: what it can ask of the host.
+    pub(super) imports: Vec<String>,
 }
 
 /// What a component exports.
@@ -137,6 +139,11 @@ impl Code {
                 one_line(&format!("{error:#}"))
             )
         };
+        let imports = imports
+            .iter()
+            .filter_map(|name| our_interface(name))
+            .map(|(interface, _)| interface.to_owned())
+            .collect();
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
         let indices = v0_1::Indices::new(&pre, kinds).map_err(unfit)?;
         Ok(Code {
@@ -145,6 +152,7 @@ impl Code {
             kinds,
             hash,
             imports_wasi,
+            imports,
         })
     }
 

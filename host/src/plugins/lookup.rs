@@ -17,6 +17,12 @@ pub(super) struct Allowed {
     path: String,
 }
 
+impl std::fmt::Display for Allowed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.path)
+    }
+}
+
 /// A question.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
