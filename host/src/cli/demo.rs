@@ -28,7 +28,7 @@ pub(super) struct Demo {
     /// Simulated devices.
     #[arg(long, default_value_t = 12)]
     devices: usize,
-    /// Seconds between two Informs of a device (its factory setting; first-contact changes it).
+    /// Seconds between two Informs of a device.
     #[arg(long, default_value_t = 30)]
     interval: u64,
     /// Where everything is kept; a temporary directory, if not given.
@@ -78,6 +78,7 @@ impl Demo {
         let config = self.config(&directory)?;
         std::fs::create_dir_all(&config.plugin_directory)
             .with_context(|| format!("cannot create {}", config.plugin_directory.display()))?;
+        self.keep_lively(&config.plugin_directory)?;
         shipped::copy(&plugins, &config.plugin_directory)?;
 
         let listeners = Listeners::bind(&config).await?;
@@ -123,6 +124,17 @@ impl Demo {
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// Devices that inform every four hours, as first-contact tells them, are nothing to look at.
+    fn keep_lively(&self, plugins: &std::path::Path) -> anyhow::Result<()> {
+        let settings = plugins.join("first-contact.toml");
+        if !settings.exists() {
+            let seconds = self.interval.max(1);
+            let text = format!("[settings]\nperiodic_inform_interval_seconds = {seconds}\n");
+            std::fs::write(settings, text)?;
+        }
+        Ok(())
     }
 
     fn introduce(&self, acs: &Acs, directory: &std::path::Path, url: SocketAddr, api: SocketAddr) {

@@ -59,7 +59,8 @@ impl Kind {
     }
 }
 
-/// Copies all plugins of a directory into another, renamed into place.
+/// Copies all plugins of a directory into another, renamed into place. Settings files that are
+/// there already are the operator's and stay.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in
         std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?
@@ -70,6 +71,9 @@ pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         if name.starts_with('.') || !(name.ends_with(".wasm") || name.ends_with(".toml")) {
+            continue;
+        }
+        if name.ends_with(".toml") && to.join(name).exists() {
             continue;
         }
         let temporary = to.join(format!(".{name}.tmp"));
