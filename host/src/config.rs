@@ -486,7 +486,7 @@ mod tests {
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
             ["cwmp", "api", "store", "plugins", "instance", "traces"].map(keys),
-            [10, 2, 3, 5, 6, 2]
+            [10, 2, 3, 5, 5, 2]
         );
     }
 
