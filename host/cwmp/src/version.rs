@@ -67,7 +67,7 @@ impl Version {
             .max()
     }
 
-    /// Finds the namespace in the text of a start tag. GenieACS and who copied it write
+    /// Finds the namespace in the text of a start tag. Some servers, and who copied them, write
     /// `cwmp-1-3` and `cwmp-1-4`, which no schema has; they are understood.
     pub(crate) fn in_tag(tag: &str) -> Option<Version> {
         const NAMESPACE: &str = "urn:dslforum-org:cwmp-1-";

@@ -2,7 +2,7 @@
 
 /// One deviation from the standard, or one habit that an ACS has to live with.
 ///
-/// All but the ones that say so were seen in real devices (`spec/cwmp.md` §4).
+/// All but the ones that say so were seen in real devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(u8)]

@@ -1,10 +1,10 @@
 //! The sessions under way: by cookie, and by device, of which each has one at most.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use super::cookie::Token;

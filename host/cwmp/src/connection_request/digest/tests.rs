@@ -175,7 +175,7 @@ fn our_challenge_is_understood() {
 #[test]
 fn quoted_qop_algorithm_and_nc() {
     let answer = response(
-        r#"Digest username="00005E-Box-1", realm="GenieACS", nonce="n", uri="/",
+        r#"Digest username="00005E-Box-1", realm="ACS", nonce="n", uri="/",
            algorithm="MD5", qop="auth", nc="00000001", cnonce="c", response="RIGHT""#,
     );
     assert_eq!(answer.qop, Some(Qop::Auth));
