@@ -37,7 +37,8 @@ pub enum HttpError {
     /// The device took too long.
     #[error("no answer within {0} s")]
     Timeout(u64),
-    /// The device hung up or spoke no HTTP.
+    /// The device hung up. (What speaks no HTTP at all counts as accepted, as HTTP/0.9 does,
+    /// and then opens no session.)
     #[error("the device's answer broke off: {0}")]
     Broken(String),
     /// The credentials are wrong.
