@@ -1,4 +1,5 @@
-//! The README's five minutes, run as they stand there: each command, and each line of output it promises.
+//! The README's five minutes and the pages under `docs/`, run as they stand there, each in a demonstration of its
+//! own: each command, and each line of output it promises.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -13,11 +14,11 @@ const PROMISE: &str = "# → ";
 const END: &str = "--- end of block ---";
 const READY_MAX: Duration = Duration::from_secs(60);
 
-/// A code block of the README: whether it is the demonstration, and its text.
-fn blocks(readme: &str) -> Vec<(bool, String)> {
+/// A code block of a page: whether it starts the demonstration, and its text.
+fn blocks(page: &str) -> Vec<(bool, String)> {
     let mut blocks = Vec::new();
     let mut block: Option<(bool, String)> = None;
-    for line in readme.lines() {
+    for line in page.lines() {
         match (line.trim_end(), &mut block) {
             ("```sh demo", None) => block = Some((true, String::new())),
             ("```sh", None) => block = Some((false, String::new())),
@@ -57,28 +58,73 @@ impl Drop for Demo {
     }
 }
 
+fn read(page: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(page))
+        .unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+/// How the README starts the demonstration, and what it tells the reader to type before anything else.
+fn readme() -> (String, String, Vec<String>) {
+    let (demos, commands): (Vec<_>, Vec<_>) = blocks(&read("README.md"))
+        .into_iter()
+        .partition(|(demo, _)| *demo);
+    assert_eq!(demos.len(), 1, "one block starts the demonstration");
+    let mut commands = commands.into_iter().map(|(_, block)| block);
+    let shorthands = commands.next().unwrap_or_default();
+    (demos[0].1.clone(), shorthands, commands.collect())
+}
+
 #[test]
 fn the_five_minutes_of_the_readme() {
-    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let (_, _, commands) = readme();
+    assert!(
+        commands.len() >= 6,
+        "the tour lost its commands: {commands:?}"
+    );
+    run(&commands);
+}
+
+/// A page of `docs/` begins where the README's reader is: the demonstration runs, the shorthands are known.
+#[test]
+fn every_page_of_the_docs() {
+    let mut pages: Vec<String> = std::fs::read_dir(Path::new(ROOT).join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".md"))
+        .collect();
+    pages.sort();
+    assert!(!pages.is_empty(), "docs/ has no page");
+    for page in pages {
+        let commands: Vec<String> = blocks(&read(&format!("docs/{page}")))
+            .into_iter()
+            .map(|(demo, block)| {
+                assert!(!demo, "{page}: only the README starts the demonstration");
+                block
+            })
+            .collect();
+        if !commands.is_empty() {
+            println!("docs/{page}");
+            run(&commands);
+        }
+    }
+}
+
+/// Starts the demonstration and types the commands; panics with the block whose output is not as promised.
+fn run(commands: &[String]) {
+    let (start, shorthands, _) = readme();
     let directory = tempfile::tempdir().unwrap();
     let (cwmp, api) = (free_port(), free_port());
     let adapt = |text: &str| {
         text.replace("cargo run --quiet --release --", binary().to_str().unwrap())
             .replace("cargo run --release --", binary().to_str().unwrap())
             .replace(":7557", &format!(":{api}"))
+            .replace(":7547", &format!(":{cwmp}"))
     };
-    let blocks = blocks(&readme);
-    let (demos, commands): (Vec<_>, Vec<_>) = blocks.iter().partition(|(demo, _)| *demo);
-    assert_eq!(demos.len(), 1, "one block starts the demonstration");
-    assert!(
-        commands.len() >= 7,
-        "the tour lost its commands: {commands:?}"
-    );
 
     // Where the reader is in the source tree, this test is in a directory of its own.
     let start = format!(
         "exec {} --cwmp 127.0.0.1:{cwmp} --api 127.0.0.1:{api}",
-        adapt(&demos[0].1).trim()
+        adapt(&start).trim()
     );
     let demo = Command::new("bash")
         .args(["-c", &start])
@@ -97,7 +143,7 @@ fn the_five_minutes_of_the_readme() {
         .unwrap();
     let mut input = shell.stdin.take().unwrap();
     let mut output = BufReader::new(shell.stdout.take().unwrap()).lines();
-    for (_, block) in commands {
+    for block in std::iter::once(&shorthands).chain(commands) {
         writeln!(input, "{}\necho; echo '{END}'", adapt(block)).unwrap();
         let mut came = String::new();
         loop {
