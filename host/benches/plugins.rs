@@ -195,8 +195,11 @@ fn profile_corrects_an_inform(bencher: Bencher<'_, '_>, isolation: &str) {
     bencher
         .with_inputs(|| inform.clone())
         .bench_local_values(|inform| {
-            bench
-                .runtime
-                .block_on(async { bench.matched.on_inform(&bench.about(), inform).await })
+            bench.runtime.block_on(async {
+                bench
+                    .matched
+                    .on_inform(&bench.about(), inform, &mut Vec::new())
+                    .await
+            })
         });
 }

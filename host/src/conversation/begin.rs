@@ -198,19 +198,17 @@ async fn correct(
             now: now.unix,
         };
         let who = inform.device_id.clone();
-        let (corrected, changes) = matched.on_inform(&about, std::mem::take(inform)).await;
-        *inform = corrected;
+        let mut calls = Vec::new();
+        *inform = matched
+            .on_inform(&about, std::mem::take(inform), &mut calls)
+            .await;
         // A profile may correct who a device is, but not make it nobody.
         if self::key(acs, inform).is_err() {
             inform.device_id = who;
         }
-        if !changes.is_empty() {
-            for change in changes {
-                trace.note(
-                    now,
-                    format!("{} changed the Inform: {}", change.plugin, change.what),
-                );
-            }
+        let changed = calls.iter().any(|call| !call.changes.is_empty());
+        trace.hooks(now, calls);
+        if changed {
             key = self::key(acs, inform)?;
             identify(&mut summary, inform);
             matched = acs
@@ -368,11 +366,10 @@ pub async fn repair_unknown(
         device: &summary,
         now: now.unix,
     };
-    let (bytes, change) = matched.repair(&about, body, meta).await?;
-    tracing::debug!(
-        plugin = change.plugin,
-        what = change.what,
-        "a message was repaired"
-    );
-    Some(bytes)
+    let mut calls = Vec::new();
+    let repaired = matched.repair(&about, body, meta, &mut calls).await;
+    for call in calls {
+        tracing::debug!(%call, "a message that could not be read");
+    }
+    repaired
 }

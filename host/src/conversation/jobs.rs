@@ -88,7 +88,12 @@ impl Conversation {
             device: &self.summary,
             now: now.unix,
         };
-        match exchange.answered(sent, answer, &self.matched, &about).await {
+        let mut calls = Vec::new();
+        let failed = exchange
+            .answered(sent, answer, &self.matched, &about, &mut calls)
+            .await;
+        self.trace.hooks(now, calls);
+        match failed {
             Some(fault) => Some(Err(fault)),
             None => {
                 self.jobs.exchange = Some(exchange);
@@ -137,7 +142,10 @@ impl Conversation {
                     device: &self.summary,
                     now: now.unix,
                 };
-                self.jobs.exchange = Some(Exchange::begin(request, &self.matched, &about).await);
+                let mut calls = Vec::new();
+                let exchange = Exchange::begin(request, &self.matched, &about, &mut calls).await;
+                self.trace.hooks(now, calls);
+                self.jobs.exchange = Some(exchange);
             }
         }
     }

@@ -118,10 +118,12 @@ impl Conversation {
                     device: &self.summary,
                     now: now.unix,
                 };
+                let mut calls = Vec::new();
                 let response = self
                     .matched
-                    .on_response(&about, &sent, response.clone())
+                    .on_response(&about, &sent, response.clone(), &mut calls)
                     .await;
+                self.trace.hooks(now, calls);
                 self.learn(&sent, &response, now).await;
                 self.answered(&sent, Ok(response), now).await
             }
@@ -192,16 +194,10 @@ impl Conversation {
             device: &self.summary,
             now: now.unix,
         };
-        self.matched
-            .repair(&about, body, meta)
-            .await
-            .map(|(bytes, change)| {
-                self.trace.note(
-                    now,
-                    format!("{} repaired the message: {}", change.plugin, change.what),
-                );
-                bytes
-            })
+        let mut calls = Vec::new();
+        let repaired = self.matched.repair(&about, body, meta, &mut calls).await;
+        self.trace.hooks(now, calls);
+        repaired
     }
 
     fn note_fault(&mut self, rpc: &str, fault: &Fault, now: Now) {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::clock::Now;
 use crate::config::KeepTraces;
+use crate::plugins::HookCall;
 use crate::store::DeviceCell;
 
 /// More of one session is not kept.
@@ -79,6 +80,13 @@ impl Trace {
 
     pub(super) fn note(&mut self, now: Now, text: String) {
         self.push(now, text.len(), What::Note(text));
+    }
+
+    /// What hooks of profiles did.
+    pub(super) fn hooks(&mut self, now: Now, calls: Vec<HookCall>) {
+        for call in calls {
+            self.note(now, call.to_string());
+        }
     }
 
     pub(super) fn ended(&mut self, now: Now, how: &str) {

@@ -2,17 +2,39 @@
 //! recorded and the message goes on as it was.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::plugin::LoadedPlugin;
-use super::{About, Matched, v0_1};
+use super::{About, Matched, PluginError, diff, v0_1};
 
-/// What a profile changed in a message, for the session's trace.
+/// One call of a hook, for the session's trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct HookCall {
     /// `name version`.
     pub plugin: String,
-    /// For people.
-    pub what: String,
+    /// `on-inform`, `map-path`, ….
+    pub hook: &'static str,
+    /// What it changed: lines `- before` and `+ after`, few and short, without secrets.
+    pub changes: Vec<String>,
+    /// Why it failed; the message went on as it was.
+    pub failed: Option<String>,
+    /// By the clock.
+    pub took: Duration,
+}
+
+/// For people: a line, and one more for each change.
+impl std::fmt::Display for HookCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let micros = self.took.as_micros();
+        write!(f, "{} {} in {micros} µs", self.plugin, self.hook)?;
+        if let Some(error) = &self.failed {
+            write!(f, " failed: {error}")?;
+        }
+        for change in &self.changes {
+            write!(f, "\n{change}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What is known of the HTTP request whose body cannot be read.
@@ -76,27 +98,26 @@ impl Hooks {
     }
 }
 
-/// A call without the hook costs a comparison.
+/// A hook that no profile has costs a comparison. What each call did is added to `calls`.
 impl Matched {
-    /// Bytes that the parser refused → bytes it may read, and which plugin made them.
-    /// `None`: no profile knows how.
+    /// Bytes that the parser refused → bytes it may read. `None`: no profile knows how.
     pub async fn repair(
         &self,
         about: &About<'_>,
         body: &[u8],
         meta: &HttpMeta,
-    ) -> Option<(Vec<u8>, Change)> {
+        calls: &mut Vec<HookCall>,
+    ) -> Option<Vec<u8>> {
         // The profile of the highest priority knows the device best.
         for plugin in self.with(|hooks| hooks.repair).rev() {
-            if let Ok(Some(repaired)) = v0_1::repair(plugin, about, body, meta).await {
-                let what = format!("{} bytes → {}", body.len(), repaired.len());
-                return Some((
-                    repaired,
-                    Change {
-                        plugin: plugin.title(),
-                        what,
-                    },
-                ));
+            let call = Watch::start(plugin, "repair");
+            match v0_1::repair(plugin, about, body, meta).await {
+                Ok(Some(repaired)) => {
+                    calls.push(call.changed(diff::repaired(body, &repaired)));
+                    return Some(repaired);
+                }
+                Ok(None) => calls.push(call.changed(Vec::new())),
+                Err(error) => calls.push(call.failed(&error)),
             }
         }
         None
@@ -107,18 +128,18 @@ impl Matched {
         &self,
         about: &About<'_>,
         mut inform: cwmp::Inform,
-    ) -> (cwmp::Inform, Vec<Change>) {
-        let mut changes = Vec::new();
+        calls: &mut Vec<HookCall>,
+    ) -> cwmp::Inform {
         for plugin in self.with(|hooks| hooks.on_inform) {
-            let (corrected, whats) = v0_1::on_inform(plugin, about, inform).await;
+            let call = Watch::start(plugin, "on-inform");
+            let (corrected, changes) = v0_1::on_inform(plugin, about, inform).await;
             inform = corrected;
-            let whats = whats.unwrap_or_default();
-            changes.extend(whats.into_iter().map(|what| Change {
-                plugin: plugin.title(),
-                what,
-            }));
+            calls.push(match changes {
+                Ok(changes) => call.changed(changes),
+                Err(error) => call.failed(&error),
+            });
         }
-        (inform, changes)
+        inform
     }
 
     /// What to ask instead: split, reordered, replaced; empty = nothing.
@@ -126,14 +147,22 @@ impl Matched {
         &self,
         about: &About<'_>,
         request: cwmp::Request,
+        calls: &mut Vec<HookCall>,
     ) -> Vec<cwmp::Request> {
         let mut requests = vec![request];
         for plugin in self.with(|hooks| hooks.on_request) {
             let mut next = Vec::with_capacity(requests.len());
             for request in requests {
+                let call = Watch::start(plugin, "on-request");
                 match v0_1::on_request(plugin, about, request).await {
-                    Ok(instead) => next.extend(instead),
-                    Err((request, _)) => next.push(request),
+                    Ok((instead, changes)) => {
+                        next.extend(instead);
+                        calls.push(call.changed(changes));
+                    }
+                    Err((request, error)) => {
+                        next.push(request);
+                        calls.push(call.failed(&error));
+                    }
                 }
             }
             requests = next;
@@ -147,10 +176,19 @@ impl Matched {
         about: &About<'_>,
         request: &cwmp::Request,
         mut response: cwmp::Response,
+        calls: &mut Vec<HookCall>,
     ) -> cwmp::Response {
         for plugin in self.with(|hooks| hooks.on_response) {
+            let call = Watch::start(plugin, "on-response");
             response = match v0_1::on_response(plugin, about, request, response).await {
-                Ok(response) | Err((response, _)) => response,
+                Ok((response, changes)) => {
+                    calls.push(call.changed(changes));
+                    response
+                }
+                Err((response, error)) => {
+                    calls.push(call.failed(&error));
+                    response
+                }
             };
         }
         response
@@ -162,24 +200,43 @@ impl Matched {
         about: &About<'_>,
         request: &cwmp::Request,
         fault: &cwmp::Fault,
+        calls: &mut Vec<HookCall>,
     ) -> AfterFault {
         for plugin in self.with(|hooks| hooks.on_fault).rev() {
+            let call = Watch::start(plugin, "on-fault");
             match v0_1::on_fault(plugin, about, request, fault).await {
-                Ok(AfterFault::GiveUp) | Err(_) => {}
-                Ok(decided) => return decided,
+                Ok((decided, changes)) => {
+                    calls.push(call.changed(changes));
+                    if decided != AfterFault::GiveUp {
+                        return decided;
+                    }
+                }
+                Err(error) => calls.push(call.failed(&error)),
             }
         }
         AfterFault::GiveUp
     }
 
-    /// The device's own path for a standard one.
-    pub async fn map_path(&self, about: &About<'_>, mut path: String) -> String {
-        for plugin in self.with(|hooks| hooks.map_path) {
-            if let Ok(Some(mapped)) = v0_1::map_path(plugin, about, &path).await {
-                path = mapped;
+    /// The device's own path for a standard one, the first that a profile gives, from the
+    /// highest priority down. `None`: no profile has one.
+    pub async fn map_path(
+        &self,
+        about: &About<'_>,
+        path: &str,
+        calls: &mut Vec<HookCall>,
+    ) -> Option<String> {
+        for plugin in self.with(|hooks| hooks.map_path).rev() {
+            let call = Watch::start(plugin, "map-path");
+            match v0_1::map_path(plugin, about, path).await {
+                Ok(Some(mapped)) => {
+                    calls.push(call.changed(vec![format!("- {path}"), format!("+ {mapped}")]));
+                    return Some(mapped);
+                }
+                Ok(None) => calls.push(call.changed(Vec::new())),
+                Err(error) => calls.push(call.failed(&error)),
             }
         }
-        path
+        None
     }
 
     /// Whether any profile has the hook `on-response`: without it a response need not be kept
@@ -206,5 +263,39 @@ impl Matched {
                 .as_ref()
                 .is_some_and(|one| has(&one.hooks))
         })
+    }
+}
+
+/// A call under way.
+struct Watch<'a> {
+    plugin: &'a LoadedPlugin,
+    hook: &'static str,
+    begun: Instant,
+}
+
+impl Watch<'_> {
+    fn start<'a>(plugin: &'a LoadedPlugin, hook: &'static str) -> Watch<'a> {
+        Watch {
+            plugin,
+            hook,
+            begun: Instant::now(),
+        }
+    }
+
+    fn changed(self, changes: Vec<String>) -> HookCall {
+        HookCall {
+            plugin: self.plugin.title(),
+            hook: self.hook,
+            changes,
+            failed: None,
+            took: self.begun.elapsed(),
+        }
+    }
+
+    fn failed(self, error: &PluginError) -> HookCall {
+        HookCall {
+            failed: Some(error.kind.to_string()),
+            ..self.changed(Vec::new())
+        }
     }
 }

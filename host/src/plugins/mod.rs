@@ -4,6 +4,7 @@
 //! it began with; what a plugin does wrong stays here and is recorded under its name.
 
 mod call;
+mod diff;
 mod directory;
 mod engine;
 mod error;
@@ -43,7 +44,7 @@ use load::Linkers;
 
 pub use error::{PluginError, PluginErrorKind, PluginsError};
 pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, Occasion};
-pub use hooks::{AfterFault, Change, HttpMeta};
+pub use hooks::{AfterFault, HookCall, HttpMeta};
 pub use inspect::{Inspection, inspect};
 pub use limits::{DefaultLimits, Limits, TICK};
 pub use overrides::{BooleanWords, Overrides};

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use cwmp::{Applied, Fault, GetParameterNames, ParameterValue, Request, Response};
 
-use crate::plugins::{About, AfterFault, BooleanWords, Matched, Overrides};
+use crate::plugins::{About, AfterFault, BooleanWords, HookCall, Matched, Overrides};
 
 /// How often a plugin may answer a fault with other requests.
 const RETRIES_MAX: u32 = 3;
@@ -28,9 +28,14 @@ pub struct Exchange {
 pub type Outcome = Result<Response, Fault>;
 
 impl Exchange {
-    /// Passes a request through the device's profile.
-    pub async fn begin(asked: Request, matched: &Matched, about: &About<'_>) -> Exchange {
-        let queue = prepare(asked.clone(), matched, about).await;
+    /// Passes a request through the device's profile. What its hooks did is added to `calls`.
+    pub async fn begin(
+        asked: Request,
+        matched: &Matched,
+        about: &About<'_>,
+        calls: &mut Vec<HookCall>,
+    ) -> Exchange {
+        let queue = prepare(asked.clone(), matched, about, calls).await;
         Exchange {
             asked,
             queue,
@@ -67,6 +72,7 @@ impl Exchange {
         answer: Outcome,
         matched: &Matched,
         about: &About<'_>,
+        calls: &mut Vec<HookCall>,
     ) -> Option<Fault> {
         match answer {
             Ok(response) => {
@@ -74,7 +80,7 @@ impl Exchange {
                 merge(&mut self.merged, response);
                 None
             }
-            Err(fault) => match matched.on_fault(about, sent, &fault).await {
+            Err(fault) => match matched.on_fault(about, sent, &fault, calls).await {
                 AfterFault::GiveUp => Some(fault),
                 AfterFault::Skip => None,
                 AfterFault::Retry(_) if self.retries >= RETRIES_MAX => Some(fault),
@@ -124,9 +130,14 @@ pub fn own_fault(text: String) -> Fault {
     }
 }
 
-async fn prepare(asked: Request, matched: &Matched, about: &About<'_>) -> VecDeque<Request> {
+async fn prepare(
+    asked: Request,
+    matched: &Matched,
+    about: &About<'_>,
+    calls: &mut Vec<HookCall>,
+) -> VecDeque<Request> {
     let mut queue = VecDeque::new();
-    for request in matched.on_request(about, asked).await {
+    for request in matched.on_request(about, asked, calls).await {
         apply(
             request,
             &matched.overrides,

@@ -38,24 +38,35 @@ async fn a_profile_corrects_its_devices() {
     let host = Host::with(&[("zhone.wasm", &guest("shipped/zhone"))]).await;
     let (key, device) = (key(), device());
     let matched = host.matched();
-    let (corrected, changes) = matched.on_inform(&about(&key, &device), inform()).await;
+    let mut calls = Vec::new();
+    let corrected = matched
+        .on_inform(&about(&key, &device), inform(), &mut calls)
+        .await;
     let mut expected = inform();
     expected.parameters[0].value.clear();
     assert_eq!(corrected, expected, "nothing else may be lost or changed");
-    assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].what, format!("{KEY} \"(null)\" → \"\""));
-    assert!(changes[0].plugin.starts_with("zhone "));
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].hook, "on-inform");
+    assert_eq!(
+        calls[0].changes,
+        [format!("- {KEY} = (null)"), format!("+ {KEY} = \"\"")]
+    );
+    assert!(calls[0].plugin.starts_with("zhone "));
     let response = matched
-        .on_response(&about(&key, &device), &get(), values("(null)"))
+        .on_response(&about(&key, &device), &get(), values("(null)"), &mut calls)
         .await;
     assert_eq!(response, values(""));
+    assert_eq!((calls[1].hook, calls[1].changes.len()), ("on-response", 2));
     // Hooks it does not have are not called.
-    let calls = host.status("zhone").counters.calls;
+    let counted = host.status("zhone").counters.calls;
     assert_eq!(
-        matched.on_request(&about(&key, &device), get()).await,
+        matched
+            .on_request(&about(&key, &device), get(), &mut calls)
+            .await,
         [get()]
     );
-    assert_eq!(host.status("zhone").counters.calls, calls);
+    assert_eq!(calls.len(), 2);
+    assert_eq!(host.status("zhone").counters.calls, counted);
     assert!(host.plugins.time_spent() > Duration::ZERO);
 
     let other = Summary {
@@ -63,8 +74,10 @@ async fn a_profile_corrects_its_devices() {
         ..device
     };
     let matched = host.plugins.table().matched("default", &other);
-    let (same, changes) = matched.on_inform(&about(&key, &other), inform()).await;
-    assert_eq!((same, changes.len()), (inform(), 0));
+    let same = matched
+        .on_inform(&about(&key, &other), inform(), &mut calls)
+        .await;
+    assert_eq!((same, calls.len()), (inform(), 2));
 }
 
 #[tokio::test]
@@ -122,21 +135,26 @@ async fn a_bad_hook_changes_nothing() {
             let settings = format!("[settings]\nhook = '{hook}'\nhow = '{how}'\n");
             host.put("bad-hooks.toml", settings.as_bytes()).await;
             let matched = host.matched();
-            assert_eq!(matched.repair(&about, b"<x", &meta).await, None);
+            let mut told = Vec::new();
+            let told = &mut told;
+            assert_eq!(matched.repair(&about, b"<x", &meta, told).await, None);
+            assert_eq!(matched.on_inform(&about, inform(), told).await, inform());
+            assert_eq!(matched.on_request(&about, get(), told).await, [get()]);
             assert_eq!(
-                matched.on_inform(&about, inform()).await,
-                (inform(), vec![])
-            );
-            assert_eq!(matched.on_request(&about, get()).await, [get()]);
-            assert_eq!(
-                matched.on_response(&about, &get(), values("a")).await,
+                matched.on_response(&about, &get(), values("a"), told).await,
                 values("a")
             );
             assert_eq!(
-                matched.on_fault(&about, &get(), &fault).await,
+                matched.on_fault(&about, &get(), &fault, told).await,
                 AfterFault::GiveUp
             );
-            assert_eq!(matched.map_path(&about, KEY.into()).await, KEY);
+            assert_eq!(matched.map_path(&about, KEY, told).await, None);
+            // Every call is told, and which of them failed.
+            assert_eq!(told.len(), 6);
+            for call in told {
+                assert!(call.changes.is_empty());
+                assert_eq!(call.failed.is_some(), call.hook == hook, "{call}");
+            }
             let status = host.status("bad-hooks");
             assert_eq!(status.counters.calls, 6, "{hook} {how}");
             assert_eq!(status.counters.errors, 1, "{hook} {how}");
@@ -168,21 +186,34 @@ async fn a_flooding_hook_changes_nothing() {
 
     host.put("bad-hooks.toml", set("on-request", "flood").as_bytes())
         .await;
-    assert_eq!(host.matched().on_request(&about, get()).await, [get()]);
+    let told = &mut Vec::new();
+    assert_eq!(
+        host.matched().on_request(&about, get(), told).await,
+        [get()]
+    );
     assert_eq!(
         host.error("bad-hooks"),
         "gave back 1000 requests; at most 256"
     );
     host.put("bad-hooks.toml", set("on-request", "empty").as_bytes())
         .await;
-    assert!(host.matched().on_request(&about, get()).await.is_empty());
+    assert!(
+        host.matched()
+            .on_request(&about, get(), told)
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        told[1].changes,
+        ["- GetParameterValues of 1".to_owned(), format!("- {KEY}")]
+    );
 
     host.put("bad-hooks.toml", set("map-path", "flood").as_bytes())
         .await;
-    assert_eq!(host.matched().map_path(&about, KEY.into()).await, KEY);
+    assert_eq!(host.matched().map_path(&about, KEY, told).await, None);
     host.put("bad-hooks.toml", set("map-path", "empty").as_bytes())
         .await;
-    assert_eq!(host.matched().map_path(&about, KEY.into()).await, KEY);
+    assert_eq!(host.matched().map_path(&about, KEY, told).await, None);
 
     // A response of another kind than the request.
     host.put("bad-hooks.toml", set("on-response", "empty").as_bytes())
@@ -190,7 +221,7 @@ async fn a_flooding_hook_changes_nothing() {
     let response = Response::SetParameterValues(cwmp::Applied::Later);
     assert_eq!(
         host.matched()
-            .on_response(&about, &get(), response.clone())
+            .on_response(&about, &get(), response.clone(), told)
             .await,
         response
     );
@@ -204,8 +235,8 @@ async fn a_flooding_hook_changes_nothing() {
     let mut big = inform();
     big.parameters = vec![big.parameters[0].clone(); 50];
     assert_eq!(
-        host.matched().on_inform(&about, big.clone()).await,
-        (big, vec![])
+        host.matched().on_inform(&about, big.clone(), told).await,
+        big
     );
     let error = host.error("bad-hooks");
     assert!(

@@ -11,8 +11,8 @@ use super::super::pool::Use;
 use super::super::{About, PluginError, PluginErrorKind, sendable};
 
 use super::{
-    Exports, convert, convert_inform, convert_policy, convert_request, convert_response, quirks,
-    types,
+    Exports, changes, convert, convert_inform, convert_policy, convert_request, convert_response,
+    quirks, types,
 };
 
 /// Of an Inform that a hook gives back.
@@ -173,27 +173,30 @@ pub(in super::super) async fn on_inform(
     });
     match corrected {
         Ok(after) => {
-            let changes = convert_inform::inform_changes(&before, &after);
+            let changes = changes::inform(&before, &after);
             (convert_inform::inform(after, rest), Ok(changes))
         }
         Err(error) => (convert_inform::inform(before, rest), Err(error)),
     }
 }
 
-/// With an error, the request as it was.
+/// What to ask instead, and what that changes. With an error, the request as it was.
 pub(in super::super) async fn on_request(
     plugin: &Arc<LoadedPlugin>,
     about: &About<'_>,
     request: cwmp::Request,
-) -> Result<Vec<cwmp::Request>, (cwmp::Request, PluginError)> {
+) -> Result<(Vec<cwmp::Request>, Vec<String>), (cwmp::Request, PluginError)> {
     let (request, rest) = match convert_request::request_to_wit(request) {
         Ok(both) => both,
-        Err(request) => return Ok(vec![request]),
+        Err(request) => return Ok((vec![request], Vec::new())),
     };
     let device = convert::device(about);
     let asked = async { call!(plugin, about, quirks.call_on_request(&device, &request)) }.await;
     asked
-        .and_then(|requests| requests_of(plugin, requests, &rest))
+        .and_then(|requests| {
+            let changes = changes::requests(&request, &requests);
+            Ok((requests_of(plugin, requests, &rest)?, changes))
+        })
         .map_err(|error| (convert_request::request(request, &rest), error))
 }
 
@@ -216,15 +219,15 @@ fn requests_of(
         .collect()
 }
 
-/// With an error, the response as it was.
+/// The response, and what was changed in it. With an error, the response as it was.
 pub(in super::super) async fn on_response(
     plugin: &Arc<LoadedPlugin>,
     about: &About<'_>,
     request: &cwmp::Request,
     response: cwmp::Response,
-) -> Result<cwmp::Response, (cwmp::Response, PluginError)> {
+) -> Result<(cwmp::Response, Vec<String>), (cwmp::Response, PluginError)> {
     let Ok((request, _)) = convert_request::request_to_wit(request.clone()) else {
-        return Ok(response);
+        return Ok((response, Vec::new()));
     };
     let device = convert::device(about);
     let (before, shape) = convert_response::response_to_wit(response);
@@ -246,7 +249,10 @@ pub(in super::super) async fn on_response(
                     plugin.limits().parameters_max,
                 )?;
             }
-            convert_response::response(after, &shape).map_err(|error| refused(plugin, error))
+            let changes = changes::response(&before, &after);
+            let response = convert_response::response(after, &shape)
+                .map_err(|error| refused(plugin, error))?;
+            Ok((response, changes))
         })
         // What was made of it can be made into it again.
         .map_err(|error| {
@@ -262,9 +268,9 @@ pub(in super::super) async fn on_fault(
     about: &About<'_>,
     request: &cwmp::Request,
     fault: &cwmp::Fault,
-) -> Result<AfterFault, PluginError> {
+) -> Result<(AfterFault, Vec<String>), PluginError> {
     let Ok((request, rest)) = convert_request::request_to_wit(request.clone()) else {
-        return Ok(AfterFault::GiveUp);
+        return Ok((AfterFault::GiveUp, Vec::new()));
     };
     let device = convert::device(about);
     let fault = convert::fault_to_wit(fault.clone());
@@ -274,11 +280,17 @@ pub(in super::super) async fn on_fault(
             about,
             quirks.call_on_fault(&device, &request, &fault)
         )? {
-            quirks::AfterFault::GiveUp => AfterFault::GiveUp,
-            quirks::AfterFault::Skip => AfterFault::Skip,
-            quirks::AfterFault::Retry(requests) if requests.is_empty() => AfterFault::Skip,
+            quirks::AfterFault::GiveUp => (AfterFault::GiveUp, Vec::new()),
+            quirks::AfterFault::Skip => (AfterFault::Skip, vec!["skipped".to_owned()]),
+            quirks::AfterFault::Retry(requests) if requests.is_empty() => {
+                (AfterFault::Skip, vec!["skipped".to_owned()])
+            }
             quirks::AfterFault::Retry(requests) => {
-                AfterFault::Retry(requests_of(plugin, requests, &rest)?)
+                let changes = changes::retried(&requests);
+                (
+                    AfterFault::Retry(requests_of(plugin, requests, &rest)?),
+                    changes,
+                )
             }
         },
     )

@@ -2,6 +2,7 @@
 //! the host's own words. A later version of the WIT gets a module like this one beside it.
 
 mod calls;
+mod changes;
 mod convert;
 mod convert_inform;
 mod convert_policy;
