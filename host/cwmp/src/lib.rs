@@ -17,6 +17,8 @@
 )]
 
 mod message;
+mod request;
+mod response;
 pub mod rpc;
 pub mod value;
 mod version;
@@ -40,17 +42,28 @@ mod quirks;
 mod testing;
 
 pub use error::{Blame, Error};
-pub use message::{Body, Header, Message, Request, Response};
+pub use message::{Body, Header, Message};
+pub use request::Request;
+pub use response::Response;
 pub use rpc::{
     add_object::AddObject,
+    autonomous_du_state_change_complete::AutonomousDuResult,
     autonomous_transfer_complete::AutonomousTransferComplete,
+    change_du_state::{ChangeDuState, DuOperation},
     delete_object::DeleteObject,
     download::{Download, TransferStarted},
+    du_state_change_complete::{DuResult, DuStateChangeComplete},
     fault::{Fault, ParameterFault},
+    get_all_queued_transfers::AnyQueuedTransfer,
+    get_options::VoucherOption,
     get_parameter_attributes::ParameterAttributes,
     get_parameter_names::{GetParameterNames, ParameterInfo},
+    get_queued_transfers::{QueuedTransfer, TransferState},
     inform::{DeviceId, Event, Inform},
+    kicked::Kicked,
     raw::RawRpc,
+    request_download::RequestDownload,
+    schedule_download::{ScheduleDownload, TimeWindow},
     schedule_inform::ScheduleInform,
     set_parameter_attributes::SetParameterAttributes,
     set_parameter_values::SetParameterValues,

@@ -374,12 +374,7 @@ impl Session {
         if let Request::Other(raw) = &next {
             raw.check()?;
         }
-        if matches!(
-            next,
-            Request::Inform(_)
-                | Request::TransferComplete(_)
-                | Request::AutonomousTransferComplete(_)
-        ) {
+        if next.is_of_device() {
             return Err(Error::NotNow {
                 what: next.method().to_owned().into(),
                 reason: "only a device sends it".into(),

@@ -260,6 +260,12 @@ pub(crate) fn unsigned(text: &str) -> Option<u32> {
     u32::try_from(number).ok()
 }
 
+/// [`integer`] within the range of an int; what lies outside becomes the nearest in it.
+pub(crate) fn int(text: &str) -> Option<i32> {
+    let number = integer(text)?.clamp(i32::MIN.into(), i32::MAX.into());
+    i32::try_from(number).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,6 +320,8 @@ mod tests {
         assert_eq!(unsigned("-1"), Some(0));
         assert_eq!(unsigned("99999999999"), Some(u32::MAX));
         assert_eq!(unsigned(""), None);
+        assert_eq!(int("-1"), Some(-1));
+        assert_eq!(int("-99999999999"), Some(i32::MIN));
     }
 
     #[test]

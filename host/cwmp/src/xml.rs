@@ -175,6 +175,11 @@ impl<'x> Reader<'x> {
         Ok(value::unsigned(&self.text()?).unwrap_or_default())
     }
 
+    /// An int; 0 where there is none.
+    pub(crate) fn int(&mut self) -> Result<i32, Error> {
+        Ok(value::int(&self.text()?).unwrap_or_default())
+    }
+
     /// A fault code: the digits at the start of the text ("9000 - Method not supported").
     pub(crate) fn code(&mut self) -> Result<u32, Error> {
         let text = self.text()?;

@@ -54,7 +54,7 @@ impl AutonomousTransferComplete {
         out.element("FileType", &self.file_type);
         out.unsigned("FileSize", self.file_size);
         out.element("TargetFileName", &self.target_file_name);
-        self.fault.write(out);
+        self.fault.write("FaultStruct", out);
         out.date_time("StartTime", &self.start_time);
         out.date_time("CompleteTime", &self.complete_time);
     }

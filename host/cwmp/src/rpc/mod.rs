@@ -1,20 +1,31 @@
 //! One file per RPC: its type, parse, emit and tests together.
 
 pub mod add_object;
+pub mod autonomous_du_state_change_complete;
 pub mod autonomous_transfer_complete;
+pub mod cancel_transfer;
+pub mod change_du_state;
 pub mod delete_object;
 pub mod download;
+pub mod du_state_change_complete;
 pub mod factory_reset;
 pub mod fault;
+pub mod get_all_queued_transfers;
+pub mod get_options;
 pub mod get_parameter_attributes;
 pub mod get_parameter_names;
 pub mod get_parameter_values;
+pub mod get_queued_transfers;
 pub mod get_rpc_methods;
 pub mod inform;
+pub mod kicked;
 pub mod raw;
 pub mod reboot;
+pub mod request_download;
+pub mod schedule_download;
 pub mod schedule_inform;
 pub mod set_parameter_attributes;
 pub mod set_parameter_values;
+pub mod set_vouchers;
 pub mod transfer_complete;
 pub mod upload;

@@ -17,7 +17,7 @@ pub struct TransferComplete {
     pub complete_time: DateTime,
 }
 
-/// FaultStruct of a transfer.
+/// FaultStruct of a transfer, and Fault of a change of software modules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransferFault {
     /// 0 = success.
@@ -43,7 +43,7 @@ impl TransferComplete {
 
     pub(crate) fn write(&self, out: &mut Writer) {
         out.element("CommandKey", &self.command_key);
-        self.fault.write(out);
+        self.fault.write("FaultStruct", out);
         out.date_time("StartTime", &self.start_time);
         out.date_time("CompleteTime", &self.complete_time);
     }
@@ -56,17 +56,19 @@ impl TransferFault {
             match child.name() {
                 "FaultCode" => fault.code = xml.code()?,
                 "FaultString" => fault.text = xml.string()?,
+                // Some devices wrap it once more.
+                "FaultStruct" => fault = TransferFault::parse(xml)?,
                 _ => xml.skip()?,
             }
         }
         Ok(fault)
     }
 
-    pub(crate) fn write(&self, out: &mut Writer) {
-        out.open("FaultStruct");
+    pub(crate) fn write(&self, name: &str, out: &mut Writer) {
+        out.open(name);
         out.unsigned("FaultCode", self.code);
         out.element("FaultString", &self.text);
-        out.close("FaultStruct");
+        out.close(name);
     }
 }
 

@@ -4,11 +4,15 @@ use crate::rpc::fault;
 use crate::{Fault, Header, Request, Response, Version};
 
 /// What an ACS can be asked (A.3.1.1).
-const METHODS: [&str; 4] = [
+const METHODS: [&str; 8] = [
     "Inform",
     "GetRPCMethods",
     "TransferComplete",
     "AutonomousTransferComplete",
+    "Kicked",
+    "RequestDownload",
+    "DUStateChangeComplete",
+    "AutonomousDUStateChangeComplete",
 ];
 
 /// Whose turn it is.
@@ -79,6 +83,13 @@ impl Pending {
             Request::TransferComplete(_) => Reply::Response(Response::TransferComplete),
             Request::AutonomousTransferComplete(_) => {
                 Reply::Response(Response::AutonomousTransferComplete)
+            }
+            // "Under normal conditions", where it wants to be sent (A.4.2.1).
+            Request::Kicked(kicked) => Reply::Response(Response::Kicked(kicked.next.clone())),
+            Request::RequestDownload(_) => Reply::Response(Response::RequestDownload),
+            Request::DuStateChangeComplete(_) => Reply::Response(Response::DuStateChangeComplete),
+            Request::AutonomousDuStateChangeComplete(_) => {
+                Reply::Response(Response::AutonomousDuStateChangeComplete)
             }
             _ => Reply::Fault(Fault::new(fault::METHOD_NOT_SUPPORTED)),
         };

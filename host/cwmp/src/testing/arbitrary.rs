@@ -1,5 +1,9 @@
 //! Messages of all kinds, for the properties that hold for all of them.
 
+mod rpcs;
+mod software_modules;
+mod transfers;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -104,107 +108,6 @@ impl Make {
             .boxed()
     }
 
-    fn transfer_fault(self) -> BoxedStrategy<TransferFault> {
-        (any::<u32>(), self.text())
-            .prop_map(|(code, text)| TransferFault { code, text })
-            .boxed()
-    }
-
-    fn started(self) -> BoxedStrategy<TransferStarted> {
-        (applied(), self.time(), self.time())
-            .prop_map(|(applied, start_time, complete_time)| TransferStarted {
-                applied,
-                start_time,
-                complete_time,
-            })
-            .boxed()
-    }
-
-    fn download(self) -> BoxedStrategy<Download> {
-        let texts = prop::collection::vec(self.text(), 8);
-        (texts, any::<u32>(), any::<u32>())
-            .prop_map(|(mut texts, file_size, delay_seconds)| {
-                let mut next = || texts.pop().unwrap();
-                Download {
-                    command_key: next(),
-                    file_type: next(),
-                    url: next(),
-                    username: next(),
-                    password: next(),
-                    file_size,
-                    target_file_name: next(),
-                    delay_seconds,
-                    success_url: next(),
-                    failure_url: next(),
-                }
-            })
-            .boxed()
-    }
-
-    fn upload(self) -> BoxedStrategy<Upload> {
-        let texts = (
-            self.text(),
-            self.text(),
-            self.text(),
-            self.text(),
-            self.text(),
-        );
-        (texts, any::<u32>())
-            .prop_map(
-                |((command_key, file_type, url, username, password), delay_seconds)| Upload {
-                    command_key,
-                    file_type,
-                    url,
-                    username,
-                    password,
-                    delay_seconds,
-                },
-            )
-            .boxed()
-    }
-
-    fn transfer_complete(self) -> BoxedStrategy<TransferComplete> {
-        (self.text(), self.transfer_fault(), self.time(), self.time())
-            .prop_map(
-                |(command_key, fault, start_time, complete_time)| TransferComplete {
-                    command_key,
-                    fault,
-                    start_time,
-                    complete_time,
-                },
-            )
-            .boxed()
-    }
-
-    fn autonomous(self) -> BoxedStrategy<AutonomousTransferComplete> {
-        let texts = (self.text(), self.text(), self.text(), self.text());
-        let rest = (
-            any::<bool>(),
-            any::<u32>(),
-            self.transfer_fault(),
-            self.time(),
-            self.time(),
-        );
-        (texts, rest)
-            .prop_map(
-                |(texts, (is_download, file_size, fault, start_time, complete_time))| {
-                    let (announce_url, transfer_url, file_type, target_file_name) = texts;
-                    AutonomousTransferComplete {
-                        announce_url,
-                        transfer_url,
-                        is_download,
-                        file_type,
-                        file_size,
-                        target_file_name,
-                        fault,
-                        start_time,
-                        complete_time,
-                    }
-                },
-            )
-            .boxed()
-    }
-
     fn attributes_to_set(self) -> BoxedStrategy<SetParameterAttributes> {
         (
             self.name(),
@@ -227,88 +130,6 @@ impl Make {
                 access_list,
             })
             .boxed()
-    }
-
-    fn request(self) -> BoxedStrategy<Request> {
-        let set = (self.values(), self.text()).prop_map(|(parameters, parameter_key)| {
-            Request::SetParameterValues(SetParameterValues {
-                parameters,
-                parameter_key,
-            })
-        });
-        let get_names = (self.name(), any::<bool>()).prop_map(|(path, next_level)| {
-            Request::GetParameterNames(GetParameterNames { path, next_level })
-        });
-        let object = (self.name(), self.text());
-        let add = object.clone().prop_map(|(object_name, parameter_key)| {
-            Request::AddObject(AddObject {
-                object_name,
-                parameter_key,
-            })
-        });
-        let delete = object.prop_map(|(object_name, parameter_key)| {
-            Request::DeleteObject(DeleteObject {
-                object_name,
-                parameter_key,
-            })
-        });
-        let schedule = (any::<u32>(), self.text()).prop_map(|(delay_seconds, command_key)| {
-            Request::ScheduleInform(ScheduleInform {
-                delay_seconds,
-                command_key,
-            })
-        });
-        prop_oneof![
-            select(vec![Request::GetRpcMethods, Request::FactoryReset]),
-            self.inform().prop_map(|rpc| Request::Inform(Box::new(rpc))),
-            self.transfer_complete().prop_map(Request::TransferComplete),
-            self.autonomous()
-                .prop_map(|rpc| Request::AutonomousTransferComplete(Box::new(rpc))),
-            set,
-            self.names().prop_map(Request::GetParameterValues),
-            get_names,
-            prop::collection::vec(self.attributes_to_set(), 0..3)
-                .prop_map(Request::SetParameterAttributes),
-            self.names().prop_map(Request::GetParameterAttributes),
-            add,
-            delete,
-            self.download()
-                .prop_map(|rpc| Request::Download(Box::new(rpc))),
-            self.text().prop_map(Request::Reboot),
-            schedule,
-            self.upload().prop_map(|rpc| Request::Upload(Box::new(rpc))),
-            raw("X_[A-Z]{1,5}").prop_map(Request::Other),
-        ]
-        .boxed()
-    }
-
-    fn response(self) -> BoxedStrategy<Response> {
-        let info = (self.name(), any::<bool>())
-            .prop_map(|(path, writable)| ParameterInfo { path, writable });
-        prop_oneof![
-            select(vec![
-                Response::Inform,
-                Response::TransferComplete,
-                Response::AutonomousTransferComplete,
-                Response::SetParameterAttributes,
-                Response::Reboot,
-                Response::ScheduleInform,
-                Response::FactoryReset,
-            ]),
-            self.names().prop_map(Response::GetRpcMethods),
-            applied().prop_map(Response::SetParameterValues),
-            self.values().prop_map(Response::GetParameterValues),
-            prop::collection::vec(info, 0..4).prop_map(Response::GetParameterNames),
-            prop::collection::vec(self.attributes(), 0..3)
-                .prop_map(Response::GetParameterAttributes),
-            (any::<u32>(), applied())
-                .prop_map(|(instance, applied)| Response::AddObject(instance, applied)),
-            applied().prop_map(Response::DeleteObject),
-            self.started().prop_map(Response::Download),
-            self.started().prop_map(Response::Upload),
-            raw("X_[A-Z]{1,5}Response").prop_map(Response::Other),
-        ]
-        .boxed()
     }
 
     fn fault(self) -> BoxedStrategy<Fault> {

@@ -153,7 +153,7 @@ fn any_post() -> impl Strategy<Value = Option<Message>> {
         Just(Some(message(None, Body::Fault(Fault::new(9000))))),
         Just(Some(message(
             None,
-            Body::Request(Request::Other(other("Kicked")))
+            Body::Request(Request::Other(other("X_Ask")))
         ))),
     ]
 }

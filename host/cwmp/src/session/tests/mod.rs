@@ -386,7 +386,7 @@ fn a_request_after_the_end_is_still_answered() {
 fn methods_that_an_acs_does_not_know_get_8000() {
     let mut scene = ready();
     for request in [
-        Request::Other(other("Kicked")),
+        Request::Other(other("X_Ask")),
         Request::Reboot(String::new()),
     ] {
         scene
@@ -394,7 +394,7 @@ fn methods_that_an_acs_does_not_know_get_8000() {
             .reply(None);
     }
     scene.check(expect![[r#"
-        > Kicked #d: request Kicked
+        > X_Ask #d: request X_Ask
           not our turn: < Fault #d 8000
         > Reboot #d: request Reboot
           not our turn: < Fault #d 8000
@@ -407,16 +407,16 @@ fn the_caller_may_know_more_methods() {
     ready()
         .post(&message(
             Some("d"),
-            Body::Request(Request::Other(other("Kicked"))),
+            Body::Request(Request::Other(other("X_Ask"))),
         ))
         .answer(Response::Other(other("X_OtherResponse")))
-        .answer(Response::Other(other("KickedResponse")))
-        .answer(Response::Other(other("KickedResponse")))
+        .answer(Response::Other(other("X_AskResponse")))
+        .answer(Response::Other(other("X_AskResponse")))
         .check(expect![[r#"
-            > Kicked #d: request Kicked
+            > X_Ask #d: request X_Ask
               < error: cannot send X_OtherResponse now: the device did not ask for it
-              < KickedResponse #d
-              < error: cannot send KickedResponse now: the device did not ask for it
+              < X_AskResponse #d
+              < error: cannot send X_AskResponse now: the device did not ask for it
             open, 1.1
         "#]]);
 }
