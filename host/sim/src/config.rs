@@ -65,7 +65,7 @@ impl CpeConfig {
             wan_address: "198.51.100.20".to_owned(),
             bootstrapped: false,
             boot_time: Duration::from_secs(3),
-            methods: crate::METHODS,
+            methods: crate::cpe::methods(vendor.cwmp_version),
             oddities: Oddities::NONE,
             seed: 1,
         }

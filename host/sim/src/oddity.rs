@@ -85,11 +85,15 @@ pub enum Oddity {
     RequestHugeAnswer,
     /// The connection request while a session runs waits for its end instead of a 503.
     RequestWaits,
+    /// A request of the device's own comes where the answer to a request of the ACS is due.
+    RequestsOutOfTurn,
+    /// The first answer of a session is the response to something else.
+    AnswersOtherwise,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 39] = [
+    pub const ALL: [Oddity; 41] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -129,6 +133,8 @@ impl Oddity {
         Oddity::RequestRedirected,
         Oddity::RequestHugeAnswer,
         Oddity::RequestWaits,
+        Oddity::RequestsOutOfTurn,
+        Oddity::AnswersOtherwise,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -173,6 +179,8 @@ impl Oddity {
             Oddity::RequestRedirected => "request-redirected",
             Oddity::RequestHugeAnswer => "request-huge-answer",
             Oddity::RequestWaits => "request-waits",
+            Oddity::RequestsOutOfTurn => "requests-out-of-turn",
+            Oddity::AnswersOtherwise => "answers-otherwise",
         }
     }
 

@@ -1,5 +1,6 @@
 //! TransferComplete (TR-069 A.3.3.2): a Download or Upload is over.
 
+use crate::rpc::fault;
 use crate::write::Writer;
 use crate::xml::Reader;
 use crate::{DateTime, Error};
@@ -50,6 +51,14 @@ impl TransferComplete {
 }
 
 impl TransferFault {
+    /// A fault with the standard's text.
+    pub fn new(code: u32) -> TransferFault {
+        TransferFault {
+            code,
+            text: fault::name(code).unwrap_or_default().to_owned(),
+        }
+    }
+
     pub(crate) fn parse(xml: &mut Reader<'_>) -> Result<TransferFault, Error> {
         let mut fault = TransferFault::default();
         while let Some(child) = xml.child()? {

@@ -11,8 +11,14 @@ const PERIODIC: &str = "2 PERIODIC";
 const SCHEDULED: &str = "3 SCHEDULED";
 const VALUE_CHANGE: &str = "4 VALUE CHANGE";
 const CONNECTION_REQUEST: &str = "6 CONNECTION REQUEST";
-const TRANSFER_COMPLETE: &str = "7 TRANSFER COMPLETE";
+pub(super) const TRANSFER_COMPLETE: &str = "7 TRANSFER COMPLETE";
 const DIAGNOSTICS_COMPLETE: &str = "8 DIAGNOSTICS COMPLETE";
+pub(super) const KICKED: &str = "5 KICKED";
+pub(super) const REQUEST_DOWNLOAD: &str = "9 REQUEST DOWNLOAD";
+pub(super) const AUTONOMOUS_TRANSFER_COMPLETE: &str = "10 AUTONOMOUS TRANSFER COMPLETE";
+pub(super) const DU_STATE_CHANGE_COMPLETE: &str = "11 DU STATE CHANGE COMPLETE";
+pub(super) const AUTONOMOUS_DU_STATE_CHANGE_COMPLETE: &str =
+    "12 AUTONOMOUS DU STATE CHANGE COMPLETE";
 
 /// Events not yet delivered, that is, not yet answered by an InformResponse.
 #[derive(Debug, Clone, Default)]
@@ -54,12 +60,10 @@ impl Events {
         self.multiple("M Reboot", command_key);
     }
 
-    /// `method`: `M Download` or `M Upload`. Asked for again as long as the TransferComplete
-    /// itself was not answered.
-    pub(super) fn transfer_complete(&mut self, method: &str, command_key: &str) {
-        self.single(TRANSFER_COMPLETE);
-        if !self.has(method, command_key) {
-            self.multiple(method, command_key);
+    /// Of a request of the device, as long as that is not answered.
+    pub(super) fn announce(&mut self, event: &Event) {
+        if !self.has(&event.code, &event.command_key) {
+            self.0.push(event.clone());
         }
     }
 

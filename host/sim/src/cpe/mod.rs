@@ -3,28 +3,34 @@
 mod diagnostics;
 mod events;
 mod inform;
+mod own_requests;
 mod retry;
 mod rpc;
 mod schedule;
 mod session;
+mod software_modules;
 mod transfer;
+mod vouchers;
 mod wire;
 
 pub use rpc::METHODS;
+pub(crate) use rpc::methods;
 pub use schedule::Due;
 pub use session::{ProtocolError, Served, SessionRecord, Step};
 pub use transfer::{TransferJob, TransferResult};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cwmp::DeviceId;
+use cwmp::{DeviceId, VoucherOption};
 
 use crate::model::{Facts, Features, Identity, Tree};
 use crate::seed::Seed;
 use crate::{CpeConfig, DataModel, Oddities, Oddity, UnixTime};
 use events::Events;
+use own_requests::OwnRequests;
 use schedule::Schedule;
 use session::Running;
+use software_modules::SoftwareModules;
 use transfer::Transfers;
 
 /// One simulated device: its data model, its events and timers, and its half of a session.
@@ -42,6 +48,10 @@ pub struct Cpe {
     events: Events,
     schedule: Schedule,
     transfers: Transfers,
+    software: SoftwareModules,
+    options: Vec<VoucherOption>,
+    own_requests: OwnRequests,
+    kicked_to: Option<String>,
     /// Parameters with notification, changed since they were last told.
     changed: BTreeSet<Box<str>>,
     session: Option<Box<Running>>,
@@ -99,6 +109,10 @@ impl Cpe {
             events: Events::default(),
             schedule: Schedule::new(config.boot_time),
             transfers: Transfers::default(),
+            software: SoftwareModules::default(),
+            options: Vec::new(),
+            own_requests: OwnRequests::default(),
+            kicked_to: None,
             changed: BTreeSet::new(),
             session: None,
             retry_count: 0,
@@ -241,6 +255,8 @@ impl Cpe {
         self.tree.reset();
         self.changed.clear();
         self.transfers = Transfers::default();
+        self.software = SoftwareModules::default();
+        self.own_requests = OwnRequests::default();
         self.events = Events::default();
         self.schedule.forget();
         self.schedule.bootstrap_next();

@@ -108,7 +108,8 @@ impl Cpe {
         if self.schedule.urgent || retry || (self.schedule.wants_session && !waiting) {
             return Due::Session;
         }
-        if let Some(job) = self.transfers.due(now) {
+        let job = self.transfers.due(now).or_else(|| self.software.due());
+        if let Some(job) = job {
             return Due::Transfer(Box::new(job));
         }
         Due::Later(self.next_timer())
@@ -228,6 +229,10 @@ impl Cpe {
         for command_key in due {
             self.events.scheduled(&command_key);
             self.schedule.want_session();
+        }
+        self.leave_windows(now);
+        if self.session.is_none() {
+            self.change_modules(now);
         }
         for path in take_due(&mut self.schedule.diagnostics, now) {
             self.diagnose(&path, now);

@@ -1,7 +1,7 @@
 //! The device's half of a session (TR-069 §3.7.1): an envelope or nothing goes out, the
 //! answer comes in.
 
-use cwmp::{Body, Event, Fault, Header, Message, Request, Response, Version};
+use cwmp::{Body, Event, Fault, Header, Message, RawRpc, Request, Response, Version};
 
 use super::rpc::Reply;
 use super::{Cpe, wire};
@@ -9,6 +9,8 @@ use crate::{Oddity, UnixTime};
 
 /// How often an Inform is repeated at once after fault 8005.
 const INFORM_RETRIES_MAX: u8 = 5;
+/// The same for a request of its own; after these it waits for the next session.
+const REQUEST_RETRIES_MAX: u8 = 5;
 
 /// What the device does next in its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,11 @@ pub(super) struct Running {
     version: Version,
     requests: u32,
     answered_empty: bool,
+    answered_otherwise: bool,
+    /// How often the first of the device's own requests was refused with fault 8005.
+    retries: u8,
+    /// The request of the ACS that waits, with its ID, while the device asks something itself.
+    owed: Option<Box<(Option<String>, Request)>>,
     record: SessionRecord,
 }
 
@@ -87,8 +94,8 @@ pub(super) struct Running {
 enum Phase {
     /// InformResponse is due.
     Inform,
-    /// TransferCompleteResponse is due.
-    TransferComplete,
+    /// The answer to the first of the device's own requests is due.
+    Own,
     /// A request of the ACS, or the end.
     Listening,
     /// Over; only the extra empty POST goes out.
@@ -99,9 +106,7 @@ impl Cpe {
     /// Begins a session and gives the body of its first POST, the Inform.
     pub fn begin_session(&mut self, now: UnixTime) -> Vec<u8> {
         self.schedule.session_begun();
-        if self.tells_transfers() {
-            self.repeat_transfer_events();
-        }
+        self.announce_again();
         let mut session = Running {
             phase: Phase::Inform,
             informs: 0,
@@ -110,6 +115,9 @@ impl Cpe {
             version: self.identity.vendor.cwmp_version,
             requests: 0,
             answered_empty: false,
+            answered_otherwise: false,
+            retries: 0,
+            owed: None,
             record: SessionRecord {
                 events: self.events.pending(),
                 ..SessionRecord::default()
@@ -194,17 +202,35 @@ impl Cpe {
                 Ok(Step::Post(self.inform_body(session, now)))
             }
             (Phase::Inform, Body::Fault(fault)) => Err(ProtocolError::Refused { code: fault.code }),
-            (
-                Phase::TransferComplete,
-                Body::Response(Response::TransferComplete) | Body::Fault(_),
-            ) => {
-                session.record.requests_answered += 1;
-                self.transfer_told();
+            (Phase::Own, Body::Fault(fault)) if fault.code == 8005 => {
+                session.retries += 1;
                 session.hold_requests = message.header.hold_requests;
-                Ok(Step::Post(self.own_request_or_empty(session)))
+                Ok(self.go_on(session, now))
+            }
+            (Phase::Own, Body::Fault(_)) => {
+                session.hold_requests = message.header.hold_requests;
+                self.own_request_told(session);
+                Ok(self.go_on(session, now))
+            }
+            (Phase::Own, Body::Response(response))
+                if self
+                    .own_requests
+                    .first()
+                    .is_some_and(|own| response.answers(own)) =>
+            {
+                if let Response::Kicked(next) = response {
+                    self.kicked_to = Some(next);
+                }
+                session.hold_requests = message.header.hold_requests;
+                self.own_request_told(session);
+                Ok(self.go_on(session, now))
             }
             (Phase::Listening, Body::Request(request)) => {
                 session.hold_requests = message.header.hold_requests;
+                if self.oddities.has(Oddity::RequestsOutOfTurn) && self.may_tell(session) {
+                    session.owed = Some(Box::new((message.header.id, request)));
+                    return Ok(Step::Post(self.own_request_or_empty(session)));
+                }
                 Ok(self.serve_request(session, message.header.id, request, now))
             }
             (phase, body) => Err(ProtocolError::OutOfTurn {
@@ -215,8 +241,10 @@ impl Cpe {
     }
 
     fn on_empty(&mut self, session: &mut Running) -> Result<Step, ProtocolError> {
+        // An empty answer holds nothing any more.
+        session.hold_requests = false;
         match session.phase {
-            Phase::Listening if !session.hold_requests && self.has_own_request() => {
+            Phase::Listening if self.may_tell(session) => {
                 Ok(Step::Post(self.own_request_or_empty(session)))
             }
             Phase::Listening if self.oddities.has(Oddity::ExtraEmptyPost) => {
@@ -231,24 +259,39 @@ impl Cpe {
         }
     }
 
-    fn has_own_request(&self) -> bool {
-        self.tells_transfers() && !self.transfers.complete.is_empty()
+    /// Whether it has something to ask of its own, and may.
+    fn may_tell(&self, session: &Running) -> bool {
+        !session.hold_requests
+            && session.retries <= REQUEST_RETRIES_MAX
+            && !self.own_requests.is_empty()
+    }
+
+    fn own_request_told(&mut self, session: &mut Running) {
+        session.record.requests_answered += 1;
+        session.retries = 0;
+        if let Some(Request::TransferComplete(_)) = self.own_requests.first() {
+            self.transfer_told();
+        }
+        self.own_requests.told();
+    }
+
+    /// After the answer to a request of its own: what the ACS waits for, else the next one.
+    fn go_on(&mut self, session: &mut Running, now: UnixTime) -> Step {
+        match session.owed.take() {
+            Some(owed) => {
+                session.phase = Phase::Listening;
+                let (id, request) = *owed;
+                self.serve_request(session, id, request, now)
+            }
+            None => Step::Post(self.own_request_or_empty(session)),
+        }
     }
 
     fn own_request_or_empty(&mut self, session: &mut Running) -> Vec<u8> {
-        let waiting = self
-            .transfers
-            .complete
-            .first()
-            .map(|(_, complete)| complete.clone());
-        match waiting {
-            Some(complete) if !session.hold_requests && self.tells_transfers() => {
-                session.phase = Phase::TransferComplete;
-                self.request_body(
-                    session,
-                    Request::TransferComplete(complete),
-                    Header::default(),
-                )
+        match self.own_requests.first().cloned() {
+            Some(request) if self.may_tell(session) => {
+                session.phase = Phase::Own;
+                self.request_body(session, request, Header::default())
             }
             _ => {
                 session.phase = Phase::Listening;
@@ -321,7 +364,16 @@ impl Cpe {
             session.answered_empty = true;
             return Step::Post(self.empty_post());
         }
-        let reply = self.serve(&request, now);
+        let reply = if self.oddities.has(Oddity::AnswersOtherwise)
+            && !std::mem::replace(&mut session.answered_otherwise, true)
+        {
+            Reply::Response(Response::Other(RawRpc {
+                method: "X_OtherResponse".to_owned(),
+                xml: String::new(),
+            }))
+        } else {
+            self.serve(&request, now)
+        };
         let method: Box<str> = request.method().into();
         *self.served.entry(method).or_insert(0) += 1;
         let fault = match &reply {
@@ -359,7 +411,7 @@ impl Phase {
     fn expects(self) -> &'static str {
         match self {
             Phase::Inform => "InformResponse",
-            Phase::TransferComplete => "TransferCompleteResponse",
+            Phase::Own => "the answer to its own request",
             Phase::Listening => "a request or the end",
             Phase::Over => "the end",
         }

@@ -1,13 +1,21 @@
-//! Download and Upload: the queue, and what a finished transfer does to the device.
+//! Download, ScheduleDownload and Upload: the queue, and what a finished transfer does to the
+//! device.
 
-use cwmp::{Download, TransferComplete, TransferFault, Upload};
+use std::time::Duration;
 
-use super::Cpe;
+use cwmp::{
+    AnyQueuedTransfer, Download, Request, ScheduleDownload, TimeWindow, TransferComplete,
+    TransferFault, TransferState, Upload,
+};
+
+use super::{Cpe, events};
 use crate::model::{Node, date_time};
 use crate::{Oddity, UnixTime};
 
 /// How many transfers wait before fault 9004 (A.3.2.8 asks for at least 3).
 const TRANSFERS_QUEUED_MAX: usize = 8;
+/// How long after a failure a scheduled download is tried again.
+const RETRY_TIME: Duration = Duration::from_secs(30);
 
 /// A file to move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,21 +50,111 @@ enum Kind {
 #[derive(Debug, Clone)]
 struct Transfer {
     kind: Kind,
+    method: &'static str,
     due: UnixTime,
     started: UnixTime,
     command_key: Box<str>,
+    file_type: Box<str>,
     url: Box<str>,
     username: Box<str>,
     password: Box<str>,
     file_size: u32,
+    target_file_name: Box<str>,
+    /// Of a ScheduleDownload: those that are not over, the next one first.
+    windows: Vec<Window>,
 }
 
-/// Transfers that wait, the one that runs, and those whose TransferComplete waits.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    start: UnixTime,
+    end: UnixTime,
+    /// Negative: no limit.
+    retries: i32,
+}
+
+/// Transfers that wait, the one that runs, and those that nobody was told of yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Transfers {
     waiting: Vec<Transfer>,
     running: Option<Box<Transfer>>,
-    pub(super) complete: Vec<(&'static str, TransferComplete)>,
+    /// Those whose TransferComplete waits, in that order.
+    completed: Vec<AnyQueuedTransfer>,
+}
+
+impl Kind {
+    fn of_download(file_type: &str) -> Result<Kind, u32> {
+        match file_type.trim() {
+            "1 Firmware Upgrade Image" => Ok(Kind::Firmware),
+            "3 Vendor Configuration File" => Ok(Kind::Configuration),
+            "2 Web Content" | "4 Tone File" | "5 Ringer File" => Ok(Kind::OtherDownload),
+            vendor if vendor.starts_with("X ") => Ok(Kind::OtherDownload),
+            _ => Err(9003),
+        }
+    }
+}
+
+impl Transfer {
+    /// Whether a failed transfer goes back into the queue, as its window allows.
+    fn try_again(&mut self, now: UnixTime) -> bool {
+        let Some(window) = self.windows.first_mut() else {
+            return false;
+        };
+        if window.retries == 0 || now + RETRY_TIME >= window.end {
+            self.windows.remove(0);
+        } else {
+            window.retries -= window.retries.signum();
+        }
+        match self.windows.first() {
+            Some(window) => self.due = window.start.max(now + RETRY_TIME),
+            None => return false,
+        }
+        true
+    }
+
+    fn queued(&self, state: TransferState) -> AnyQueuedTransfer {
+        AnyQueuedTransfer {
+            command_key: self.command_key.to_string(),
+            state,
+            is_download: self.kind != Kind::Upload,
+            file_type: self.file_type.to_string(),
+            file_size: self.file_size,
+            target_file_name: self.target_file_name.to_string(),
+        }
+    }
+}
+
+/// One or two windows that follow each other, in a mode of the standard or of a vendor. The
+/// simulated user confirms whatever is to be confirmed.
+fn windows(asked: &[TimeWindow], now: UnixTime) -> Result<Vec<Window>, u32> {
+    let known = |mode: &str| {
+        let standard = [
+            "1 At Any Time",
+            "2 Immediately",
+            "3 When Idle",
+            "4 Confirmation Needed",
+        ];
+        standard.contains(&mode) || mode.starts_with("X ")
+    };
+    let mut windows: Vec<Window> = Vec::new();
+    let mut free_from = 0;
+    for one in asked {
+        if one.start_seconds < free_from
+            || one.end_seconds <= one.start_seconds
+            || !known(&one.mode)
+        {
+            return Err(9003);
+        }
+        free_from = one.end_seconds;
+        windows.push(Window {
+            start: now + Duration::from_secs(one.start_seconds.into()),
+            end: now + Duration::from_secs(one.end_seconds.into()),
+            retries: one.max_retries,
+        });
+    }
+    match windows.len() {
+        1 | 2 => Ok(windows),
+        _ => Err(9003),
+    }
 }
 
 impl Transfers {
@@ -91,46 +189,120 @@ impl Transfers {
 
 impl Cpe {
     pub(super) fn queue_download(&mut self, download: &Download, now: UnixTime) -> Result<(), u32> {
-        let kind = match download.file_type.trim() {
-            "1 Firmware Upgrade Image" => Kind::Firmware,
-            "3 Vendor Configuration File" => Kind::Configuration,
-            "2 Web Content" | "4 Tone File" | "5 Ringer File" => Kind::OtherDownload,
-            vendor if vendor.starts_with("X ") => Kind::OtherDownload,
-            _ => return Err(9003),
-        };
         self.transfers.queue(Transfer {
-            kind,
-            due: now + std::time::Duration::from_secs(download.delay_seconds.into()),
+            kind: Kind::of_download(&download.file_type)?,
+            method: "M Download",
+            due: now + Duration::from_secs(download.delay_seconds.into()),
             started: now,
             command_key: download.command_key.as_str().into(),
+            file_type: download.file_type.as_str().into(),
             url: download.url.as_str().into(),
             username: download.username.as_str().into(),
             password: download.password.as_str().into(),
             file_size: download.file_size,
+            target_file_name: download.target_file_name.as_str().into(),
+            windows: Vec::new(),
+        })
+    }
+
+    pub(super) fn queue_scheduled(
+        &mut self,
+        download: &ScheduleDownload,
+        now: UnixTime,
+    ) -> Result<(), u32> {
+        let windows = windows(&download.windows, now)?;
+        let first = windows.first().ok_or(9003_u32)?.start;
+        self.transfers.queue(Transfer {
+            kind: Kind::of_download(&download.file_type)?,
+            method: "M ScheduleDownload",
+            due: first,
+            started: now,
+            command_key: download.command_key.as_str().into(),
+            file_type: download.file_type.as_str().into(),
+            url: download.url.as_str().into(),
+            username: download.username.as_str().into(),
+            password: download.password.as_str().into(),
+            file_size: download.file_size,
+            target_file_name: download.target_file_name.as_str().into(),
+            windows,
         })
     }
 
     pub(super) fn queue_upload(&mut self, upload: &Upload, now: UnixTime) -> Result<(), u32> {
         self.transfers.queue(Transfer {
             kind: Kind::Upload,
-            due: now + std::time::Duration::from_secs(upload.delay_seconds.into()),
+            method: "M Upload",
+            due: now + Duration::from_secs(upload.delay_seconds.into()),
             started: now,
             command_key: upload.command_key.as_str().into(),
+            file_type: upload.file_type.as_str().into(),
             url: upload.url.as_str().into(),
             username: upload.username.as_str().into(),
             password: upload.password.as_str().into(),
             file_size: 0,
+            target_file_name: "".into(),
+            windows: Vec::new(),
         })
+    }
+
+    /// Takes a transfer that has not begun out of the queue; 9021 for one that has. What is
+    /// not there need not be cancelled.
+    pub(super) fn cancel_transfer(&mut self, command_key: &str) -> Result<(), u32> {
+        let under_way = self.queued_transfers().into_iter().any(|transfer| {
+            transfer.command_key == command_key && transfer.state != TransferState::NotStarted
+        });
+        if under_way {
+            return Err(9021);
+        }
+        let waiting = &mut self.transfers.waiting;
+        waiting.retain(|transfer| *transfer.command_key != *command_key);
+        Ok(())
+    }
+
+    /// All transfers whose TransferComplete was not answered.
+    pub(super) fn queued_transfers(&self) -> Vec<AnyQueuedTransfer> {
+        let completed = self.transfers.completed.iter().cloned();
+        let running = self.transfers.running.iter();
+        let running = running.map(|transfer| transfer.queued(TransferState::InProgress));
+        let waiting = self.transfers.waiting.iter();
+        let waiting = waiting.map(|transfer| transfer.queued(TransferState::NotStarted));
+        completed.chain(running).chain(waiting).collect()
+    }
+
+    /// Moves scheduled downloads whose window is over to their next one, or tells that there
+    /// is none.
+    pub(super) fn leave_windows(&mut self, now: UnixTime) {
+        let mut late = Vec::new();
+        self.transfers.waiting.retain_mut(|transfer| {
+            let was_scheduled = !transfer.windows.is_empty();
+            transfer.windows.retain(|window| window.end > now);
+            match transfer.windows.first() {
+                Some(window) => transfer.due = transfer.due.max(window.start),
+                None if was_scheduled => {
+                    late.push(transfer.clone());
+                    return false;
+                }
+                None => {}
+            }
+            true
+        });
+        for transfer in late {
+            self.remember_complete(&transfer, TransferFault::new(9020), now);
+            self.schedule.want_session();
+        }
     }
 
     /// The transfer that [`Cpe::poll`] named begins. Fills in what an upload sends.
     pub fn transfer_begun(&mut self, job: &mut TransferJob, now: UnixTime) {
-        let waiting = self.transfers.waiting.iter();
-        let at = waiting.take_while(|transfer| transfer.due > now).count();
-        if at < self.transfers.waiting.len() {
-            let mut transfer = self.transfers.waiting.remove(at);
-            transfer.started = now;
-            self.transfers.running = Some(Box::new(transfer));
+        let mut waiting = self.transfers.waiting.iter();
+        let at = waiting.position(|transfer| transfer.due <= now && *transfer.url == *job.url);
+        match at {
+            Some(at) => {
+                let mut transfer = self.transfers.waiting.remove(at);
+                transfer.started = now;
+                self.transfers.running = Some(Box::new(transfer));
+            }
+            None => self.software.fetch_begun(),
         }
         if job.upload.is_some() {
             job.upload = Some(self.configuration(now).into_bytes());
@@ -139,9 +311,13 @@ impl Cpe {
 
     /// The transfer is over: the file is applied, and TransferComplete waits for a session.
     pub fn transfer_done(&mut self, result: TransferResult, now: UnixTime) {
-        let Some(transfer) = self.transfers.running.take() else {
-            return;
+        let Some(mut transfer) = self.transfers.running.take() else {
+            return self.module_fetched(result, now);
         };
+        if matches!(result, TransferResult::Failed(..)) && transfer.try_again(now) {
+            self.transfers.waiting.push(*transfer);
+            return;
+        }
         let fault = match &result {
             TransferResult::Failed(code, text) => TransferFault {
                 code: *code,
@@ -183,10 +359,6 @@ impl Cpe {
         } else {
             transfer.command_key.to_string()
         };
-        let method = match transfer.kind {
-            Kind::Upload => "M Upload",
-            _ => "M Download",
-        };
         let complete = TransferComplete {
             command_key,
             fault,
@@ -198,23 +370,22 @@ impl Cpe {
         } else {
             1
         };
+        let command_key = complete.command_key.clone();
+        let events = [
+            (events::TRANSFER_COMPLETE, ""),
+            (transfer.method, command_key.as_str()),
+        ];
         for _ in 0..copies {
-            self.transfers.complete.push((method, complete.clone()));
+            let told_later = transfer.queued(TransferState::Completed);
+            self.transfers.completed.push(told_later);
+            self.tell(Request::TransferComplete(complete.clone()), &events);
         }
-        self.events.transfer_complete(method, &complete.command_key);
     }
 
-    /// The answer to the first waiting TransferComplete came.
+    /// The answer to the first TransferComplete came.
     pub(super) fn transfer_told(&mut self) {
-        if !self.transfers.complete.is_empty() {
-            self.transfers.complete.remove(0);
-        }
-    }
-
-    /// As long as a TransferComplete waits, its events belong into each Inform.
-    pub(super) fn repeat_transfer_events(&mut self) {
-        for (method, complete) in &self.transfers.complete {
-            self.events.transfer_complete(method, &complete.command_key);
+        if !self.transfers.completed.is_empty() {
+            self.transfers.completed.remove(0);
         }
     }
 
@@ -256,7 +427,7 @@ fn size_is_right(file: &[u8], transfer: &Transfer) -> bool {
 
 /// The version a firmware file holds: its first line `version=…`, else the version number in
 /// its name, else something of its own.
-fn firmware_version(file: &[u8], url: &str) -> String {
+pub(super) fn firmware_version(file: &[u8], url: &str) -> String {
     let first_line = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if let Some(version) = first_line.strip_prefix(b"version=") {
         let version = String::from_utf8_lossy(version);

@@ -149,7 +149,8 @@ impl Tree {
     }
 
     fn walk_row(&self, path: &str, row: &'static Template, visit: &mut dyn FnMut(&str, Node)) {
-        visit(path, Node::Object { writable: true });
+        let writable = self.is_writable(table_of(path));
+        visit(path, Node::Object { writable });
         self.walk_entries(path, row, 0, row.entries.len(), visit);
     }
 
@@ -206,15 +207,33 @@ impl Tree {
         }
     }
 
-    /// Adds a row to a table; its instance number, or the fault code.
+    /// Adds a row to a table for the ACS; its instance number, or the fault code.
     pub(crate) fn add_row(&mut self, table: &str) -> Result<u32, u32> {
+        if !self.is_writable(table) {
+            return Err(9005);
+        }
+        self.grow(table)
+    }
+
+    /// Whether rows of this table come and go as the ACS likes.
+    fn is_writable(&self, table: &str) -> bool {
+        matches!(
+            self.spot(table),
+            Some(Spot::Entry {
+                entry: Entry {
+                    what: Place::Table { writable: true, .. },
+                    ..
+                },
+                ..
+            })
+        )
+    }
+
+    /// Adds a row to a table, as the device itself does.
+    pub(crate) fn grow(&mut self, table: &str) -> Result<u32, u32> {
         let (initial, row) = match self.spot(table) {
             Some(Spot::Entry { entry, .. }) => match &entry.what {
-                Place::Table {
-                    writable: true,
-                    rows,
-                    row,
-                } => (*rows, row),
+                Place::Table { rows, row, .. } => (*rows, row),
                 _ => return Err(9005),
             },
             _ => return Err(9005),
@@ -225,10 +244,15 @@ impl Tree {
         Ok(self.overlay.add_row(table, initial, row))
     }
 
-    /// Deletes a row, or returns the fault code.
+    /// Takes a row that [`Tree::grow`] has made away again.
+    pub(crate) fn shrink(&mut self, row: &str) {
+        self.overlay.delete_row(row);
+    }
+
+    /// Deletes a row for the ACS, or returns the fault code.
     pub(crate) fn delete_row(&mut self, path: &str) -> Result<(), u32> {
         match self.spot(path) {
-            Some(Spot::AddedRow(..)) => {}
+            Some(Spot::AddedRow(..)) if self.is_writable(table_of(path)) => {}
             Some(Spot::Entry { entry, .. })
                 if matches!(entry.what, Place::Row { deletable: true }) => {}
             _ => return Err(9005),
@@ -278,4 +302,12 @@ impl Tree {
             entry,
         })
     }
+}
+
+/// The table of a row.
+fn table_of(row: &str) -> &str {
+    let row = row.trim_end_matches('.');
+    row.rfind('.')
+        .and_then(|dot| row.get(..=dot))
+        .unwrap_or_default()
 }

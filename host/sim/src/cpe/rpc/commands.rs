@@ -1,9 +1,14 @@
-//! Reboot (A.3.2.9), FactoryReset (A.4.1.6), ScheduleInform (A.4.1.2), Download (A.3.2.8) and
-//! Upload (A.4.1.5): what is ordered now and happens after the session.
+//! Reboot (A.3.2.9), FactoryReset (A.4.1.6), ScheduleInform (A.4.1.2), Download (A.3.2.8),
+//! ScheduleDownload (A.4.1.8) and Upload (A.4.1.5): what is ordered now and happens after the
+//! session; and the queue of the transfers, GetQueuedTransfers (A.4.1.1),
+//! GetAllQueuedTransfers (A.4.1.7) and CancelTransfer (A.4.1.9).
 
 use std::time::Duration;
 
-use cwmp::{Applied, DateTime, Download, Fault, Response, ScheduleInform, TransferStarted, Upload};
+use cwmp::{
+    Applied, DateTime, Download, Fault, QueuedTransfer, Response, ScheduleDownload, ScheduleInform,
+    TransferStarted, Upload,
+};
 
 use super::fault;
 use crate::UnixTime;
@@ -46,6 +51,33 @@ impl Cpe {
     pub(super) fn upload(&mut self, upload: &Upload, now: UnixTime) -> Result<Response, Fault> {
         self.queue_upload(upload, now).map_err(fault)?;
         Ok(Response::Upload(begun_later()))
+    }
+
+    pub(super) fn schedule_download(
+        &mut self,
+        download: &ScheduleDownload,
+        now: UnixTime,
+    ) -> Result<Response, Fault> {
+        self.queue_scheduled(download, now).map_err(fault)?;
+        Ok(Response::ScheduleDownload)
+    }
+
+    pub(super) fn cancel(&mut self, command_key: &str) -> Result<Response, Fault> {
+        self.cancel_transfer(command_key).map_err(fault)?;
+        Ok(Response::CancelTransfer)
+    }
+
+    pub(super) fn get_queued_transfers(&self) -> Response {
+        let transfers = self.queued_transfers().into_iter();
+        let transfers = transfers.map(|transfer| QueuedTransfer {
+            command_key: transfer.command_key,
+            state: transfer.state,
+        });
+        Response::GetQueuedTransfers(transfers.collect())
+    }
+
+    pub(super) fn get_all_queued_transfers(&self) -> Response {
+        Response::GetAllQueuedTransfers(self.queued_transfers())
     }
 }
 

@@ -7,7 +7,7 @@ mod get_parameter_values;
 mod objects;
 mod set_parameter_values;
 
-use cwmp::{Fault, Request, Response};
+use cwmp::{Fault, Request, Response, Version};
 
 use super::Cpe;
 use crate::{Oddity, UnixTime};
@@ -27,7 +27,25 @@ pub const METHODS: &[&str] = &[
     "Upload",
     "ScheduleInform",
     "FactoryReset",
+    "GetQueuedTransfers",
+    "SetVouchers",
+    "GetOptions",
+    "GetAllQueuedTransfers",
+    "ScheduleDownload",
+    "CancelTransfer",
+    "ChangeDUState",
 ];
+
+/// Those of [`METHODS`] that this version has: 1.1 brought the fourth from the end, 1.2 the
+/// last three.
+pub(crate) fn methods(version: Version) -> &'static [&'static str] {
+    let later = match version {
+        Version::V1_0 => 4,
+        Version::V1_1 => 3,
+        Version::V1_2 | Version::V1_3 | Version::V1_4 => 0,
+    };
+    METHODS.get(..METHODS.len() - later).unwrap_or(METHODS)
+}
 
 /// How a request is answered.
 pub(super) enum Reply {
@@ -86,9 +104,20 @@ impl Cpe {
             Request::ScheduleInform(schedule) => self.schedule_inform(schedule, now),
             Request::Download(download) => self.download(download, now),
             Request::Upload(upload) => self.upload(upload, now),
+            Request::ScheduleDownload(download) => self.schedule_download(download, now),
+            Request::CancelTransfer(command_key) => self.cancel(command_key),
+            Request::GetQueuedTransfers => Ok(self.get_queued_transfers()),
+            Request::GetAllQueuedTransfers => Ok(self.get_all_queued_transfers()),
+            Request::ChangeDuState(change) => self.change_du_state(change, now),
+            Request::SetVouchers(vouchers) => self.set_vouchers(vouchers),
+            Request::GetOptions(name) => self.get_options(name),
             Request::Inform(_)
             | Request::TransferComplete(_)
             | Request::AutonomousTransferComplete(_)
+            | Request::Kicked(_)
+            | Request::RequestDownload(_)
+            | Request::DuStateChangeComplete(_)
+            | Request::AutonomousDuStateChangeComplete(_)
             | Request::Other(_) => Err(fault(9000)),
         }
     }
@@ -96,26 +125,5 @@ impl Cpe {
 
 /// A fault with the standard's words (A.5.1).
 fn fault(code: u32) -> Fault {
-    let text = match code {
-        9000 => "Method not supported",
-        9001 => "Request denied",
-        9002 => "Internal error",
-        9003 => "Invalid arguments",
-        9004 => "Resources exceeded",
-        9005 => "Invalid parameter name",
-        9006 => "Invalid parameter type",
-        9007 => "Invalid parameter value",
-        9008 => "Attempt to set a non-writable parameter",
-        9009 => "Notification request rejected",
-        9010 => "File transfer failure",
-        9011 => "Upload failure",
-        9012 => "File transfer server authentication failure",
-        9013 => "Unsupported protocol for file transfer",
-        _ => "Vendor defined",
-    };
-    Fault {
-        code,
-        text: text.to_owned(),
-        parameters: Vec::new(),
-    }
+    Fault::new(code)
 }
