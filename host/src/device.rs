@@ -190,6 +190,20 @@ pub struct Summary {
     pub nat_history: BTreeMap<Mode, ModeHistory>,
     /// RPCs the device said it has (GetRPCMethods); empty = never asked.
     pub rpc_methods: Vec<String>,
+    /// What the device last told or asked by itself, the newest first.
+    pub own_requests: Vec<OwnRequest>,
+}
+
+/// Something that a device told or asked by itself: RequestDownload, Kicked,
+/// AutonomousTransferComplete, AutonomousDUStateChangeComplete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnRequest {
+    /// When.
+    pub at: UnixTime,
+    /// The RPC.
+    pub method: String,
+    /// What it said, for people.
+    pub text: String,
 }
 
 /// The times of the device's last contacts: readings that change in every session and are

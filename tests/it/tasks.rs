@@ -1,6 +1,7 @@
 //! Tasks: each operation on both data models, faults, order, expiry and cancellation.
 
 mod lost;
+mod modules;
 mod transfers;
 
 use std::time::Duration;

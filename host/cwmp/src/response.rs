@@ -107,6 +107,27 @@ impl Response {
         }
     }
 
+    /// Whether it has no content, whoever sends it.
+    pub fn is_empty(&self) -> bool {
+        matches!(
+            self,
+            Response::Inform
+                | Response::TransferComplete
+                | Response::AutonomousTransferComplete
+                | Response::RequestDownload
+                | Response::DuStateChangeComplete
+                | Response::AutonomousDuStateChangeComplete
+                | Response::SetParameterAttributes
+                | Response::Reboot
+                | Response::ScheduleInform
+                | Response::SetVouchers
+                | Response::FactoryReset
+                | Response::ScheduleDownload
+                | Response::CancelTransfer
+                | Response::ChangeDuState
+        )
+    }
+
     /// Whether this is the kind of response that answers `request`.
     pub fn answers(&self, request: &Request) -> bool {
         self.method().strip_suffix("Response") == Some(request.method())

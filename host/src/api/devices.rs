@@ -43,6 +43,8 @@ pub(super) struct DeviceView {
     peer_address: String,
     connection_request: Value,
     reachability: Value,
+    /// What the device last told or asked by itself, the newest first.
+    device_requests: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<BTreeMap<String, ParameterView>>,
 }
@@ -98,6 +100,11 @@ fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> De
             "history": history,
             "last_wake": acs.wakes.last(key).as_ref().map(wake_view),
         }),
+        device_requests: summary
+            .own_requests
+            .iter()
+            .map(|own| json!({ "at": time(own.at), "method": own.method, "text": own.text }))
+            .collect(),
         parameters: None,
     }
 }

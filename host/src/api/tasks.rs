@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::devices::{cell, wait, wake_view};
 use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
 use crate::Acs;
-use crate::device::is_secret;
 use crate::store::TaskFilter;
 use crate::work::operation;
 use crate::work::task::{NewTask, Operation, Task, TaskId, TaskState};
@@ -38,23 +37,11 @@ pub(super) struct CreateTask {
 
 /// A task as the API shows it. Secrets that it sets or uses are not shown.
 pub(super) fn view(acs: &Acs, task: &Task) -> Value {
-    let mut operation = task.operation.clone();
-    match &mut operation {
-        Operation::Set { parameters } => {
-            for parameter in parameters.iter_mut().filter(|p| is_secret(&p.path)) {
-                parameter.value.clear();
-            }
-        }
-        Operation::Download { password, .. } | Operation::Upload { password, .. } => {
-            password.clear()
-        }
-        _ => {}
-    }
     let mut view = json!({
         "id": task.id,
         "instance": task.instance,
         "device": task.device,
-        "operation": operation,
+        "operation": task.operation.without_secrets(),
         "state": task.state,
         "attempts": task.attempts,
         "created": time(task.created),

@@ -15,7 +15,7 @@ use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
 use crate::work::operation;
-use crate::work::task::{Task, TaskId, TaskState};
+use crate::work::task::{Operation, Task, TaskId, TaskState};
 
 /// A task whose answer never comes is not sent for ever.
 const ATTEMPTS_MAX: u32 = 5;
@@ -402,7 +402,11 @@ impl Conversation {
                         .get(path)
                         .map(|reading| reading.xsd_type.clone())
                 };
-                let request = operation::request(&task, type_of);
+                let known = operation::Known {
+                    version: self.session.version(),
+                    rpc_methods: &self.summary.rpc_methods,
+                };
+                let request = operation::request(&task, &known, type_of);
                 drop(device);
                 Some((task, request))
             }
@@ -426,7 +430,18 @@ impl Conversation {
                     self.store_failed("mark a transfer as accepted", &error);
                 }
             }
+            // So does that of a scheduled one, and with DUStateChangeComplete that of modules.
+            Ok(Response::ScheduleDownload | Response::ChangeDuState)
+                if !self.matched.overrides.no_transfer_complete =>
+            {
+                if let Err(error) = self.acs.store.mark_accepted(task.id, now.unix).await {
+                    self.store_failed("mark a task as accepted", &error);
+                }
+            }
             Ok(response) => {
+                if let Operation::CancelTransfer { command_key } = &task.operation {
+                    self.transfer_cancelled(command_key, task.id, now).await;
+                }
                 let result = operation::result(&response);
                 self.close_task(task.id, TaskState::Done, Some(result), None, now)
                     .await;

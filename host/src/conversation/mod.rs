@@ -6,7 +6,9 @@
 
 mod begin;
 mod jobs;
+mod own_requests;
 mod record;
+mod software_modules;
 mod trace;
 mod transfers;
 

@@ -12,10 +12,6 @@ use crate::work::exchange::own_fault;
 use crate::work::operation;
 use crate::work::task::{Operation, Task, TaskId, TaskState};
 
-/// A device that was asked to transfer a file and has not told the end by then is not waited
-/// for any longer.
-const TRANSFER_SECONDS_MAX: i64 = 86_400;
-
 impl Conversation {
     /// Takes a request of the device. An error is the fault it is answered with: the device
     /// then tells again in its next session, so nothing is lost.
@@ -27,14 +23,11 @@ impl Conversation {
         self.trace.eventful();
         match request {
             Request::TransferComplete(complete) => self.transfer_complete(complete, now).await,
-            Request::AutonomousTransferComplete(complete) => {
-                tracing::info!(
-                    device = %self.device(), file_type = %complete.file_type, url = %complete.transfer_url,
-                    code = complete.fault.code, "the device transferred a file by itself"
-                );
+            Request::DuStateChangeComplete(complete) => self.modules_changed(complete, now).await,
+            request => {
+                self.note_own_request(request, now);
                 Ok(())
             }
-            _ => Ok(()),
         }
     }
 
@@ -83,13 +76,8 @@ impl Conversation {
     /// The task of a TransferComplete: by its CommandKey, or, as some devices send none, the
     /// only transfer under way.
     fn transfer_of(&self, command_key: &str) -> Option<Arc<Task>> {
-        let is_transfer = |task: &Task| {
-            let transfer = matches!(
-                task.operation,
-                Operation::Download { .. } | Operation::Upload { .. }
-            );
-            transfer && task.state == TaskState::Sent
-        };
+        let is_transfer =
+            |task: &Task| task.operation.is_transfer() && task.state == TaskState::Sent;
         let mut transfers = self.acs.store.pending(self.device());
         transfers.retain(|task| is_transfer(task));
         if let Ok(id) = command_key.trim().parse() {
@@ -138,13 +126,14 @@ impl Conversation {
         }
         let mut silent = self.acs.store.pending(self.device());
         silent.retain(|task| {
-            task.accepted
-                .is_some_and(|at| now.unix - at > TRANSFER_SECONDS_MAX)
+            let seconds_max = task.operation.ends_with().map_or(0, |(_, seconds)| seconds);
+            task.accepted.is_some_and(|at| now.unix - at > seconds_max)
         });
         for task in silent {
-            let fault = own_fault(format!(
-                "no TransferComplete within {TRANSFER_SECONDS_MAX} s"
-            ));
+            let Some((method, seconds)) = task.operation.ends_with() else {
+                continue;
+            };
+            let fault = own_fault(format!("no {method} within {seconds} s"));
             let error = Some(operation::error(&fault));
             self.close_task(task.id, TaskState::Failed, None, error, now)
                 .await;

@@ -61,14 +61,14 @@ pub(super) fn check(request: &Request) -> Result<(), String> {
             ];
             texts.into_iter().try_for_each(|one| text("an Upload", one))
         }
-        Request::Other(raw) => cwmp::RawRpc::checked(&raw.method, &raw.xml)
-            .map(|_| ())
-            .map_err(|error| error.to_string()),
-        Request::GetRpcMethods
-        | Request::FactoryReset
-        | Request::Inform(_)
-        | Request::TransferComplete(_)
-        | Request::AutonomousTransferComplete(_) => Ok(()),
+        Request::GetRpcMethods | Request::FactoryReset => Ok(()),
+        // These come as raw XML, or are never sent.
+        other => {
+            let raw = other.to_raw();
+            cwmp::RawRpc::checked(&raw.method, &raw.xml)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        }
     }
 }
 

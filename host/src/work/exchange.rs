@@ -269,6 +269,13 @@ fn nothing(asked: &Request) -> Response {
         Request::FactoryReset => Response::FactoryReset,
         Request::ScheduleInform(_) => Response::ScheduleInform,
         Request::GetRpcMethods => Response::GetRpcMethods(Vec::new()),
+        Request::GetQueuedTransfers => Response::GetQueuedTransfers(Vec::new()),
+        Request::GetAllQueuedTransfers => Response::GetAllQueuedTransfers(Vec::new()),
+        Request::GetOptions(_) => Response::GetOptions(Vec::new()),
+        Request::SetVouchers(_) => Response::SetVouchers,
+        Request::ScheduleDownload(_) => Response::ScheduleDownload,
+        Request::CancelTransfer(_) => Response::CancelTransfer,
+        Request::ChangeDuState(_) => Response::ChangeDuState,
         _ => Response::SetParameterValues(Applied::Now),
     }
 }

@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{DeviceKey, UnixTime};
+use crate::device::{DeviceKey, UnixTime, is_secret};
+
+/// A device that has accepted a transfer and has not told the end by then is not waited for
+/// any longer.
+const END_SECONDS_MAX: i64 = 86_400;
 
 /// The number of a task, unique in the host, never reused. As text (`t-` and hexadecimal
 /// digits) it is the CommandKey of what the task sends, so that a late `M Reboot` or
@@ -127,6 +131,50 @@ pub enum Operation {
         /// At least 1.
         delay_seconds: u32,
     },
+    /// GetAllQueuedTransfers, or GetQueuedTransfers of a device that knows only that.
+    QueuedTransfers,
+    /// ScheduleDownload; done at TransferComplete.
+    ScheduleDownload {
+        /// `1 Firmware Upgrade Image`, ….
+        file_type: String,
+        /// http or https.
+        url: String,
+        /// Of the file server.
+        #[serde(default)]
+        username: String,
+        /// Of the file server.
+        #[serde(default)]
+        password: String,
+        /// Bytes; 0 = not known.
+        #[serde(default)]
+        file_size: u32,
+        /// May be empty.
+        #[serde(default)]
+        target_file_name: String,
+        /// One or two, one after the other.
+        windows: Vec<Window>,
+    },
+    /// CancelTransfer.
+    CancelTransfer {
+        /// Of the transfer: the id of the task that asked for it.
+        command_key: String,
+    },
+    /// ChangeDUState; done at DUStateChangeComplete.
+    ChangeDuState {
+        /// At least one.
+        changes: Vec<DuChange>,
+    },
+    /// SetVouchers.
+    SetVouchers {
+        /// At least one, each in base64.
+        vouchers: Vec<String>,
+    },
+    /// GetOptions.
+    GetOptions {
+        /// The name of one; empty = all.
+        #[serde(default)]
+        option: String,
+    },
     /// Any other RPC.
     Raw {
         /// The method's name.
@@ -149,8 +197,64 @@ impl Operation {
                 | Operation::FactoryReset
                 | Operation::Download { .. }
                 | Operation::Upload { .. }
+                | Operation::ScheduleDownload { .. }
+                | Operation::ChangeDuState { .. }
                 | Operation::Raw { .. }
         )
+    }
+
+    /// A transfer, whose end TransferComplete tells.
+    pub fn is_transfer(&self) -> bool {
+        matches!(
+            self,
+            Operation::Download { .. }
+                | Operation::Upload { .. }
+                | Operation::ScheduleDownload { .. }
+        )
+    }
+
+    /// By which request the device tells the end of what it has accepted, and how many seconds
+    /// after that it is not waited for any longer. `None`: the answer is the end.
+    pub fn ends_with(&self) -> Option<(&'static str, i64)> {
+        match self {
+            Operation::Download { .. } | Operation::Upload { .. } => {
+                Some(("TransferComplete", END_SECONDS_MAX))
+            }
+            Operation::ScheduleDownload { windows, .. } => {
+                let last = windows.iter().map(|window| window.end_seconds).max();
+                let last = i64::from(last.unwrap_or_default());
+                Some(("TransferComplete", last + END_SECONDS_MAX))
+            }
+            Operation::ChangeDuState { .. } => Some(("DUStateChangeComplete", END_SECONDS_MAX)),
+            _ => None,
+        }
+    }
+
+    /// As it may be shown: secrets that it sets or uses are empty.
+    pub fn without_secrets(&self) -> Operation {
+        let mut shown = self.clone();
+        match &mut shown {
+            Operation::Set { parameters } => {
+                for parameter in parameters.iter_mut().filter(|p| is_secret(&p.path)) {
+                    parameter.value.clear();
+                }
+            }
+            Operation::Download { password, .. }
+            | Operation::Upload { password, .. }
+            | Operation::ScheduleDownload { password, .. } => password.clear(),
+            Operation::ChangeDuState { changes } => {
+                for change in changes {
+                    match change {
+                        DuChange::Install { password, .. } | DuChange::Update { password, .. } => {
+                            password.clear();
+                        }
+                        DuChange::Uninstall { .. } => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        shown
     }
 }
 
@@ -179,6 +283,81 @@ pub struct SetAttribute {
     /// `Subscriber` or nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_list: Option<Vec<String>>,
+}
+
+/// When a scheduled download may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// After the task was sent.
+    pub start_seconds: u32,
+    /// After the task was sent.
+    pub end_seconds: u32,
+    /// `1 At Any Time`, `2 Immediately`, `3 When Idle`, `4 Confirmation Needed`, or a vendor's.
+    #[serde(default = "at_any_time")]
+    pub mode: String,
+    /// For the user who has to confirm.
+    #[serde(default)]
+    pub user_message: String,
+    /// In this window; -1 = as often as the device likes.
+    #[serde(default)]
+    pub max_retries: i32,
+}
+
+fn at_any_time() -> String {
+    "1 At Any Time".to_owned()
+}
+
+/// What is to happen to a software module (a deployment unit). An empty text is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DuChange {
+    /// A new one.
+    Install {
+        /// http or https.
+        url: String,
+        /// The device makes one if it is empty.
+        #[serde(default)]
+        uuid: String,
+        /// Of the file server.
+        #[serde(default)]
+        username: String,
+        /// Of the file server.
+        #[serde(default)]
+        password: String,
+        /// The path of an execution environment; the device chooses if it is empty.
+        #[serde(default)]
+        execution_env: String,
+    },
+    /// One to its next version; all, if neither `uuid` nor `url` is given.
+    Update {
+        /// Which one.
+        #[serde(default)]
+        uuid: String,
+        /// Which version of it, where there are several.
+        #[serde(default)]
+        version: String,
+        /// Where its new version is; where it came from if empty.
+        #[serde(default)]
+        url: String,
+        /// Of the file server.
+        #[serde(default)]
+        username: String,
+        /// Of the file server.
+        #[serde(default)]
+        password: String,
+    },
+    /// One away.
+    Uninstall {
+        /// Which one.
+        uuid: String,
+        /// Which version; all if empty.
+        #[serde(default)]
+        version: String,
+        /// From which execution environment; from all if empty.
+        #[serde(default)]
+        execution_env: String,
+    },
 }
 
 /// Where a task stands.

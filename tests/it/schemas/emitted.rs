@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use cwmp::rpc::fault;
 use cwmp::{
-    AutonomousTransferComplete, Body, Download, Fault, Header, Inform, Limits, Message,
-    ParameterValue, RawRpc, Request, Session, SetParameterAttributes, SetParameterValues,
-    TransferComplete, Upload, Version, XsdType,
+    Body, Download, Fault, Header, Inform, Kicked, Limits, Message, ParameterValue, RawRpc,
+    Request, RequestDownload, Session, SetParameterAttributes, SetParameterValues, Upload, Version,
+    XsdType,
 };
 use patchbay::work::operation;
 use patchbay::work::task::{Operation, Task, TaskId, TaskState};
@@ -28,14 +28,11 @@ pub fn all(version: Version) -> Vec<(String, Message)> {
         open(version, Some("a<b>&\"c\" \r\n ü")).1,
     );
 
-    for (name, request) in of_the_device() {
-        // What a version does not have is answered in kind, which no schema can allow.
-        if name == "AutonomousTransferComplete" && version < Version::V1_1 {
-            continue;
-        }
+    for request in of_the_device(version) {
+        let name = format!("to-{}", request.method());
         let answered = Some(device(version, header("12"), Body::Request(request)));
         session.receive(now(), answered.as_ref()).unwrap();
-        keep(&format!("to-{name}"), session.reply(None).unwrap().unwrap());
+        keep(&name, session.reply(None).unwrap().unwrap());
     }
     for code in [8000, 8001, 8002, 8003, 8004, 8005, 8899] {
         let asked = Some(device(
@@ -123,28 +120,30 @@ fn not_in_common() -> Message {
     refused
 }
 
-/// What devices ask, known to the server or not.
-fn of_the_device() -> Vec<(&'static str, Request)> {
-    let other = |method: &str| {
+/// What devices of this version ask, known to the server or not.
+fn of_the_device(version: Version) -> Vec<Request> {
+    let mut requests = vec![
+        Request::GetRpcMethods,
+        Request::TransferComplete(Default::default()),
+        Request::RequestDownload(RequestDownload::default()),
+        Request::Kicked(Box::new(Kicked {
+            next: "http://203.0.113.1/next?a=1&b=2".to_owned(),
+            ..Kicked::default()
+        })),
         Request::Other(RawRpc {
-            method: method.to_owned(),
+            method: "X_Unheard".to_owned(),
             xml: String::new(),
-        })
-    };
-    vec![
-        ("GetRPCMethods", Request::GetRpcMethods),
-        (
-            "TransferComplete",
-            Request::TransferComplete(TransferComplete::default()),
-        ),
-        (
-            "AutonomousTransferComplete",
-            Request::AutonomousTransferComplete(Box::<AutonomousTransferComplete>::default()),
-        ),
-        ("RequestDownload", other("RequestDownload")),
-        ("Kicked", other("Kicked")),
-        ("X_Unheard", other("X_Unheard")),
-    ]
+        }),
+    ];
+    // What a version does not have is answered in kind, which no schema can allow.
+    if version >= Version::V1_1 {
+        requests.push(Request::AutonomousTransferComplete(Box::default()));
+    }
+    if version >= Version::V1_2 {
+        requests.push(Request::DuStateChangeComplete(Default::default()));
+        requests.push(Request::AutonomousDuStateChangeComplete(Vec::new()));
+    }
+    requests
 }
 
 fn of_the_server(version: Version) -> Vec<(String, Request)> {
@@ -152,7 +151,7 @@ fn of_the_server(version: Version) -> Vec<(String, Request)> {
         .into_iter()
         .map(|operation| {
             let name = operation["op"].as_str().unwrap().to_owned();
-            (format!("task-{name}"), asked(operation))
+            (format!("task-{name}"), asked(operation, version))
         })
         .collect();
     let typed = Request::SetParameterValues(SetParameterValues {
@@ -198,14 +197,17 @@ fn of_the_server(version: Version) -> Vec<(String, Request)> {
     for (method, xml) in raw(version) {
         requests.push((
             format!("raw-{method}"),
-            asked(json!({ "op": "raw", "method": method, "xml": xml })),
+            asked(
+                json!({ "op": "raw", "method": method, "xml": xml }),
+                version,
+            ),
         ));
     }
     requests
 }
 
 /// An operation of the API as the RPC that it becomes.
-fn asked(operation: Value) -> Request {
+fn asked(operation: Value, version: Version) -> Request {
     let operation: Operation = serde_json::from_value(operation).unwrap();
     operation::check(&operation).unwrap();
     let task = Task {
@@ -223,7 +225,11 @@ fn asked(operation: Value) -> Request {
         result: None,
         error: None,
     };
-    operation::request(&task, |path| {
+    let known = operation::Known {
+        version,
+        rpc_methods: &[],
+    };
+    operation::request(&task, &known, |path| {
         path.ends_with("Enable").then_some(XsdType::BOOLEAN)
     })
 }
@@ -239,7 +245,7 @@ fn operations(version: Version) -> Vec<Value> {
     } else {
         own
     };
-    vec![
+    let mut operations = vec![
         json!({ "op": "get", "paths": ["Device.", "Device.A.[alias].B", long] }),
         json!({ "op": "set", "parameters": [
             { "path": "Device.A", "value": "<&>\"'\u{1}ü\r\n\t " }, { "path": "Device.Enable", "value": "1" },
@@ -262,6 +268,39 @@ fn operations(version: Version) -> Vec<Value> {
         json!({ "op": "download", "file_type": own, "url": "http://[2001:db8::1]/x" }),
         json!({ "op": "upload", "file_type": config, "url": "http://203.0.113.1/", "username": "u", "password": "p" }),
         json!({ "op": "schedule-inform", "delay_seconds": 1 }),
+        json!({ "op": "queued-transfers" }),
+        json!({ "op": "set-vouchers", "vouchers": ["AAEC", "AAECAw=="] }),
+        json!({ "op": "get-options" }),
+        json!({ "op": "get-options", "option": "<voice & video>" }),
+    ];
+    if version >= Version::V1_2 {
+        operations.extend(since_1_2(&long));
+    }
+    operations
+}
+
+/// What came with 1.2.
+fn since_1_2(long: &str) -> Vec<Value> {
+    let uuid = "01234567-89AB-cdef-0123-456789abcdef";
+    let window = json!({ "start_seconds": 0, "end_seconds": 1 });
+    let last = json!({ "start_seconds": 1, "end_seconds": u32::MAX, "mode": "4 Confirmation Needed",
+        "user_message": long, "max_retries": -1 });
+    vec![
+        json!({ "op": "schedule-download", "file_type": "1 Firmware Upgrade Image",
+            "url": "http://203.0.113.1/fw?a=1&b=2", "windows": [window] }),
+        json!({ "op": "schedule-download", "file_type": "X 00AABB Own File", "url": "https://203.0.113.1/",
+            "username": "u", "password": "<p&", "file_size": 1, "target_file_name": "ü", "windows": [window, last] }),
+        json!({ "op": "cancel-transfer", "command_key": "t-ffffffffffffffff" }),
+        json!({ "op": "change-du-state", "changes": [
+            { "change": "install", "url": "http://203.0.113.1/a.ipk?b=1&c=2" },
+            { "change": "install", "url": "https://203.0.113.1/a", "uuid": uuid, "username": "u", "password": "p",
+              "execution_env": "Device.SoftwareModules.ExecEnv.1." },
+            { "change": "update" },
+            { "change": "update", "uuid": uuid, "version": "1.0", "url": "http://203.0.113.1/b" },
+            { "change": "uninstall", "uuid": uuid },
+            { "change": "uninstall", "uuid": uuid, "version": "1.0",
+              "execution_env": "Device.SoftwareModules.ExecEnv.1." },
+        ] }),
     ]
 }
 
@@ -284,27 +323,14 @@ fn values_of_all_types() -> Vec<ParameterValue> {
     .collect()
 }
 
-/// RPCs of the standard that have no operation of their own, as an operator writes them.
+/// RPCs of the standard as an operator may write them.
 fn raw(version: Version) -> Vec<(&'static str, &'static str)> {
     let mut raw = vec![
         ("GetQueuedTransfers", ""),
         ("GetOptions", "<OptionName>o</OptionName>"),
-        (
-            "SetVouchers",
-            "<VoucherList soap-enc:arrayType=\"soap-enc:base64[1]\"><base64>AAEC</base64></VoucherList>",
-        ),
     ];
-    if version >= Version::V1_1 {
-        raw.push(("GetAllQueuedTransfers", ""));
-    }
     if version >= Version::V1_2 {
         raw.push(("CancelTransfer", "<CommandKey>k</CommandKey>"));
-        raw.push((
-            "ChangeDUState",
-            "<Operations xsi:type=\"cwmp:UninstallOpStruct\">\
-             <UUID>01234567-89ab-cdef-0123-456789abcdef</UUID><Version>1</Version><ExecutionEnvRef></ExecutionEnvRef>\
-             </Operations><CommandKey>k</CommandKey>",
-        ));
     }
     raw
 }

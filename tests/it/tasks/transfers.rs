@@ -12,10 +12,10 @@ use super::{both, device, done, failed, of, queue, run, task};
 use crate::harness::{Setup, codes};
 
 /// What came to the file server: method, path and body.
-type Requests = Arc<Mutex<Vec<(String, String, String)>>>;
+pub(super) type Requests = Arc<Mutex<Vec<(String, String, String)>>>;
 
 /// A file server: any path but `/missing` is a firmware image, and takes what is put there.
-async fn file_server() -> (SocketAddr, Requests) {
+pub(super) async fn file_server() -> (SocketAddr, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let requests = Requests::default();

@@ -1,13 +1,13 @@
-//! RPCs without a type of their own: vendors' methods, and the rarer ones of the standard.
+//! RPCs without a type of their own, as those of vendors; and RPCs as their XML.
 
 use quick_xml::NsReader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{QName, ResolveResult};
 
-use crate::Error;
 use crate::error::quoted;
-use crate::write::{is_forbidden, is_name};
+use crate::write::{Writer, is_forbidden, is_name};
 use crate::xml::{DEPTH_LEVELS_MAX, Reader};
+use crate::{Error, Request, Response};
 
 /// What the envelope declares, so that raw XML may use its prefixes.
 const WRAPPER: &str =
@@ -37,6 +37,14 @@ impl RawRpc {
         };
         raw.check()?;
         Ok(raw)
+    }
+
+    /// Reads the content as that of `parse`d type. `None` if it cannot be.
+    fn read<T>(&self, parse: impl FnOnce(&str, &mut Reader<'_>) -> Result<T, Error>) -> Option<T> {
+        let document = format!("{WRAPPER}{}</x>", self.xml);
+        let mut xml = Reader::new(&document);
+        xml.child().ok()??;
+        parse(&self.method, &mut xml).ok()
     }
 
     /// What [`RawRpc::checked`] checks.
@@ -92,6 +100,45 @@ impl RawRpc {
             method: method.to_owned(),
             xml: xml.inner()?.to_owned(),
         })
+    }
+}
+
+impl Request {
+    /// Its name and the XML inside it.
+    pub fn to_raw(&self) -> RawRpc {
+        let mut out = Writer::with_capacity(0);
+        self.write(&mut out);
+        RawRpc {
+            method: self.method().to_owned(),
+            xml: out.into_string(),
+        }
+    }
+
+    /// The request that this is, if it would be written in the very same words; what somebody
+    /// wrote in another way (with other elements, in another order) stays as it is.
+    pub fn from_raw(raw: RawRpc) -> Request {
+        match raw.read(Request::parse) {
+            Some(request) if request.to_raw() == raw => request,
+            _ => Request::Other(raw),
+        }
+    }
+}
+
+impl Response {
+    /// Its name and the XML inside it.
+    pub fn to_raw(&self) -> RawRpc {
+        let mut out = Writer::with_capacity(0);
+        self.write(&mut out);
+        RawRpc {
+            method: self.method().to_owned(),
+            xml: out.into_string(),
+        }
+    }
+
+    /// The response that this is.
+    pub fn from_raw(raw: RawRpc) -> Response {
+        let response = raw.read(Response::parse);
+        response.unwrap_or(Response::Other(raw))
     }
 }
 

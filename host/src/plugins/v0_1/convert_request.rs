@@ -19,11 +19,7 @@ pub(super) enum Rest {
 pub(super) fn request_to_wit(request: Request) -> Result<(wit::Request, Rest), Request> {
     let mut rest = Rest::None;
     let request = match request {
-        Request::Inform(_)
-        | Request::TransferComplete(_)
-        | Request::AutonomousTransferComplete(_) => {
-            return Err(request);
-        }
+        request if request.is_of_device() => return Err(request),
         Request::GetRpcMethods => wit::Request::GetRpcMethods,
         Request::GetParameterNames(get) => wit::Request::GetParameterNames(wit::GetNames {
             path: get.path,
@@ -82,10 +78,14 @@ pub(super) fn request_to_wit(request: Request) -> Result<(wit::Request, Rest), R
             delay_seconds: schedule.delay_seconds,
             command_key: schedule.command_key,
         }),
-        Request::Other(raw) => wit::Request::Other(wit::RawRpc {
-            method: raw.method,
-            xml: raw.xml,
-        }),
+        // These have no case of their own.
+        other => {
+            let raw = other.to_raw();
+            wit::Request::Other(wit::RawRpc {
+                method: raw.method,
+                xml: raw.xml,
+            })
+        }
     };
     Ok((request, rest))
 }
@@ -149,7 +149,7 @@ pub(super) fn request(request: wit::Request, rest: &Rest) -> Request {
             delay_seconds: schedule.delay_seconds,
             command_key: schedule.command_key,
         }),
-        wit::Request::Other(raw) => Request::Other(cwmp::RawRpc {
+        wit::Request::Other(raw) => Request::from_raw(cwmp::RawRpc {
             method: raw.method,
             xml: raw.xml,
         }),
@@ -280,11 +280,52 @@ mod tests {
                 method: "X_Do".into(),
                 xml: "<A>1</A>".into(),
             }),
+            Request::GetQueuedTransfers,
+            Request::GetAllQueuedTransfers,
+            Request::ScheduleDownload(Box::new(cwmp::ScheduleDownload {
+                url: "http://files/z".into(),
+                windows: vec![cwmp::TimeWindow::default()],
+                ..cwmp::ScheduleDownload::default()
+            })),
+            Request::CancelTransfer("key".into()),
+            Request::ChangeDuState(cwmp::ChangeDuState {
+                operations: vec![cwmp::DuOperation::Uninstall {
+                    uuid: "u".into(),
+                    version: "1 <2>".into(),
+                    execution_env: String::new(),
+                }],
+                command_key: "key".into(),
+            }),
+            Request::SetVouchers(vec!["AAEC".into()]),
+            Request::GetOptions("o".into()),
         ] {
             let (through, rest) = request_to_wit(original.clone()).unwrap();
             assert_eq!(checked_request(through, &rest).unwrap(), original);
         }
         let inform = Request::Inform(Box::default());
         assert_eq!(request_to_wit(inform.clone()).unwrap_err(), inform);
+    }
+
+    /// What a profile has written in its own way is sent in its own way.
+    #[test]
+    fn an_rpc_in_the_words_of_a_profile() {
+        let raw = |method: &str, xml: &str| {
+            let raw = wit::RawRpc {
+                method: method.into(),
+                xml: xml.into(),
+            };
+            checked_request(wit::Request::Other(raw), &Rest::None)
+        };
+        let own = "<CommandKey>k</CommandKey><X_Vendor/>";
+        let Ok(Request::Other(kept)) = raw("CancelTransfer", own) else {
+            panic!("not raw");
+        };
+        assert_eq!(kept.xml, own);
+        assert_eq!(
+            raw("CancelTransfer", "<CommandKey>k</CommandKey>"),
+            Ok(Request::CancelTransfer("k".into()))
+        );
+        assert!(raw("CancelTransfer", "<CommandKey>").is_err());
+        assert!(raw("Cancel Transfer", "").is_err());
     }
 }

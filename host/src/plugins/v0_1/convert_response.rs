@@ -36,14 +36,10 @@ pub(super) fn response_to_wit(response: Response) -> (wit::Response, Response) {
             wit::Response::Applied(applied_to_wit(started.applied)),
             response,
         ),
-        Response::Inform
-        | Response::TransferComplete
-        | Response::AutonomousTransferComplete
-        | Response::SetParameterAttributes
-        | Response::Reboot
-        | Response::ScheduleInform
-        | Response::FactoryReset => (wit::Response::Done, response),
-        Response::Other(raw) => {
+        response if response.is_empty() => (wit::Response::Done, response),
+        // These have no case of their own.
+        response => {
+            let raw = response.to_raw();
             let shape = cwmp::RawRpc {
                 method: raw.method.clone(),
                 xml: String::new(),
@@ -112,20 +108,13 @@ pub(super) fn response(content: wit::Response, shape: &Response) -> Result<Respo
         (wit::Response::Added((number, status)), Response::AddObject(..)) => {
             Response::AddObject(number, applied(status))
         }
-        (wit::Response::Other(raw), Response::Other(_)) => Response::Other(cwmp::RawRpc {
-            method: raw.method,
-            xml: raw.xml,
-        }),
-        (
-            wit::Response::Done,
-            Response::Inform
-            | Response::TransferComplete
-            | Response::AutonomousTransferComplete
-            | Response::SetParameterAttributes
-            | Response::Reboot
-            | Response::ScheduleInform
-            | Response::FactoryReset,
-        ) => shape.clone(),
+        (wit::Response::Other(raw), Response::Other(shape)) if raw.method == shape.method => {
+            Response::from_raw(cwmp::RawRpc {
+                method: raw.method,
+                xml: raw.xml,
+            })
+        }
+        (wit::Response::Done, shape) if shape.is_empty() => shape.clone(),
         (_, shape) => {
             return Err(format!(
                 "made another kind of response of a {}",
@@ -191,6 +180,16 @@ mod tests {
                 method: "X_DoResponse".into(),
                 xml: "<A/>".into(),
             }),
+            Response::GetQueuedTransfers(vec![cwmp::QueuedTransfer {
+                command_key: "k".into(),
+                state: cwmp::TransferState::Completed,
+            }]),
+            Response::GetAllQueuedTransfers(vec![cwmp::AnyQueuedTransfer::default()]),
+            Response::GetOptions(Vec::new()),
+            Response::SetVouchers,
+            Response::ScheduleDownload,
+            Response::CancelTransfer,
+            Response::ChangeDuState,
         ];
         for original in all {
             let (through, shape) = response_to_wit(original.clone());
