@@ -1,6 +1,7 @@
-//! Informs as real devices send them: those of the laboratory's collection where it is there,
+//! Messages as real devices send them: those of the laboratory's collection where it is there,
 //! and our own, masked and reduced, one for each oddity.
 
+mod answers;
 mod closer;
 mod own;
 
