@@ -182,6 +182,8 @@ pub struct Summary {
     pub first_contact: UnixTime,
     /// Where the HTTP request of the last session came from, after the trusted proxies' word.
     pub peer_address: String,
+    /// It keeps neither cookies nor its connection: its sessions have a URL each.
+    pub session_by_url: bool,
     /// How it takes connection requests.
     pub connection_request: ConnectionRequest,
     /// The mode decided for it.

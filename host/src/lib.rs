@@ -69,6 +69,10 @@ pub struct Acs {
     pub flow_retries: work::retries::Retries,
     /// The sessions under way.
     pub sessions: door::Sessions,
+    /// Devices whose sessions are told by their URL.
+    pub by_url: door::ByUrl,
+    /// What was refused at the door.
+    pub refusals: door::Refusals,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
     /// What is counted.
@@ -131,6 +135,8 @@ impl Acs {
             matches: matches::Matches::default(),
             flow_retries: retries,
             sessions: door::Sessions::new(clock.now().instant),
+            by_url: door::ByUrl::default(),
+            refusals: door::Refusals::default(),
             wakes: nat::wake::Wakes::default(),
             counters: metrics::Counters::default(),
             config,

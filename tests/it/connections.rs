@@ -1,67 +1,7 @@
 //! Whose session a POST belongs to: by cookie, else by connection; kept, closed and shared ones.
 
-use std::net::SocketAddr;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use crate::harness::{Host, PATIENCE, Setup, http, inform};
-
-/// A connection that is kept: each answer is read by its length.
-struct Kept(TcpStream);
-
-impl Kept {
-    async fn open(to: SocketAddr) -> Kept {
-        Kept(TcpStream::connect(to).await.unwrap())
-    }
-
-    /// Status, session cookie and body.
-    async fn post(&mut self, cookie: Option<&str>, body: &str) -> (u16, Option<String>, String) {
-        self.post_with(
-            &cookie
-                .map(|c| format!("Cookie: {c}\r\n"))
-                .unwrap_or_default(),
-            body,
-        )
-        .await
-    }
-
-    async fn post_with(&mut self, headers: &str, body: &str) -> (u16, Option<String>, String) {
-        let request = format!(
-            "POST / HTTP/1.1\r\nHost: acs\r\nContent-Length: {}\r\n{headers}\r\n{body}",
-            body.len()
-        );
-        self.0.write_all(request.as_bytes()).await.unwrap();
-        tokio::time::timeout(PATIENCE, self.answer())
-            .await
-            .expect("no answer")
-    }
-
-    async fn answer(&mut self) -> (u16, Option<String>, String) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.expect("the connection was closed"));
-        }
-        let head = String::from_utf8(head).unwrap();
-        let header = |name: &str| {
-            head.lines().find_map(|line| {
-                let (key, value) = line.split_once(':')?;
-                key.eq_ignore_ascii_case(name)
-                    .then(|| value.trim().to_owned())
-            })
-        };
-        assert!(
-            header("transfer-encoding").is_none(),
-            "answers have a length: {head}"
-        );
-        let length = header("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await.unwrap();
-        let cookie = header("set-cookie").map(|value| value.split(';').next().unwrap().to_owned());
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, cookie, String::from_utf8(body).unwrap())
-    }
-}
+use crate::kept::Kept;
 
 const METHODS: &str = r#"<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns:cwmp="urn:dslforum-org:cwmp-1-0"><e:Header><cwmp:ID>9</cwmp:ID></e:Header><e:Body><cwmp:GetRPCMethodsResponse><MethodList><string>Reboot</string></MethodList></cwmp:GetRPCMethodsResponse></e:Body></e:Envelope>"#;
 

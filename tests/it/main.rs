@@ -4,6 +4,7 @@
 //! and names it in the environment; a test whose need is missing fails and says so.
 
 mod harness;
+mod kept;
 
 mod backup;
 mod bad_input;
@@ -11,6 +12,7 @@ mod connections;
 mod crash;
 mod cwmp_client;
 mod fixtures;
+mod http_quirks;
 mod misbehave;
 mod power_cut;
 mod reload;

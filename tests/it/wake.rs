@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cpe_sim::{CpeConfig, FleetConfig, Oddities, Oddity, Vendor};
-use cwmp::connection_request::{Algorithm, Authorization, DigestChallenge};
+use cwmp::authentication::{Algorithm, Authorization, DigestChallenge};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

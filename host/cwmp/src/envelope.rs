@@ -20,8 +20,8 @@ impl Message {
         Message::parse_with_charset(bytes, None)
     }
 
-    /// [`Message::parse`], with the charset that the Content-Type names. It counts only where
-    /// neither a byte order mark nor the XML declaration says another.
+    /// [`Message::parse`], with the charset that the Content-Type names. It counts where neither
+    /// a byte order mark, nor the bytes themselves, nor the XML declaration tell another.
     ///
     /// # Errors
     ///

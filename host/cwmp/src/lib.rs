@@ -1,4 +1,4 @@
-//! TR-069 (CWMP): messages, the session and the pure halves of waking a device.
+//! TR-069 (CWMP): messages, the session and the pure halves of authentication.
 //!
 //! This crate does no I/O, reads no clock and draws no random numbers: bytes and
 //! values go in, bytes and values come out. It is liberal in what it reads (any
@@ -25,7 +25,7 @@ mod version;
 
 mod session;
 
-pub mod connection_request;
+pub mod authentication;
 
 mod envelope;
 mod error;

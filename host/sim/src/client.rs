@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::http::{Connection, CookieJar, Framing, HttpError, HttpResponse, Login, Url};
+use crate::http::{Connection, CookieJar, Framing, HttpError, HttpResponse, Login, Url, coding};
 use crate::{Clock, Cpe, Oddities, Oddity, ProtocolError, SessionRecord, Step};
 
 /// A device follows as many redirects within a session (§3.4.3).
@@ -179,7 +179,7 @@ impl<'o> Talk<'o> {
             wan_address: cpe.wan_address().to_owned(),
             connection: None,
             cookies: CookieJar::default(),
-            login: Login::new(username, password, random),
+            login: Login::new(username, password, random).with_oddities(cpe.oddities()),
             report: SessionReport::default(),
         }
     }
@@ -241,6 +241,11 @@ impl<'o> Talk<'o> {
                 .header(self.oddities)
                 .map(|cookie| ("Cookie", cookie)),
         );
+        let packed = coding::pack(body, self.oddities);
+        if let Some((name, _)) = &packed {
+            headers.push(("Content-Encoding", (*name).to_owned()));
+        }
+        let body = packed.as_ref().map_or(body, |(_, packed)| packed);
         let authorization = self.login.header("POST", &url.target);
         headers.extend(authorization.map(|header| ("Authorization", header)));
         let extra = self.options.extra_headers.iter();

@@ -89,11 +89,21 @@ pub enum Oddity {
     RequestsOutOfTurn,
     /// The first answer of a session is the response to something else.
     AnswersOtherwise,
+    /// Bodies are compressed with gzip.
+    GzipBody,
+    /// Bodies are compressed with deflate, without the zlib header that belongs to it.
+    RawDeflateBody,
+    /// Digest of MD5 is the only one it knows.
+    DigestMd5Only,
+    /// `qop` and `algorithm` are quoted in the Digest that it sends.
+    DigestQuoted,
+    /// Basic is sent before anybody asks for it.
+    BasicUnasked,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 41] = [
+    pub const ALL: [Oddity; 46] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -135,6 +145,11 @@ impl Oddity {
         Oddity::RequestWaits,
         Oddity::RequestsOutOfTurn,
         Oddity::AnswersOtherwise,
+        Oddity::GzipBody,
+        Oddity::RawDeflateBody,
+        Oddity::DigestMd5Only,
+        Oddity::DigestQuoted,
+        Oddity::BasicUnasked,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -181,6 +196,11 @@ impl Oddity {
             Oddity::RequestWaits => "request-waits",
             Oddity::RequestsOutOfTurn => "requests-out-of-turn",
             Oddity::AnswersOtherwise => "answers-otherwise",
+            Oddity::GzipBody => "gzip-body",
+            Oddity::RawDeflateBody => "raw-deflate-body",
+            Oddity::DigestMd5Only => "digest-md5-only",
+            Oddity::DigestQuoted => "digest-quoted",
+            Oddity::BasicUnasked => "basic-unasked",
         }
     }
 

@@ -7,6 +7,7 @@ mod backups;
 mod devices;
 mod error;
 mod plugins;
+mod refusals;
 mod status;
 mod tasks;
 
@@ -69,6 +70,7 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/refusals", get(refusals::list))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/reload", post(plugins::reload))
         .route("/v1/plugins/{name}", get(plugins::one))

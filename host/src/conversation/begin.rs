@@ -20,6 +20,15 @@ const MESSAGE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// Requests of the device itself in one session.
 const DEVICE_REQUESTS_MAX: u32 = 1_000;
 
+/// Who an Inform says it is from, after its profile has corrected that. Nothing is kept yet.
+pub struct Caller {
+    key: DeviceKey,
+    summary: Summary,
+    matched: Arc<Matched>,
+    known: Option<Arc<DeviceCell>>,
+    trace: Trace,
+}
+
 /// A conversation that has begun, and its first answer.
 pub struct Opened {
     /// The conversation, to be kept for the device's next POST.
@@ -28,15 +37,14 @@ pub struct Opened {
     pub reply: Reply,
 }
 
-impl Conversation {
-    /// Takes the Inform that begins a session.
-    pub async fn begin(
+impl Caller {
+    /// Reads who it is in an Inform.
+    pub async fn identify(
         acs: &Arc<Acs>,
-        peer: Peer,
         message: &mut Message,
         raw: &Bytes,
         now: Now,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<Caller, Refused> {
         let Body::Request(Request::Inform(inform)) = &mut message.body else {
             return Err(Refused {
                 reason: "expected an Inform".into(),
@@ -44,7 +52,35 @@ impl Conversation {
         };
         let mut trace = Trace::begin(now);
         trace.received(now, raw);
-        let (cell, summary, matched) = correct(acs, inform, &mut trace, now).await?;
+        correct(acs, inform, trace, now).await
+    }
+
+    /// The device that it says it is.
+    pub fn device(&self) -> &DeviceKey {
+        &self.key
+    }
+
+    /// What is known of that device, with what the Inform tells.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The device in the store; `None`: it was never seen.
+    pub fn known(&self) -> Option<&Arc<DeviceCell>> {
+        self.known.as_ref()
+    }
+}
+
+impl Conversation {
+    /// Takes the Inform that begins a session.
+    pub async fn begin(
+        acs: &Arc<Acs>,
+        peer: Peer,
+        caller: Caller,
+        message: &Message,
+        now: Now,
+    ) -> Result<Opened, Refused> {
+        let (cell, summary, matched, trace) = register(acs, caller, now)?;
 
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
         session.receive(now.instant, Some(message))?;
@@ -166,13 +202,13 @@ impl Conversation {
     }
 }
 
-/// Finds the device of an Inform, after its profile has corrected what it says.
+/// Looks up the device of an Inform, after its profile has corrected what it says.
 async fn correct(
     acs: &Arc<Acs>,
     inform: &mut cwmp::Inform,
-    trace: &mut Trace,
+    mut trace: Trace,
     now: Now,
-) -> Result<(Arc<DeviceCell>, Summary, Arc<Matched>), Refused> {
+) -> Result<Caller, Refused> {
     let key = key(acs, inform)?;
     let known = acs.store.device(&key).map_err(unreadable)?;
     let (mut summary, is_new) = match &known {
@@ -216,26 +252,58 @@ async fn correct(
                 .of(&table, &key, &acs.instance.name, &summary, true);
         }
     }
+    let known = match known {
+        Some(cell) if *cell.key() == key => Some(cell),
+        _ => acs.store.device(&key).map_err(unreadable)?,
+    };
+    Ok(Caller {
+        key,
+        summary,
+        matched,
+        known,
+        trace,
+    })
+}
+
+/// The caller's place in the store, made if it is new.
+fn register(
+    acs: &Acs,
+    caller: Caller,
+    now: Now,
+) -> Result<(Arc<DeviceCell>, Summary, Arc<Matched>, Trace), Refused> {
+    let Caller {
+        key,
+        mut summary,
+        matched,
+        known,
+        mut trace,
+    } = caller;
     let (cell, is_new) = match known {
-        Some(cell) if *cell.key() == key => (cell, false),
+        Some(cell) if !cell.is_deleted() => (cell, false),
         _ => acs
             .store
             .register(&key, summary.clone())
             .map_err(unreadable)?,
     };
-    if is_new {
+    // A device may be expected before its first contact.
+    let is_awaited = !is_new && cell.lock().summary().first_contact == 0;
+    if is_new || is_awaited {
         acs.counters.devices_new.add(1);
         trace.eventful();
         tracing::info!(
             device = %key, manufacturer = %summary.manufacturer,
             software = %summary.software_version, "a new device"
         );
-    } else {
+    }
+    if !is_new {
         let mut device = cell.lock();
         identify_stored(&mut device, &summary);
+        if is_awaited {
+            device.set(|s| &mut s.first_contact, now.unix);
+        }
         summary = device.summary().clone();
     }
-    Ok((cell, summary, matched))
+    Ok((cell, summary, matched, trace))
 }
 
 fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
@@ -337,22 +405,14 @@ pub async fn repair_unknown(
     meta: &crate::plugins::HttpMeta,
     now: Now,
 ) -> Option<Vec<u8>> {
-    let text = String::from_utf8_lossy(body);
-    let element = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        let (value, _) = rest.split_once('<')?;
-        Some(value.trim().to_owned())
-    };
+    let id = guess(body)?;
     let summary = Summary {
-        manufacturer: element("Manufacturer").unwrap_or_default(),
-        oui: element("OUI").unwrap_or_default().to_ascii_uppercase(),
-        product_class: element("ProductClass").unwrap_or_default(),
-        serial_number: element("SerialNumber").unwrap_or_default(),
+        manufacturer: id.manufacturer,
+        oui: id.oui.to_ascii_uppercase(),
+        product_class: id.product_class,
+        serial_number: id.serial_number,
         ..Summary::default()
     };
-    if summary.oui.is_empty() && summary.manufacturer.is_empty() {
-        return None;
-    }
     let key = DeviceKey {
         instance: Arc::clone(&acs.instance.name),
         id: "unread".into(),
@@ -372,4 +432,21 @@ pub async fn repair_unknown(
         tracing::debug!(%call, "a message that could not be read");
     }
     repaired
+}
+
+/// The DeviceId in bytes that are no message, if there is one to be seen.
+pub fn guess(body: &[u8]) -> Option<cwmp::DeviceId> {
+    let text = String::from_utf8_lossy(body);
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        let (value, _) = rest.split_once('<')?;
+        Some(value.trim().to_owned())
+    };
+    let id = cwmp::DeviceId {
+        manufacturer: element("Manufacturer").unwrap_or_default(),
+        oui: element("OUI").unwrap_or_default(),
+        product_class: element("ProductClass").unwrap_or_default(),
+        serial_number: element("SerialNumber").unwrap_or_default(),
+    };
+    (!id.oui.is_empty() || !id.manufacturer.is_empty()).then_some(id)
 }

@@ -287,4 +287,4 @@ pub fn is_inform(message: &Message) -> bool {
     matches!(message.body, Body::Request(Request::Inform(_)))
 }
 
-pub use begin::{Opened, repair_unknown};
+pub use begin::{Caller, Opened, guess, repair_unknown};

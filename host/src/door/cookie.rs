@@ -19,6 +19,19 @@ impl Token {
         Token(rand::random())
     }
 
+    /// Reads what [`Token::to_text`] wrote, in any case.
+    pub(super) fn parse(text: &str) -> Option<Token> {
+        let is_plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_plain
+            .then(|| u128::from_str_radix(text, 16).ok().map(Token))
+            .flatten()
+    }
+
+    /// 32 hexadecimal digits.
+    pub(super) fn to_text(self) -> String {
+        format!("{:032x}", self.0)
+    }
+
     /// The Set-Cookie header.
     pub fn to_set_cookie(self) -> String {
         format!("{NAME}={:032x}; Path=/", self.0)
@@ -42,15 +55,14 @@ pub(super) fn tokens(headers: &HeaderMap) -> impl Iterator<Item = Token> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
+        // Bytes that do not belong there are another cookie's affair.
+        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
         .flat_map(|value| value.split([';', ',']))
         .filter_map(|pair| {
             let (name, value) = pair.split_once('=')?;
+            let named = name.trim().eq_ignore_ascii_case(NAME);
             let value = value.trim().trim_matches('"');
-            let named = name.trim().eq_ignore_ascii_case(NAME) && value.len() == 32;
-            named
-                .then(|| u128::from_str_radix(value, 16).ok().map(Token))
-                .flatten()
+            named.then(|| Token::parse(value)).flatten()
         })
 }
 
@@ -75,7 +87,9 @@ mod tests {
         assert_eq!(found(&format!("a=b, session=\"{text}\"")), [token]);
         assert_eq!(found(&format!("Session={}", text.to_uppercase())), [token]);
         assert_eq!(found(&format!("session=old; session={text}")), [token]);
+        assert_eq!(found(&format!("x=\u{e9}; session={text}")), [token]);
         assert_eq!(found("session="), []);
+        assert_eq!(found("session=+123456789abcdef0123456789abcdef"), []);
         assert_eq!(found("session=zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"), []);
     }
 }

@@ -4,10 +4,16 @@
 //! count, what is no TR-069 message, whose session a message belongs to. What comes through
 //! is a message of a device; it goes to its conversation.
 
+mod answer;
+mod body;
+mod by_url;
+mod coding;
 mod cookie;
 mod peer;
 mod receive;
+pub mod refusals;
 mod sessions;
+mod whose;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +28,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::Acs;
+use crate::device::DeviceKey;
 
+pub use by_url::ByUrl;
 pub use cookie::Token;
 pub use peer::Peer;
+pub use refusals::Refusals;
 pub use sessions::{Found, Open, Sessions};
+
+use refusals::{Refused, Why};
 
 /// Headers of one request.
 const HEADERS_MAX: usize = 100;
@@ -37,8 +48,42 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// One TCP connection of a device or of a proxy.
 pub(crate) struct Connection {
     peer: SocketAddr,
-    /// The session that was last begun on it: for devices that keep no cookies.
-    session: Mutex<Option<Token>>,
+    tls: bool,
+    carried: Mutex<Carried>,
+}
+
+/// Whose sessions a connection has carried.
+#[derive(Default)]
+struct Carried {
+    /// The session that was last begun on it.
+    session: Option<Token>,
+    device: Option<DeviceKey>,
+    /// Several devices use it: it is a proxy's.
+    is_shared: bool,
+}
+
+impl Connection {
+    fn new(peer: SocketAddr, tls: bool) -> Connection {
+        Connection {
+            peer,
+            tls,
+            carried: Mutex::default(),
+        }
+    }
+
+    /// A session begins on it.
+    fn began(&self, token: Token, device: DeviceKey) {
+        let mut carried = self.carried.lock();
+        carried.is_shared |= carried.device.as_ref().is_some_and(|one| *one != device);
+        carried.session = Some(token);
+        carried.device = Some(device);
+    }
+
+    /// Its session, for a device that keeps no cookies.
+    fn session(&self) -> Option<Token> {
+        let carried = self.carried.lock();
+        carried.session.filter(|_| !carried.is_shared)
+    }
 }
 
 /// Serves devices on one listener until `shutdown`.
@@ -88,10 +133,8 @@ fn serve_connection(
             .max(config.session_silence_seconds_max),
     );
     let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection {
-        peer,
-        session: Mutex::new(None),
-    });
+    let connection = Arc::new(Connection::new(peer, false));
+    let refusals = Arc::clone(acs);
     let acs = Arc::clone(acs);
     // Any path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -108,6 +151,8 @@ fn serve_connection(
         .header_read_timeout(idle)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
+        // A header that is broken is no reason to lose the message.
+        .ignore_invalid_headers(true)
         // Some devices compare header names letter by letter.
         .title_case_headers(true)
         .half_close(true);
@@ -115,11 +160,34 @@ fn serve_connection(
     async move {
         tokio::pin!(serving);
         tokio::select! {
-            // How a device ends its connection is its own affair.
-            _ = serving.as_mut() => return,
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    no_http(&refusals, peer, &error);
+                }
+                return;
+            }
             _ = shutdown.wait_for(|stop| *stop) => {}
         }
         serving.as_mut().graceful_shutdown();
         let _ = serving.await;
     }
+}
+
+/// What came is no HTTP; how else a device ends its connection is its own affair.
+fn no_http(acs: &Acs, peer: SocketAddr, error: &hyper::Error) {
+    if !error.is_parse() {
+        return;
+    }
+    acs.counters.requests_refused.add(1);
+    let refused = Refused {
+        address: peer.ip().to_canonical(),
+        why: Why::NoHttp,
+        status: if error.is_parse_too_large() { 431 } else { 400 },
+        reason: format!("expected an HTTP request: {error}"),
+        device: None,
+        username: None,
+        path: String::new(),
+        user_agent: String::new(),
+    };
+    acs.refusals.note(refused, acs.clock.unix());
 }

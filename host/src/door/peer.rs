@@ -13,18 +13,23 @@ pub struct Peer {
     pub address: IpAddr,
     /// A trusted proxy stands between: the TCP connection may carry several devices.
     pub through_proxy: bool,
+    /// The client's connection is TLS, here or at the trusted proxy.
+    pub tls: bool,
 }
 
 impl Peer {
     /// Takes the right-most address of X-Forwarded-For that is not a trusted proxy itself:
     /// what stands left of it was written by the client and may be a lie.
-    pub fn of(tcp: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Peer {
+    ///
+    /// `tls`: the connection to this host is.
+    pub fn of(tcp: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[Network]) -> Peer {
         let tcp = tcp.to_canonical();
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
         if trusted.is_empty() || !is_trusted(tcp) {
             return Peer {
                 address: tcp,
                 through_proxy: false,
+                tls,
             };
         }
         let mut address = tcp;
@@ -42,8 +47,16 @@ impl Peer {
         Peer {
             address,
             through_proxy: true,
+            tls: last(headers, "x-forwarded-proto").map_or(tls, |scheme| scheme == "https"),
         }
     }
+}
+
+/// The last word of a header: that of the nearest proxy.
+fn last(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+    let word = value.rsplit(',').next()?;
+    Some(word.trim().to_ascii_lowercase())
 }
 
 /// `192.0.2.1`, `192.0.2.1:1234`, `2001:db8::1`, `[2001:db8::1]:1234`.
@@ -72,7 +85,7 @@ mod tests {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|n| n.parse().unwrap()).collect();
-        let peer = Peer::of(tcp.parse().unwrap(), &headers, &trusted);
+        let peer = Peer::of(tcp.parse().unwrap(), false, &headers, &trusted);
         (peer.address.to_string(), peer.through_proxy)
     }
 
@@ -106,5 +119,20 @@ mod tests {
             peer("::ffff:10.0.0.1", &["[2001:db8::1]:9"], &["10.0.0.0/8"]),
             proxied("2001:db8::1")
         );
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_it_was_tls() {
+        let tls = |tcp: &str, here: bool, proto: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-proto", proto.parse().unwrap());
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            Peer::of(tcp.parse().unwrap(), here, &headers, &trusted).tls
+        };
+        assert!(tls("10.0.0.1", false, "HTTPS"));
+        assert!(tls("10.0.0.1", false, "http, https"));
+        assert!(!tls("10.0.0.1", true, "http"));
+        assert!(!tls("192.0.2.1", false, "https"));
+        assert!(tls("192.0.2.1", true, "http"));
     }
 }

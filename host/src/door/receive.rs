@@ -2,229 +2,162 @@
 //! what does that session answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use cwmp::Message;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
-use super::{Connection, Found, Open, Peer, Token, cookie};
+use super::answer::{self, Refusal, envelope};
+use super::by_url::{self, Step};
+use super::refusals::{Refused, Why};
+use super::whose::{self, Whose};
+use super::{Connection, Found, Peer, body};
 use crate::Acs;
 use crate::clock::Now;
-use crate::conversation::{Conversation, Opened, Refused, Reply, is_inform};
+use crate::conversation::{Caller, Conversation, Opened, Reply, guess, is_inform};
+use crate::device::device_id;
 use crate::plugins::HttpMeta;
 
 /// What a person who opens the address in a browser reads.
 const NOT_FOR_BROWSERS: &str = "Bad Request\n\nThis address speaks TR-069 (CWMP) only: it is for \
-    the routers that this server manages, not for browsers.\n";
+    the routers that this server manages, not for browsers.";
 /// When to come again after a 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
-const TEXT_XML: HeaderValue = HeaderValue::from_static("text/xml; charset=\"utf-8\"");
-const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("keep-alive");
 
-/// A refusal on its way to the answer.
-struct Refusal {
-    status: StatusCode,
-    reason: String,
-    device: Option<String>,
+/// A POST, apart from its body.
+pub(super) struct Post<'r> {
+    pub(super) acs: &'r Arc<Acs>,
+    pub(super) connection: &'r Connection,
+    pub(super) peer: Peer,
+    pub(super) uri: &'r Uri,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) now: Now,
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Refusal {
-        Refusal {
-            status: StatusCode::BAD_REQUEST,
-            reason: refused.reason,
-            device: None,
-        }
-    }
-}
-
-fn bad(reason: impl Into<String>) -> Refusal {
-    Refusal {
-        status: StatusCode::BAD_REQUEST,
-        reason: reason.into(),
-        device: None,
+impl Post<'_> {
+    fn header(&self, name: http::HeaderName) -> String {
+        text_of(self.headers, name)
     }
 }
 
 /// Answers one request.
 pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
-    match *request.method() {
-        Method::POST => {}
-        Method::GET | Method::HEAD => {
-            acs.counters.requests_refused.add(1);
-            return text(StatusCode::BAD_REQUEST, NOT_FOR_BROWSERS);
-        }
-        _ => {
-            acs.counters.requests_refused.add(1);
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "expected POST\n");
-            answer
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return answer;
-        }
-    }
     let (head, body) = request.into_parts();
     let peer = Peer::of(
         connection.peer.ip(),
+        connection.tls,
         &head.headers,
         &acs.config.cwmp.trusted_proxies,
     );
-    match post(acs, connection, peer, &head.headers, body).await {
+    let answered = match head.method {
+        Method::POST => post(acs, connection, peer, &head.uri, &head.headers, body).await,
+        Method::GET | Method::HEAD => Err(Refusal::bad(Why::NoPost, NOT_FOR_BROWSERS)),
+        _ => {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            let refusal = Refusal::new(status, Why::NoPost, "expected POST");
+            Err(refusal.with(header::ALLOW, HeaderValue::from_static("POST")))
+        }
+    };
+    match answered {
         Ok(answer) => answer,
         Err(refusal) => {
-            acs.counters.requests_refused.add(1);
-            tracing::info!(
-                peer = %peer.address, device = refusal.device.as_deref().unwrap_or("unknown"),
-                status = refusal.status.as_u16(), reason = %refusal.reason, "request refused"
-            );
-            let mut answer = text(refusal.status, format!("{}\n", refusal.reason));
-            // What is left of a body that was too large or too slow is not read.
-            if refusal.status != StatusCode::BAD_REQUEST {
-                answer
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
+            let answer = refusal.to_answer();
+            refused(acs, peer, &head.uri, &head.headers, refusal);
             answer
         }
     }
+}
+
+/// Takes a refusal down.
+fn refused(acs: &Acs, peer: Peer, uri: &Uri, headers: &HeaderMap, refusal: Refusal) {
+    let counter = match refusal.why {
+        Why::TooManySessions => &acs.counters.requests_turned_away,
+        _ => &acs.counters.requests_refused,
+    };
+    counter.add(1);
+    let refused = Refused {
+        address: peer.address,
+        why: refusal.why,
+        status: refusal.status.as_u16(),
+        reason: refusal.reason,
+        device: refusal.device,
+        username: refusal.username,
+        path: uri.path().to_owned(),
+        user_agent: text_of(headers, header::USER_AGENT),
+    };
+    acs.refusals.note(refused, acs.clock.unix());
 }
 
 async fn post(
     acs: &Arc<Acs>,
     connection: &Connection,
     peer: Peer,
+    uri: &Uri,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let raw = read(acs, headers, body).await?;
-    let now = acs.clock.now();
-    let session = find(acs, connection, peer, headers);
+    let raw = body::read(&acs.config.cwmp, headers, body).await?;
+    let post = Post {
+        acs,
+        connection,
+        peer,
+        uri,
+        headers,
+        now: acs.clock.now(),
+    };
+    let session = whose::find(&post);
     let is_empty = raw.iter().all(u8::is_ascii_whitespace);
     let message = if is_empty {
         None
     } else {
-        match Message::parse_with_charset(&raw, charset(headers)) {
+        match Message::parse_with_charset(&raw, body::charset(headers)) {
             Ok(message) => Some(message),
-            Err(error) => {
-                let repaired = repaired(acs, &session, headers, peer, &raw, now, error);
-                Some(Box::pin(repaired).await?)
-            }
+            Err(error) => Some(Box::pin(repaired(&post, &session, &raw, error)).await?),
         }
     };
     // Boxed, because the server moves the whole future of a request about, with room for the
     // largest of these.
     match message {
         Some(mut message) if is_inform(&message) => {
-            Box::pin(begin(acs, connection, peer, &mut message, &raw, now)).await
+            Box::pin(begin(&post, &mut message, &raw)).await
         }
-        message => Box::pin(go_on(acs, session, message.as_ref(), &raw, now)).await,
+        message => Box::pin(go_on(&post, session, message.as_ref(), &raw)).await,
     }
 }
 
-/// Reads the body within its limits.
-async fn read(acs: &Acs, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let config = &acs.config.cwmp;
-    let max = config.body_bytes_max;
-    let too_large = |got: String| Refusal {
-        status: StatusCode::PAYLOAD_TOO_LARGE,
-        reason: format!("expected a message of at most {max} bytes, got {got}"),
-        device: None,
-    };
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && encoding.as_bytes() != b"identity"
-    {
-        return Err(bad(format!(
-            "expected a plain message, got content-encoding {encoding:?}"
-        )));
-    }
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok());
-    if let Some(length) = length.and_then(|v| v.trim().parse::<usize>().ok())
-        && length > max
-    {
-        return Err(too_large(length.to_string()));
-    }
-    let time = Duration::from_secs(config.request_seconds_max);
-    match tokio::time::timeout(time, Limited::new(body, max).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large("more".into())),
-        Ok(Err(error)) => Err(bad(format!("the message broke off: {error}"))),
-        Err(_) => Err(Refusal {
-            status: StatusCode::REQUEST_TIMEOUT,
-            reason: format!("expected the whole message within {} s", time.as_secs()),
-            device: None,
-        }),
-    }
-}
-
-/// Which session a request belongs to.
-enum Whose {
-    Open(Token, Arc<Open>),
-    Ended,
-    /// It has a cookie of ours that stands for nothing.
-    Stranger,
-    /// It has no cookie, and its connection no session.
-    Nobody,
-}
-
-/// By cookie; by connection only when the request carries none and the connection is the
-/// device's own (a proxy's may carry several devices).
-fn find(acs: &Acs, connection: &Connection, peer: Peer, headers: &HeaderMap) -> Whose {
-    let mut whose = Whose::Nobody;
-    for token in cookie::tokens(headers) {
-        match acs.sessions.find(token) {
-            Found::Open(open) => return Whose::Open(token, open),
-            Found::Ended => whose = Whose::Ended,
-            Found::Unknown if matches!(whose, Whose::Nobody) => whose = Whose::Stranger,
-            Found::Unknown => {}
-        }
-    }
-    if matches!(whose, Whose::Nobody)
-        && !peer.through_proxy
-        && let Some(token) = *connection.session.lock()
-    {
-        return match acs.sessions.find(token) {
-            Found::Open(open) => Whose::Open(token, open),
-            Found::Ended => Whose::Ended,
-            Found::Unknown => Whose::Nobody,
-        };
-    }
-    whose
-}
-
-async fn begin(
-    acs: &Arc<Acs>,
-    connection: &Connection,
-    peer: Peer,
-    message: &mut Message,
-    raw: &Bytes,
-    now: Now,
-) -> Result<Response, Refusal> {
+async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Response, Refusal> {
+    let (acs, now) = (post.acs, post.now);
     if acs.sessions.count() >= acs.config.cwmp.sessions_max {
-        acs.counters.requests_turned_away.add(1);
-        let mut answer = text(
+        let refusal = Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "too many sessions, try again later\n",
+            Why::TooManySessions,
+            "too many sessions, try again later",
         );
-        answer
-            .headers_mut()
-            .insert(header::RETRY_AFTER, RETRY_AFTER);
-        return Ok(answer);
+        return Err(refusal.with(header::RETRY_AFTER, RETRY_AFTER));
     }
+    let caller = Caller::identify(acs, message, raw, now).await?;
+    let device = caller.device().clone();
+    let step = acs
+        .by_url
+        .step(acs, &device, caller.known(), post.uri, now.instant);
+    let token = match step {
+        Step::Begin(token) => token,
+        Step::Redirect(token) => {
+            let location = by_url::location(token, post.uri, post.headers, post.peer);
+            return Ok(answer::redirect(&location));
+        }
+    };
     let Opened {
         conversation,
         reply,
-    } = Conversation::begin(acs, peer, message, raw, now).await?;
-    let token = Token::random();
-    let (_, superseded) = acs.sessions.insert(token, conversation);
-    *connection.session.lock() = Some(token);
+    } = Conversation::begin(acs, post.peer, caller, message, now)
+        .await
+        .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
+    let (_, superseded) = acs.sessions.insert(token, conversation, post.peer.address);
+    post.connection.began(token, device);
     if let Some(before) = superseded {
         // Not waited for: a message of the old session may be in the middle of a long call.
         tokio::spawn(async move {
@@ -244,13 +177,14 @@ async fn begin(
 }
 
 async fn go_on(
-    acs: &Arc<Acs>,
+    post: &Post<'_>,
     session: Whose,
     message: Option<&Message>,
     raw: &Bytes,
-    now: Now,
 ) -> Result<Response, Refusal> {
+    let (acs, now) = (post.acs, post.now);
     let came = message.map_or("an empty message", |message| message.body.name());
+    let bad = |reason: String| Refusal::bad(Why::NoSession, reason);
     let (token, open) = match session {
         Whose::Open(token, open) => (token, open),
         // Some devices post once more after the 204: it is answered with another.
@@ -265,12 +199,16 @@ async fn go_on(
                 "expected an Inform or a known session cookie, got {came}"
             )));
         }
-        Whose::Nobody => return Err(bad(format!("expected an Inform first, got {came}"))),
+        Whose::Nobody => {
+            acs.by_url.stray(acs, post.peer, now.instant);
+            return Err(bad(format!("expected an Inform first, got {came}")));
+        }
     };
     let mut conversation = open.conversation.lock().await;
     // Ended while this message waited for the one before it.
     if !matches!(acs.sessions.find(token), Found::Open(_)) {
-        return Err(bad("expected an Inform: the session has ended meanwhile"));
+        let reason = "expected an Inform: the session has ended meanwhile";
+        return Err(bad(reason.into()).of(open.device().id.to_string()));
     }
     match conversation.post(message, raw, now).await {
         Ok(reply) => {
@@ -282,13 +220,9 @@ async fn go_on(
             Ok(envelope(reply))
         }
         Err(refused) => {
-            let device = conversation.device().to_string();
             acs.sessions.fail(token);
             conversation.abandon(&refused.reason, now).await;
-            Err(Refusal {
-                device: Some(device),
-                ..refused.into()
-            })
+            Err(Refusal::from(refused).of(open.device().id.to_string()))
         }
     }
 }
@@ -296,78 +230,41 @@ async fn go_on(
 /// Asks the profile of the device whether it can make a message of these bytes. Of an Inform,
 /// which nobody can read yet, the device is guessed from what stands there.
 async fn repaired(
-    acs: &Arc<Acs>,
+    post: &Post<'_>,
     session: &Whose,
-    headers: &HeaderMap,
-    peer: Peer,
     raw: &Bytes,
-    now: Now,
     error: cwmp::Error,
 ) -> Result<Message, Refusal> {
-    let value = |name| {
-        let value = headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok());
-        value.unwrap_or_default().to_owned()
-    };
+    let (acs, now) = (post.acs, post.now);
     let meta = HttpMeta {
-        content_type: value(header::CONTENT_TYPE),
-        user_agent: value(header::USER_AGENT),
-        peer: peer.address.to_string(),
+        content_type: post.header(header::CONTENT_TYPE),
+        user_agent: post.header(header::USER_AGENT),
+        peer: post.peer.address.to_string(),
     };
-    let mut device = None;
-    let repaired = match session {
+    let (repaired, device) = match session {
         Whose::Open(_, open) => {
             let mut conversation = open.conversation.lock().await;
-            device = Some(conversation.device().to_string());
-            conversation.repair(raw, &meta, now).await
+            let repaired = conversation.repair(raw, &meta, now).await;
+            (repaired, Some(open.device().id.to_string()))
         }
-        _ => crate::conversation::repair_unknown(acs, raw, &meta, now).await,
+        _ => {
+            let repaired = crate::conversation::repair_unknown(acs, raw, &meta, now).await;
+            (repaired, guess(raw).map(|id| device_id(&id)))
+        }
     };
     let again = repaired.map(|bytes| Message::parse(&bytes));
     match again {
         Some(Ok(message)) => Ok(message),
         // What the device sent is what its owner has to mend, not what the plugin made of it.
-        _ => Err(Refusal {
-            status: if error.is_too_large() {
-                StatusCode::PAYLOAD_TOO_LARGE
-            } else {
-                StatusCode::BAD_REQUEST
-            },
-            reason: error.to_string(),
-            device,
-        }),
+        _ if error.is_too_large() => {
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Err(Refusal::new(status, Why::TooLarge, error.to_string()).of(device))
+        }
+        _ => Err(Refusal::bad(Why::Unreadable, error.to_string()).of(device)),
     }
 }
 
-fn charset(headers: &HeaderMap) -> Option<&str> {
-    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    let (_, charset) = content_type.split_once("charset=")?;
-    Some(charset.split(';').next()?.trim().trim_matches('"'))
-}
-
-fn envelope(reply: Reply) -> Response {
-    match reply {
-        Reply::Envelope(envelope) => {
-            let mut answer = Response::new(Body::from(envelope));
-            answer.headers_mut().insert(header::CONTENT_TYPE, TEXT_XML);
-            answer.headers_mut().insert(header::CONNECTION, KEEP_ALIVE);
-            answer
-        }
-        Reply::End => {
-            let mut answer = Response::new(Body::empty());
-            *answer.status_mut() = StatusCode::NO_CONTENT;
-            answer.headers_mut().insert(header::CONNECTION, KEEP_ALIVE);
-            answer
-        }
-    }
-}
-
-fn text(status: StatusCode, text: impl Into<Body>) -> Response {
-    let mut answer = Response::new(text.into());
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, TEXT_PLAIN);
-    answer
+fn text_of(headers: &HeaderMap, name: http::HeaderName) -> String {
+    let value = headers.get(name).map(HeaderValue::as_bytes);
+    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
 }

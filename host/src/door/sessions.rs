@@ -1,7 +1,8 @@
 //! The sessions under way: by cookie, and by device, of which each has one at most.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
@@ -21,8 +22,19 @@ pub struct Open {
     /// What goes on in it. Its messages are handled one after the other.
     pub conversation: tokio::sync::Mutex<Conversation>,
     device: DeviceKey,
+    /// Where its Inform came from.
+    address: IpAddr,
+    /// A message came after the Inform.
+    went_on: AtomicBool,
     /// Milliseconds after the table was made.
     deadline: AtomicU64,
+}
+
+impl Open {
+    /// Whose session it is.
+    pub fn device(&self) -> &DeviceKey {
+        &self.device
+    }
 }
 
 /// What a cookie stands for.
@@ -73,12 +85,15 @@ impl Sessions {
         &self,
         token: Token,
         conversation: Conversation,
+        address: IpAddr,
     ) -> (Arc<Open>, Option<Arc<Open>>) {
         let device = conversation.device().clone();
         let deadline = AtomicU64::new(self.milliseconds(conversation.deadline()));
         let open = Arc::new(Open {
             conversation: tokio::sync::Mutex::new(conversation),
             device: device.clone(),
+            address,
+            went_on: AtomicBool::new(false),
             deadline,
         });
         self.shard(token).lock().insert(token, Arc::clone(&open));
@@ -100,8 +115,22 @@ impl Sessions {
         Found::Unknown
     }
 
+    /// Sessions whose Inform came from this address, and nothing since. Looks at all.
+    pub fn silent_at(&self, address: IpAddr) -> Vec<Arc<Open>> {
+        let mut silent = Vec::new();
+        for shard in &self.by_token {
+            let shard = shard.lock();
+            let here = shard
+                .values()
+                .filter(|open| open.address == address && !open.went_on.load(Ordering::Relaxed));
+            silent.extend(here.cloned());
+        }
+        silent
+    }
+
     /// The session was heard of: it may be silent until `deadline` now.
     pub fn heard(&self, open: &Open, deadline: Instant) {
+        open.went_on.store(true, Ordering::Relaxed);
         open.deadline
             .store(self.milliseconds(deadline), Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cwmp::connection_request::digest::{Challenge, parse_challenges};
+use cwmp::authentication::{Challenge, parse_challenges};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;

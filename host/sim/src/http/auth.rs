@@ -1,9 +1,10 @@
 //! How a device answers a 401 of the ACS or of a file server.
 
 use base64::Engine;
-use cwmp::connection_request::{Challenge, DigestChallenge, parse_challenges};
+use cwmp::authentication::{Algorithm, Challenge, DigestChallenge, parse_challenges};
 
 use crate::seed::Seed;
+use crate::{Oddities, Oddity};
 
 /// What a server has asked for, and what it is told from then on.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(crate) struct Login {
     password: String,
     scheme: Scheme,
     random: Seed,
+    oddities: Oddities,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,18 @@ impl Login {
             password,
             scheme: Scheme::None,
             random,
+            oddities: Oddities::NONE,
         }
+    }
+
+    /// As a device with these oddities logs in.
+    pub(crate) fn with_oddities(mut self, oddities: Oddities) -> Login {
+        let has_login = !self.username.is_empty() || !self.password.is_empty();
+        if oddities.has(Oddity::BasicUnasked) && has_login {
+            self.scheme = Scheme::Basic;
+        }
+        self.oddities = oddities;
+        self
     }
 
     /// Takes the WWW-Authenticate headers of a 401. False: there is nothing to answer with.
@@ -43,6 +56,9 @@ impl Login {
         let mut basic = false;
         for challenge in parse_challenges(headers) {
             match challenge {
+                Challenge::Digest(challenge)
+                    if self.oddities.has(Oddity::DigestMd5Only)
+                        && challenge.algorithm.is_some_and(|a| a != Algorithm::Md5) => {}
                 Challenge::Digest(challenge) => {
                     let refused = matches!(&self.scheme, Scheme::Digest { .. }) && !challenge.stale;
                     self.scheme = Scheme::Digest { challenge, used: 0 };
@@ -71,15 +87,23 @@ impl Login {
             Scheme::Digest { challenge, used } => {
                 *used += 1;
                 let cnonce = self.random.hex(16);
-                Some(challenge.respond(
-                    method,
-                    target,
-                    &self.username,
-                    &self.password,
-                    &cnonce,
-                    *used,
-                ))
+                let (username, password) = (&self.username, &self.password);
+                let answer = challenge.respond(method, target, username, password, &cnonce, *used);
+                Some(if self.oddities.has(Oddity::DigestQuoted) {
+                    with_quotes(&answer)
+                } else {
+                    answer
+                })
             }
         }
     }
+}
+
+/// `qop=auth` becomes `qop="auth"`, and so on.
+fn with_quotes(header: &str) -> String {
+    let parts = header.split(", ").map(|part| match part.split_once('=') {
+        Some((name, value)) if !value.starts_with('"') => format!("{name}=\"{value}\""),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }

@@ -2,6 +2,7 @@
 //! client of quality would do.
 
 mod auth;
+pub(crate) mod coding;
 mod connection;
 mod cookies;
 mod url;

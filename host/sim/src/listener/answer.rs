@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cwmp::connection_request::{Algorithm, Authorization, DigestChallenge};
+use cwmp::authentication::{Algorithm, Authorization, DigestChallenge};
 use tokio::io::{AsyncWriteExt, Result};
 use tokio::net::TcpStream;
 

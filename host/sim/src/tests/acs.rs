@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cwmp::connection_request::{Algorithm, Authorization, DigestChallenge};
+use cwmp::authentication::{Algorithm, Authorization, DigestChallenge};
 use cwmp::{Fault, Inform, Limits, Message, Received, Request, Response, Session};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cwmp::connection_request::{Challenge, parse_challenges};
+use cwmp::authentication::{Challenge, parse_challenges};
 use cwmp::{Download, ParameterValue, Request, SetParameterValues};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;

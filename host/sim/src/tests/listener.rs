@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use cwmp::connection_request::{Challenge, parse_challenges};
+use cwmp::authentication::{Challenge, parse_challenges};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{

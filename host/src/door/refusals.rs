@@ -1,0 +1,224 @@
+//! What was refused at the door, kept so that "why does my device not appear?" has an answer.
+//!
+//! In memory only, and bounded: the same client refused for the same reason is one entry with a
+//! count, and the entries that came up longest ago go first.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::device::UnixTime;
+use crate::metrics::Counter;
+
+/// Entries kept.
+const ENTRIES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
+/// Characters kept of what a client says of itself.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It is no POST: a browser, a scanner.
+    NoPost,
+    /// It is no HTTP that can be read.
+    NoHttp,
+    /// The message is larger than the limit.
+    TooLarge,
+    /// The message took too long.
+    TooSlow,
+    /// The connection broke off in the message.
+    BrokenOff,
+    /// The message is compressed in an unknown way, or not in the way that it says.
+    Coding,
+    /// The message is no TR-069.
+    Unreadable,
+    /// A message of no session: it has ended, or never was, or its cookie was lost.
+    NoSession,
+    /// A message that is not in its turn, or breaks a rule of the protocol.
+    OutOfTurn,
+    /// Too many sessions are open.
+    TooManySessions,
+}
+
+/// All of them, to be counted.
+const WHYS: [Why; 10] = [
+    Why::NoPost,
+    Why::NoHttp,
+    Why::TooLarge,
+    Why::TooSlow,
+    Why::BrokenOff,
+    Why::Coding,
+    Why::Unreadable,
+    Why::NoSession,
+    Why::OutOfTurn,
+    Why::TooManySessions,
+];
+
+/// A client that was refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The client.
+    pub address: IpAddr,
+    /// Why.
+    pub why: Why,
+    /// The status that it got.
+    pub status: u16,
+    /// The last time's reason in words.
+    pub reason: String,
+    /// The device that it is or says it is, if that is known.
+    pub device: Option<String>,
+    /// The user name that it showed.
+    pub username: Option<String>,
+    /// The request's target.
+    pub path: String,
+    /// What it says it is.
+    pub user_agent: String,
+}
+
+/// A line of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What happened.
+    pub refused: Refused,
+    /// When it first happened.
+    pub first: UnixTime,
+    /// When it last happened.
+    pub last: UnixTime,
+    /// How often.
+    pub times: u64,
+}
+
+type Key = (IpAddr, Why, Option<String>);
+
+/// All that is remembered of refusals.
+#[derive(Debug)]
+pub struct Refusals {
+    entries: Mutex<LruCache<Key, Entry>>,
+    counts: [Counter; WHYS.len()],
+}
+
+impl Default for Refusals {
+    fn default() -> Refusals {
+        Refusals {
+            entries: Mutex::new(LruCache::new(ENTRIES_MAX)),
+            counts: std::array::from_fn(|_| Counter::default()),
+        }
+    }
+}
+
+impl Refusals {
+    /// Takes one down, and says so in the log. Whether it is the first of its kind in the list.
+    pub(super) fn note(&self, mut refused: Refused, now: UnixTime) -> bool {
+        for text in [&mut refused.path, &mut refused.user_agent] {
+            shorten(text);
+        }
+        refused.device.as_mut().map(shorten);
+        refused.username.as_mut().map(shorten);
+        let place = WHYS.iter().position(|why| *why == refused.why);
+        if let Some(count) = place.and_then(|place| self.counts.get(place)) {
+            count.add(1);
+        }
+        let key = (refused.address, refused.why, refused.device.clone());
+        let mut entries = self.entries.lock();
+        match entries.get_mut(&key) {
+            Some(entry) => {
+                tracing::debug!(
+                    peer = %refused.address, device = refused.device, status = refused.status,
+                    reason = refused.reason, "request refused, again"
+                );
+                entry.refused = refused;
+                entry.last = now;
+                entry.times += 1;
+                false
+            }
+            None => {
+                tracing::info!(
+                    peer = %refused.address, device = refused.device, username = refused.username,
+                    status = refused.status, reason = refused.reason, "request refused"
+                );
+                let entry = Entry {
+                    refused,
+                    first: now,
+                    last: now,
+                    times: 1,
+                };
+                entries.push(key, entry);
+                true
+            }
+        }
+    }
+
+    /// The last ones, the latest first.
+    pub fn last(&self, limit: usize) -> Vec<Entry> {
+        let entries = self.entries.lock();
+        entries
+            .iter()
+            .take(limit)
+            .map(|(_, entry)| entry.clone())
+            .collect()
+    }
+
+    /// How many there were since the start, by reason.
+    pub fn counts(&self) -> impl Iterator<Item = (Why, u64)> {
+        WHYS.iter()
+            .zip(&self.counts)
+            .map(|(why, count)| (*why, count.get()))
+    }
+}
+
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(last_byte: u8, why: Why) -> Refused {
+        Refused {
+            address: IpAddr::from([192, 0, 2, last_byte]),
+            why,
+            status: 400,
+            reason: "r".into(),
+            device: None,
+            username: None,
+            path: "/".into(),
+            user_agent: "x".repeat(1_000),
+        }
+    }
+
+    #[test]
+    fn the_same_again_is_counted_and_the_latest_is_first() {
+        let refusals = Refusals::default();
+        assert!(refusals.note(refused(1, Why::NoPost), 10));
+        assert!(refusals.note(refused(2, Why::NoPost), 11));
+        assert!(!refusals.note(refused(1, Why::NoPost), 12));
+        assert!(refusals.note(refused(1, Why::TooLarge), 12));
+        let last = refusals.last(10);
+        let lines: Vec<_> = last.iter().map(|e| (e.first, e.last, e.times)).collect();
+        assert_eq!(lines, [(12, 12, 1), (10, 12, 2), (11, 11, 1)]);
+        assert_eq!(last[0].refused.user_agent.chars().count(), 201);
+        let counts: Vec<_> = refusals.counts().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counts, [(Why::NoPost, 3), (Why::TooLarge, 1)]);
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let refusals = Refusals::default();
+        for device in 0..2_000 {
+            let mut refused = refused(1, Why::NoSession);
+            refused.device = Some(device.to_string());
+            refusals.note(refused, device);
+        }
+        let last = refusals.last(usize::MAX);
+        assert_eq!(last.len(), 1_000);
+        assert_eq!(last[0].last, 1_999);
+    }
+}
