@@ -16,6 +16,7 @@
     )
 )]
 
+mod event;
 mod message;
 mod request;
 mod response;
@@ -42,6 +43,7 @@ mod quirks;
 mod testing;
 
 pub use error::{Blame, Error};
+pub use event::{Event, EventKind};
 pub use message::{Body, Header, Message};
 pub use request::Request;
 pub use response::Response;
@@ -59,7 +61,7 @@ pub use rpc::{
     get_parameter_attributes::ParameterAttributes,
     get_parameter_names::{GetParameterNames, ParameterInfo},
     get_queued_transfers::{QueuedTransfer, TransferState},
-    inform::{DeviceId, Event, Inform},
+    inform::{DeviceId, Inform},
     kicked::Kicked,
     raw::RawRpc,
     request_download::RequestDownload,

@@ -5,6 +5,8 @@
 //! [`Session::refuse`] for what goes back.
 
 mod limits;
+mod opening;
+mod received;
 mod turn;
 
 #[cfg(test)]
@@ -15,10 +17,14 @@ use std::time::{Duration, Instant};
 
 pub use limits::Limits;
 use limits::count;
+pub use received::Received;
 use turn::{Negotiated, Pending, Reply, Turn};
 
-use crate::rpc::fault;
-use crate::{Body, Error, Fault, Header, Inform, Message, Request, Response, Version};
+use crate::{Body, Error, Fault, Header, Message, Request, Response, Version};
+
+/// A device that answers otherwise than asked is out of step, and one that stays so is not
+/// asked for ever.
+const OTHER_ANSWERS_MAX: u32 = 3;
 
 /// One session with one device.
 ///
@@ -39,25 +45,7 @@ pub struct Session {
     negotiated: Negotiated,
     requests: u32,
     device_requests: u32,
-}
-
-/// What a device's POST means.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Received<'m> {
-    /// The session begins; or begins again: after a 401, or when our answer was lost.
-    Inform(&'m Inform),
-    /// A request of the device; [`Session::reply`] answers it.
-    Request(&'m Request),
-    /// The answer to our request, which is handed back.
-    Response(Request, &'m Response),
-    /// Our request, which is handed back, failed.
-    Fault(Request, &'m Fault),
-    /// An empty POST: the device has nothing to say, it is our turn.
-    Ready,
-    /// An empty POST where the answer to our request, which is handed back, was due.
-    NoAnswer(Request),
-    /// An empty POST after the end; [`Session::reply`] ends the session again.
-    Over,
+    other_answers: u32,
 }
 
 impl Session {
@@ -74,6 +62,7 @@ impl Session {
             negotiated: Negotiated::Not,
             requests: 0,
             device_requests: 0,
+            other_answers: 0,
         }
     }
 
@@ -116,24 +105,8 @@ impl Session {
             return Err(self.out_of_turn(message.body.name()));
         }
         match &message.body {
-            Body::Request(request) => {
-                if matches!(self.turn, Turn::Begin) || self.outstanding.is_some() {
-                    return Err(self.out_of_turn(request.method()));
-                }
-                self.count_device_request()?;
-                self.turn = Turn::Answer(Pending::new(message.header.id.clone(), request));
-                Ok(Received::Request(request))
-            }
-            Body::Response(response) => match self.outstanding.take() {
-                Some(request) if response.answers(&request) => {
-                    self.turn = Turn::Ask;
-                    Ok(Received::Response(request, response))
-                }
-                outstanding => {
-                    self.outstanding = outstanding;
-                    Err(self.out_of_turn(response.method()))
-                }
-            },
+            Body::Request(request) => self.receive_request(message, request),
+            Body::Response(response) => self.receive_response(response),
             Body::Fault(fault) => match self.outstanding.take() {
                 Some(request) => {
                     self.turn = Turn::Ask;
@@ -141,6 +114,39 @@ impl Session {
                 }
                 None => Err(self.out_of_turn("a fault")),
             },
+        }
+    }
+
+    /// It is answered even where the answer to our request is due. That one is waited for
+    /// further, and the device is told to give it first (HoldRequests).
+    fn receive_request<'m>(
+        &mut self,
+        message: &Message,
+        request: &'m Request,
+    ) -> Result<Received<'m>, Error> {
+        if matches!(self.turn, Turn::Begin) {
+            return Err(self.out_of_turn(request.method()));
+        }
+        self.count_device_request()?;
+        self.turn = Turn::Answer(Pending::new(message.header.id.clone(), request));
+        Ok(Received::Request(request))
+    }
+
+    fn receive_response<'m>(&mut self, response: &'m Response) -> Result<Received<'m>, Error> {
+        match self.outstanding.take() {
+            Some(request) if response.answers(&request) => {
+                self.turn = Turn::Ask;
+                Ok(Received::Response(request, response))
+            }
+            Some(request) if self.other_answers < OTHER_ANSWERS_MAX => {
+                self.other_answers += 1;
+                self.turn = Turn::Ask;
+                Ok(Received::OtherAnswer(request, response))
+            }
+            outstanding => {
+                self.outstanding = outstanding;
+                Err(self.out_of_turn(response.method()))
+            }
         }
     }
 
@@ -264,40 +270,6 @@ impl Session {
         self.version
     }
 
-    fn begin(&mut self, now: Instant, message: &Message) -> Result<(), Error> {
-        if self.is_over() {
-            *self = Session::new(now, self.limits.clone());
-        }
-        self.hear(now)?;
-        self.count_device_request()?;
-        self.outstanding = None;
-        self.version = message.version;
-        let header = &message.header;
-        self.negotiated = Negotiated::new(header);
-        if let Negotiated::Common(version) = self.negotiated {
-            self.version = version;
-        }
-        // It says how long the device waits for us. That it is short does not make our own
-        // flows and the device faster.
-        self.patience = Duration::from_secs(header.session_timeout.unwrap_or_default().into())
-            .max(self.limits.message_timeout)
-            .min(
-                self.limits
-                    .message_timeout_max
-                    .max(self.limits.message_timeout),
-            );
-        let reply = match self.negotiated {
-            Negotiated::Nothing => Reply::Fault(Fault::new(fault::VERSION_INCOMPATIBLE)),
-            Negotiated::Not | Negotiated::Common(_) => Reply::Response(Response::Inform),
-        };
-        self.turn = Turn::Answer(Pending {
-            id: header.id.clone(),
-            reply,
-            method: "Inform".to_owned(),
-        });
-        Ok(())
-    }
-
     /// Notes that the device spoke, if it did so in time.
     fn hear(&mut self, now: Instant) -> Result<(), Error> {
         if now > self.deadline() && !self.is_over() {
@@ -345,6 +317,7 @@ impl Session {
         };
         let mut header = Header {
             id: pending.id,
+            hold_requests: self.outstanding.is_some(),
             ..Header::default()
         };
         let body = match pending.reply {

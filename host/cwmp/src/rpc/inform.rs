@@ -2,7 +2,7 @@
 
 use crate::write::Writer;
 use crate::xml::Reader;
-use crate::{DateTime, Error, ParameterValue};
+use crate::{DateTime, Error, Event, EventKind, ParameterValue};
 
 /// Inform (A.3.3.1).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,22 +35,13 @@ pub struct DeviceId {
     pub serial_number: String,
 }
 
-/// EventStruct.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Event {
-    /// `0 BOOTSTRAP`, `M Reboot`, `X CT-COM BIND`, …; as sent, empty where the device sent none.
-    pub code: String,
-    /// The CommandKey of the RPC that caused it, else empty.
-    pub command_key: String,
-}
-
 /// How many unknown elements of an Inform are kept.
 const UNKNOWN_ELEMENTS_MAX: usize = 64;
 
 impl Inform {
-    /// Whether one of the events has this code.
-    pub fn has_event(&self, code: &str) -> bool {
-        self.events.iter().any(|event| event.code == code)
+    /// Whether one of the events is of this kind.
+    pub fn has_event(&self, kind: EventKind<'_>) -> bool {
+        self.events.iter().any(|event| event.kind() == kind)
     }
 
     /// The value of a parameter that came with it.
