@@ -194,6 +194,9 @@ pub struct Summary {
     pub rpc_methods: Vec<String>,
     /// What the device last told or asked by itself, the newest first.
     pub own_requests: Vec<OwnRequest>,
+    /// The file that the device has asked for in the session at hand; not kept.
+    #[serde(skip)]
+    pub requested_download: Option<cwmp::RequestDownload>,
 }
 
 /// Something that a device told or asked by itself: RequestDownload, Kicked,

@@ -17,6 +17,7 @@ mod misbehave;
 mod power_cut;
 mod reload;
 mod schemas;
+mod session_rules;
 mod shipped;
 mod tasks;
 mod tidy;

@@ -221,6 +221,9 @@ pub(super) async fn faults(
                 if let Some(name) = fault.code.and_then(cwmp::rpc::fault::name) {
                     object.insert("name".into(), name.into());
                 }
+                if let Some(advice) = fault.code.and_then(cwmp::rpc::fault::advice) {
+                    object.insert("advice".into(), advice.into());
+                }
             }
             view
         })

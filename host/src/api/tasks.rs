@@ -15,7 +15,7 @@ use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
 use crate::Acs;
 use crate::store::TaskFilter;
 use crate::work::operation;
-use crate::work::task::{NewTask, Operation, Task, TaskId, TaskState};
+use crate::work::task::{NewTask, Operation, Task, TaskError, TaskId, TaskState};
 
 /// The longest a task may wait for its device, seconds: a year.
 const EXPIRES_SECONDS_MAX: i64 = 31_536_000;
@@ -49,7 +49,7 @@ pub(super) fn view(acs: &Acs, task: &Task) -> Value {
         "sent": task.sent.map(time),
         "ended": task.ended.map(time),
         "result": task.result,
-        "error": task.error,
+        "error": task.error.as_ref().map(error_view),
     });
     if task.state == TaskState::Queued
         && let Some(object) = view.as_object_mut()
@@ -57,6 +57,17 @@ pub(super) fn view(acs: &Acs, task: &Task) -> Value {
         && report.started >= task.created
     {
         object.insert("wake".into(), wake_view(&report));
+    }
+    view
+}
+
+/// Why a task failed, and what can be done about it.
+fn error_view(error: &TaskError) -> Value {
+    let mut view = json!(error);
+    if let Some(advice) = error.code.and_then(cwmp::rpc::fault::advice)
+        && let Some(object) = view.as_object_mut()
+    {
+        object.insert("advice".into(), advice.into());
     }
     view
 }

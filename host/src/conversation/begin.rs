@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cwmp::{Body, Limits, Message, Request, Session};
+use cwmp::rpc::fault::RETRY_REQUEST;
+use cwmp::{Body, EventKind, Fault, Limits, Message, Request, Session};
 
 use super::{Conversation, Jobs, Refused, Reply, Trace};
 use crate::Acs;
@@ -108,15 +109,21 @@ impl Conversation {
             sighting,
             jobs: Jobs::default(),
             fast: false,
+            retries_asked: 0,
             busy: false,
             started: now,
             trace,
         };
-        conversation.fast = conversation.is_short_inform(now);
-        conversation.remember_inform(inform, peer, message.version, now);
-        conversation.resolve_rebooted(now).await;
-
-        let reply = conversation.session.reply(None)?;
+        let reply = if acs.store.takes_writes() || inform.is_routine() {
+            conversation.fast = conversation.is_short_inform(now);
+            conversation.remember_inform(inform, peer, message.version, now);
+            conversation.resolve_rebooted(now).await;
+            conversation.session.reply(None)?
+        } else {
+            // What its events tell is told once, and would not outlive this process.
+            let refused = conversation.session.refuse(Fault::new(RETRY_REQUEST))?;
+            Some(refused)
+        };
         let reply = conversation.reply(reply);
         if let Reply::Envelope(envelope) = &reply {
             conversation.trace.sent(now, envelope);
@@ -142,7 +149,7 @@ impl Conversation {
         };
         let standard = i64::from(self.acs.instance.settings.standard_periodic_inform_seconds);
         short
-            && event.code.trim() == "2 PERIODIC"
+            && event.kind() == EventKind::Periodic
             && now.unix - self.cell.contacts().last_full < standard
             && !self.acs.store.has_pending(self.device())
     }
@@ -158,10 +165,7 @@ impl Conversation {
         if self.fast {
             return;
         }
-        let bootstrap = inform
-            .events
-            .iter()
-            .any(|event| event.code.trim() == "0 BOOTSTRAP");
+        let bootstrap = inform.has_event(EventKind::Bootstrap);
         let mut device = self.cell.lock();
         if bootstrap {
             // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
@@ -192,11 +196,7 @@ impl Conversation {
             tracing::warn!(device = %self.device(), %error, "a parameter of the Inform was not kept");
         }
         self.acs.store.touched(&self.cell);
-        let routine = inform.events.iter().all(|event| {
-            let code = event.code.trim();
-            code == "2 PERIODIC" || code == "6 CONNECTION REQUEST"
-        });
-        if !routine {
+        if !inform.is_routine() {
             self.trace.eventful();
         }
     }

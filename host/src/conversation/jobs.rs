@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cwmp::{Fault, ParameterValue, Request, Response};
+use cwmp::{EventKind, Fault, ParameterValue, Request, Response};
 
 use super::Conversation;
 use crate::clock::Now;
-use crate::device::Mode;
+use crate::device::{Mode, Summary};
 use crate::nat::decide;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
@@ -253,7 +253,7 @@ impl Conversation {
         let bootstrap = self
             .events
             .iter()
-            .any(|event| event.code.trim() == "0 BOOTSTRAP");
+            .any(|event| event.kind() == EventKind::Bootstrap);
         let before = self.summary.nat.as_ref();
         let before_mode = before.map(|nat| nat.mode);
         if !bootstrap && before.is_some_and(|nat| nat.facts == fingerprint) {
@@ -292,7 +292,10 @@ impl Conversation {
         {
             let mut device = self.cell.lock();
             device.set(|summary| &mut summary.nat, Some(decision));
-            self.summary = device.summary().clone();
+            self.summary = Summary {
+                requested_download: self.summary.requested_download.take(),
+                ..device.summary().clone()
+            };
         }
         self.acs.store.touched(&self.cell);
         let settings = &self.acs.instance.settings;

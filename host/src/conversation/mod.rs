@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cwmp::rpc::fault::RETRY_REQUEST;
 use cwmp::{Body, Fault, Message, Received, Request, Session};
 
 use crate::Acs;
@@ -28,6 +29,10 @@ use crate::work::exchange::own_fault;
 
 use jobs::Jobs;
 use trace::Trace;
+
+/// A device sends what was answered by fault 8005 again at once. After so many times it has to
+/// wait.
+const RETRIES_ASKED_MAX: u32 = 3;
 
 /// One CWMP session with one device, from its Inform to the 204.
 pub struct Conversation {
@@ -44,6 +49,8 @@ pub struct Conversation {
     jobs: Jobs,
     /// Nothing but the Inform is looked at (a short periodic one, between two full ones).
     fast: bool,
+    /// How often a request of the device was answered by fault 8005.
+    retries_asked: u32,
     /// A message is being handled. Still set when the next one comes: the device hung up and
     /// the handling was dropped half-way.
     busy: bool,
@@ -140,10 +147,21 @@ impl Conversation {
                 self.note_fault(sent.method(), &fault, now);
                 self.answered(&sent, Err(fault), now).await
             }
+            Received::OtherAnswer(sent, response) => {
+                let text = format!(
+                    "the device answered {} with {}",
+                    sent.method(),
+                    response.method()
+                );
+                let fault = own_fault(text);
+                self.note_fault(sent.method(), &fault, now);
+                self.learn_failure(&sent).await;
+                self.answered(&sent, Err(fault), now).await
+            }
             Received::Request(request) => {
                 let reply = match self.device_request(request, now).await {
                     Ok(()) => self.session.reply(None)?,
-                    Err(fault) => Some(self.session.refuse(fault)?),
+                    Err(fault) => Some(self.refuse(fault)?),
                 };
                 return Ok(self.reply(reply));
             }
@@ -164,6 +182,21 @@ impl Conversation {
         };
         let reply = self.session.reply(next)?;
         Ok(self.reply(reply))
+    }
+
+    /// Refuses a request of the device. One that is to be sent again (8005) is not refused for
+    /// ever: the device then tries in another session, after a while.
+    fn refuse(&mut self, fault: Fault) -> Result<Message, Refused> {
+        if fault.code == RETRY_REQUEST {
+            self.retries_asked += 1;
+            if self.retries_asked > RETRIES_ASKED_MAX {
+                return Err(Refused {
+                    reason: "the request cannot be taken now: expected it in another session"
+                        .into(),
+                });
+            }
+        }
+        Ok(self.session.refuse(fault)?)
     }
 
     fn reply(&self, message: Option<Message>) -> Reply {

@@ -1,7 +1,7 @@
 //! What devices tell and ask by themselves, kept for the people who look for what happened;
 //! and transfers that were cancelled, of which devices tell nothing.
 
-use cwmp::Request;
+use cwmp::{Event, EventKind, Request};
 
 use super::Conversation;
 use crate::clock::Now;
@@ -32,6 +32,17 @@ impl Conversation {
             summary.own_requests.truncate(OWN_REQUESTS_MAX);
         });
         self.acs.store.touched(&self.cell);
+        if let Request::RequestDownload(asked) = request {
+            self.summary.requested_download = Some(asked.clone());
+            // A flow waits for the event, which some devices do not announce.
+            let announced = |event: &Event| event.kind() == EventKind::RequestDownload;
+            if !self.events.iter().any(announced) {
+                self.events.push(Event {
+                    code: EventKind::RequestDownload.to_string(),
+                    command_key: String::new(),
+                });
+            }
+        }
     }
 
     /// The device has taken a transfer out of its queue: no TransferComplete will come.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cwmp::{Fault, Request, TransferComplete};
+use cwmp::{EventKind, Fault, Request, TransferComplete};
 use serde_json::json;
 
 use super::Conversation;
@@ -13,8 +13,8 @@ use crate::work::operation;
 use crate::work::task::{Operation, Task, TaskId, TaskState};
 
 impl Conversation {
-    /// Takes a request of the device. An error is the fault it is answered with: the device
-    /// then tells again in its next session, so nothing is lost.
+    /// Takes a request of the device. An error is the fault it is answered with: 8005, so that
+    /// the device tells again and nothing is lost.
     pub(super) async fn device_request(
         &mut self,
         request: &Request,
@@ -68,7 +68,7 @@ impl Conversation {
             Err(error) if error.is_callers() => Ok(()),
             Err(error) => {
                 self.store_failed("end a transfer", &error);
-                Err(Fault::new(cwmp::rpc::fault::INTERNAL_ERROR))
+                Err(Fault::new(cwmp::rpc::fault::RETRY_REQUEST))
             }
         }
     }
@@ -97,8 +97,8 @@ impl Conversation {
         let events = self.events.clone();
         for task in self.unanswered() {
             let key = task.id.to_string();
-            let code = |wanted: &str| events.iter().any(|e| e.code.trim() == wanted);
-            let rebooted = |e: &&cwmp::Event| e.code.trim() == "M Reboot";
+            let has = |kind| events.iter().any(|e| e.kind() == kind);
+            let rebooted = |e: &&cwmp::Event| e.kind() == EventKind::Method("Reboot");
             let keyed = events.iter().filter(rebooted).any(|e| e.command_key == key);
             // A boot that another task's reboot explains says nothing of this one.
             let others = events
@@ -106,8 +106,8 @@ impl Conversation {
                 .filter(rebooted)
                 .any(|e| e.command_key.parse::<TaskId>().is_ok());
             let happened = match task.operation {
-                Operation::Reboot => keyed || (code("1 BOOT") && !others),
-                Operation::FactoryReset => code("0 BOOTSTRAP"),
+                Operation::Reboot => keyed || (has(EventKind::Boot) && !others),
+                Operation::FactoryReset => has(EventKind::Bootstrap),
                 _ => false,
             };
             if happened {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use cwmp::EventKind;
 use parking_lot::Mutex;
 
 use super::call::{nanoseconds, one_line};
@@ -16,9 +17,6 @@ use super::matching::{Strictness, any_fits};
 use super::plugin::LoadedPlugin;
 use super::{About, PluginError, PluginErrorKind, v0_1};
 use crate::device::{Summary, UnixTime};
-
-/// The event after a factory reset: what the device held before is gone.
-const BOOTSTRAP: &str = "0 BOOTSTRAP";
 
 /// What a flow can see and change of its device's record.
 pub trait DeviceRecord: Send + Sync {
@@ -145,11 +143,8 @@ impl FlowRef {
             .any(|trigger| {
                 let event = trigger.events.is_empty()
                     || events.iter().any(|event| {
-                        let code = event.code.trim();
-                        trigger
-                            .events
-                            .iter()
-                            .any(|wanted| wanted.eq_ignore_ascii_case(code))
+                        let mut wanted = trigger.events.iter();
+                        wanted.any(|wanted| EventKind::new(wanted) == event.kind())
                     });
                 event
                     && trigger.tags.iter().all(|tag| tags.contains(tag))
@@ -171,7 +166,7 @@ impl FlowRun {
         let fresh = occasion
             .events
             .iter()
-            .any(|event| event.code.trim() == BOOTSTRAP);
+            .any(|event| event.kind() == EventKind::Bootstrap);
         let call = Call::flow(
             plugin.limits(),
             about,

@@ -160,6 +160,11 @@ impl Committer {
         self.shared.ready.notify_all();
     }
 
+    /// No write has failed, and it is not closed.
+    pub(super) fn takes_writes(&self) -> bool {
+        self.shared.failed.get().is_none() && !self.shared.room.is_closed()
+    }
+
     /// Why no writes are taken any more.
     pub(super) fn failed(&self) -> Option<StoreError> {
         self.shared.failed.get().cloned()

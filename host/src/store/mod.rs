@@ -173,6 +173,11 @@ impl Store {
         flushed
     }
 
+    /// Whether promises can be kept: no write has failed, and the store is not closed.
+    pub fn takes_writes(&self) -> bool {
+        self.core().committer.takes_writes()
+    }
+
     fn core(&self) -> &Arc<Core> {
         self.running.core()
     }

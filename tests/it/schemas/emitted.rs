@@ -54,6 +54,16 @@ pub fn all(version: Version) -> Vec<(String, Message)> {
         session.receive(now(), None).unwrap();
         keep(&name, session.reply(Some(request)).unwrap().unwrap());
     }
+    // Asked out of turn: ours is to be answered first.
+    let early = device(
+        version,
+        header("14"),
+        Body::Request(Request::TransferComplete(Default::default())),
+    );
+    session.receive(now(), Some(&early)).unwrap();
+    let held = session.reply(None).unwrap().unwrap();
+    assert!(held.header.hold_requests);
+    keep("to-TransferComplete-with-HoldRequests", held);
     messages
 }
 

@@ -44,6 +44,11 @@ impl Inform {
         self.events.iter().any(|event| event.kind() == kind)
     }
 
+    /// Whether its events say no more than that the device is there.
+    pub fn is_routine(&self) -> bool {
+        self.events.iter().all(|event| event.kind().is_routine())
+    }
+
     /// The value of a parameter that came with it.
     pub fn parameter(&self, path: &str) -> Option<&str> {
         self.parameters

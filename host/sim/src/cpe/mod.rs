@@ -21,7 +21,7 @@ pub use transfer::{TransferJob, TransferResult};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cwmp::{DeviceId, VoucherOption};
+use cwmp::{DeviceId, EventKind, VoucherOption};
 
 use crate::model::{Facts, Features, Identity, Tree};
 use crate::seed::Seed;
@@ -52,6 +52,8 @@ pub struct Cpe {
     options: Vec<VoucherOption>,
     own_requests: OwnRequests,
     kicked_to: Option<String>,
+    /// The ACS has asked for nothing while there was something to tell.
+    tells_first: bool,
     /// Parameters with notification, changed since they were last told.
     changed: BTreeSet<Box<str>>,
     session: Option<Box<Running>>,
@@ -113,6 +115,7 @@ impl Cpe {
             options: Vec::new(),
             own_requests: OwnRequests::default(),
             kicked_to: None,
+            tells_first: false,
             changed: BTreeSet::new(),
             session: None,
             retry_count: 0,
@@ -187,7 +190,7 @@ impl Cpe {
         let notification = self.tree.attributes(path, parameter.leaf).notification;
         if notification > 0 {
             self.changed.insert(path.into());
-            self.events.value_change();
+            self.events.happened(EventKind::ValueChange, "");
         }
         // 2 active, 4 and 6 its variants of 1.4.
         if matches!(notification, 2 | 4 | 6) {
@@ -294,7 +297,7 @@ impl Cpe {
         if bootstrap || self.oddities.has(Oddity::BootstrapEveryBoot) {
             self.events.bootstrap();
         }
-        self.events.boot();
+        self.events.happened(EventKind::Boot, "");
         let interval = self.periodic_interval(now);
         self.schedule.come_up(now, interval);
     }

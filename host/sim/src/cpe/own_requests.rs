@@ -2,11 +2,11 @@
 //! events in every Inform until it is answered (TR-069 §3.7.1.5).
 
 use cwmp::{
-    AutonomousDuResult, AutonomousTransferComplete, Event, Kicked, Request, RequestDownload,
+    AutonomousDuResult, AutonomousTransferComplete, Event, EventKind, Kicked, Request,
+    RequestDownload,
 };
 
 use super::Cpe;
-use super::events;
 
 /// Those that wait to be told, the oldest first.
 #[derive(Debug, Clone, Default)]
@@ -46,12 +46,12 @@ impl Cpe {
             file_type: file_type.to_owned(),
             arguments: arguments.collect(),
         });
-        self.tell_now(request, events::REQUEST_DOWNLOAD);
+        self.tell_now(request, EventKind::RequestDownload);
     }
 
     /// A browser was sent to it: `5 KICKED` and Kicked (A.4.2.1).
     pub fn kick(&mut self, kicked: Kicked) {
-        self.tell_now(Request::Kicked(Box::new(kicked)), events::KICKED);
+        self.tell_now(Request::Kicked(Box::new(kicked)), EventKind::Kicked);
     }
 
     /// Where the ACS wanted the last browser to be sent.
@@ -62,24 +62,24 @@ impl Cpe {
     /// It has transferred a file by itself: `10 AUTONOMOUS TRANSFER COMPLETE`.
     pub fn transferred_by_itself(&mut self, complete: AutonomousTransferComplete) {
         let request = Request::AutonomousTransferComplete(Box::new(complete));
-        self.tell_now(request, events::AUTONOMOUS_TRANSFER_COMPLETE);
+        self.tell_now(request, EventKind::AutonomousTransferComplete);
     }
 
     /// Its software modules have changed by themselves: `12 AUTONOMOUS DU STATE CHANGE COMPLETE`.
     pub fn modules_changed_by_themselves(&mut self, results: Vec<AutonomousDuResult>) {
         let request = Request::AutonomousDuStateChangeComplete(results);
-        self.tell_now(request, events::AUTONOMOUS_DU_STATE_CHANGE_COMPLETE);
+        self.tell_now(request, EventKind::AutonomousDuStateChangeComplete);
     }
 
-    fn tell_now(&mut self, request: Request, code: &str) {
-        self.tell(request, &[(code, "")]);
+    fn tell_now(&mut self, request: Request, kind: EventKind<'_>) {
+        self.tell(request, &[(kind, "")]);
         self.schedule.want_session();
     }
 
     /// Adds a request, with the events that announce it.
-    pub(super) fn tell(&mut self, request: Request, events: &[(&str, &str)]) {
-        let events = events.iter().map(|(code, command_key)| Event {
-            code: (*code).to_owned(),
+    pub(super) fn tell(&mut self, request: Request, events: &[(EventKind<'_>, &str)]) {
+        let events = events.iter().map(|(kind, command_key)| Event {
+            code: kind.to_string(),
             command_key: (*command_key).to_owned(),
         });
         let own = Own {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cwmp::EventKind;
+
 use super::{Cpe, TransferJob, retry};
 use crate::{Oddity, UnixTime};
 
@@ -120,7 +122,7 @@ impl Cpe {
         if self.is_down(now) {
             return false;
         }
-        self.events.connection_request();
+        self.events.happened(EventKind::ConnectionRequest, "");
         self.schedule.wants_session = true;
         self.schedule.urgent = true;
         true
@@ -156,7 +158,7 @@ impl Cpe {
             .events
             .pending()
             .iter()
-            .any(|event| event.code == "0 BOOTSTRAP");
+            .any(|event| event.kind() == EventKind::Bootstrap);
         self.schedule.wants_session = false;
     }
 
@@ -216,7 +218,7 @@ impl Cpe {
         if let Some(at) = self.schedule.periodic_at
             && at <= now
         {
-            self.events.periodic();
+            self.events.happened(EventKind::Periodic, "");
             self.schedule.want_session();
             let interval = self.periodic_interval(now);
             // From the due time, not from now: the phase is kept. Missed ones are not made up for.
@@ -236,7 +238,7 @@ impl Cpe {
         }
         for path in take_due(&mut self.schedule.diagnostics, now) {
             self.diagnose(&path, now);
-            self.events.diagnostics_complete();
+            self.events.happened(EventKind::DiagnosticsComplete, "");
             self.schedule.want_session();
         }
     }

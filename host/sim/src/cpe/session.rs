@@ -194,6 +194,10 @@ impl Cpe {
                     .version
                     .min(negotiated(&message.header, message.version));
                 session.hold_requests = message.header.hold_requests;
+                if self.waits_to_be_asked() {
+                    session.phase = Phase::Listening;
+                    return Ok(Step::Post(self.empty_post()));
+                }
                 Ok(Step::Post(self.own_request_or_empty(session)))
             }
             (Phase::Inform, Body::Fault(fault))
@@ -244,6 +248,12 @@ impl Cpe {
         // An empty answer holds nothing any more.
         session.hold_requests = false;
         match session.phase {
+            Phase::Listening if self.waits_to_be_asked() => {
+                // Nobody asks: told in the next session, as others do.
+                self.tells_first = true;
+                self.schedule.want_session();
+                Ok(Step::Done)
+            }
             Phase::Listening if self.may_tell(session) => {
                 Ok(Step::Post(self.own_request_or_empty(session)))
             }
@@ -257,6 +267,13 @@ impl Cpe {
                 got: "an empty answer".to_owned(),
             }),
         }
+    }
+
+    /// Whether it keeps its own requests until the ACS asks for something.
+    fn waits_to_be_asked(&self) -> bool {
+        self.oddities.has(Oddity::RequestsOutOfTurn)
+            && !self.tells_first
+            && !self.own_requests.is_empty()
     }
 
     /// Whether it has something to ask of its own, and may.
@@ -273,6 +290,7 @@ impl Cpe {
             self.transfer_told();
         }
         self.own_requests.told();
+        self.tells_first &= !self.own_requests.is_empty();
     }
 
     /// After the answer to a request of its own: what the ACS waits for, else the next one.

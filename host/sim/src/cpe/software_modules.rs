@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 use cwmp::{
-    ChangeDuState, DuOperation, DuResult, DuStateChangeComplete, Fault, Request, Response,
-    TransferFault,
+    ChangeDuState, DuOperation, DuResult, DuStateChangeComplete, EventKind, Fault, Request,
+    Response, TransferFault,
 };
 
 use super::transfer::firmware_version;
-use super::{Cpe, TransferJob, TransferResult, events};
+use super::{Cpe, TransferJob, TransferResult};
 use crate::model::date_time;
 use crate::{Oddity, UnixTime};
 
@@ -175,8 +175,8 @@ impl Cpe {
         self.tell(
             Request::DuStateChangeComplete(complete),
             &[
-                (events::DU_STATE_CHANGE_COMPLETE, ""),
-                ("M ChangeDUState", &command_key),
+                (EventKind::DuStateChangeComplete, ""),
+                (EventKind::Method("ChangeDUState"), &command_key),
             ],
         );
         self.schedule.want_session();

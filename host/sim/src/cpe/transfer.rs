@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use cwmp::{
-    AnyQueuedTransfer, Download, Request, ScheduleDownload, TimeWindow, TransferComplete,
-    TransferFault, TransferState, Upload,
+    AnyQueuedTransfer, Download, EventKind, Request, ScheduleDownload, TimeWindow,
+    TransferComplete, TransferFault, TransferState, Upload,
 };
 
-use super::{Cpe, events};
+use super::Cpe;
 use crate::model::{Node, date_time};
 use crate::{Oddity, UnixTime};
 
@@ -191,7 +191,7 @@ impl Cpe {
     pub(super) fn queue_download(&mut self, download: &Download, now: UnixTime) -> Result<(), u32> {
         self.transfers.queue(Transfer {
             kind: Kind::of_download(&download.file_type)?,
-            method: "M Download",
+            method: "Download",
             due: now + Duration::from_secs(download.delay_seconds.into()),
             started: now,
             command_key: download.command_key.as_str().into(),
@@ -214,7 +214,7 @@ impl Cpe {
         let first = windows.first().ok_or(9003_u32)?.start;
         self.transfers.queue(Transfer {
             kind: Kind::of_download(&download.file_type)?,
-            method: "M ScheduleDownload",
+            method: "ScheduleDownload",
             due: first,
             started: now,
             command_key: download.command_key.as_str().into(),
@@ -231,7 +231,7 @@ impl Cpe {
     pub(super) fn queue_upload(&mut self, upload: &Upload, now: UnixTime) -> Result<(), u32> {
         self.transfers.queue(Transfer {
             kind: Kind::Upload,
-            method: "M Upload",
+            method: "Upload",
             due: now + Duration::from_secs(upload.delay_seconds.into()),
             started: now,
             command_key: upload.command_key.as_str().into(),
@@ -372,8 +372,8 @@ impl Cpe {
         };
         let command_key = complete.command_key.clone();
         let events = [
-            (events::TRANSFER_COMPLETE, ""),
-            (transfer.method, command_key.as_str()),
+            (EventKind::TransferComplete, ""),
+            (EventKind::Method(transfer.method), command_key.as_str()),
         ];
         for _ in 0..copies {
             let told_later = transfer.queued(TransferState::Completed);

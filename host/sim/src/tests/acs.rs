@@ -187,7 +187,10 @@ impl State {
             Received::Response(_, response) => self.answers.push(Ok(response.clone())),
             Received::Fault(_, fault) => self.answers.push(Err(fault.clone())),
             Received::Over => self.over += 1,
-            Received::Request(_) | Received::Ready | Received::NoAnswer(_) => {}
+            Received::Request(_)
+            | Received::Ready
+            | Received::OtherAnswer(..)
+            | Received::NoAnswer(_) => {}
         }
         let queue = self.queues.entry(serial.clone()).or_default();
         let next = if session.wants_request() {

@@ -119,7 +119,7 @@ impl Pair {
             Received::Request(request) => self.requests.push(request.clone()),
             Received::Response(_, response) => self.answers.push(Some(Ok(response.clone()))),
             Received::Fault(_, fault) => self.answers.push(Some(Err(fault.clone()))),
-            Received::NoAnswer(_) => self.answers.push(None),
+            Received::NoAnswer(_) | Received::OtherAnswer(..) => self.answers.push(None),
             Received::Ready | Received::Over => {}
         }
         let next = if acs.wants_request() {

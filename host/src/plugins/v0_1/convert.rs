@@ -7,6 +7,9 @@ use super::super::{About, Occasion};
 use super::{matching, types as wit};
 use crate::device::{DataModel, Summary};
 
+/// A.4.2.2.
+const REQUESTED_ARGUMENTS_MAX: usize = 16;
+
 pub(super) fn device(about: &About<'_>) -> wit::Device {
     let Summary {
         manufacturer,
@@ -34,7 +37,11 @@ pub(super) fn device(about: &About<'_>) -> wit::Device {
         },
         provisioning_code: provisioning_code.clone(),
         tags: tags.iter().cloned().collect(),
-        extra: Vec::new(),
+        extra: about
+            .device
+            .requested_download
+            .as_ref()
+            .map_or_else(Vec::new, requested),
     }
 }
 
@@ -52,6 +59,17 @@ pub(super) fn event_to_wit(event: cwmp::Event) -> wit::Event {
         code: event.code,
         command_key: event.command_key,
     }
+}
+
+/// The file that the device asks for: `requested-download` is its type, an argument is
+/// `requested-download.` and its name.
+fn requested(asked: &cwmp::RequestDownload) -> Vec<(String, String)> {
+    const NAME: &str = "requested-download";
+    let arguments = asked.arguments.iter().take(REQUESTED_ARGUMENTS_MAX);
+    let arguments = arguments.map(|(name, value)| (format!("{NAME}.{name}"), value.clone()));
+    std::iter::once((NAME.to_owned(), asked.file_type.clone()))
+        .chain(arguments)
+        .collect()
 }
 
 pub(super) fn parameter_to_wit(value: ParameterValue) -> wit::Parameter {
@@ -112,4 +130,26 @@ pub(super) fn matches(
             hardware_version: one.hardware_version,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_is_told_which_file_the_device_asks_for() {
+        let asked = cwmp::RequestDownload {
+            file_type: "2 Web Content".into(),
+            arguments: vec![("Version".into(), "2".into()); 20],
+        };
+        let extra = requested(&asked);
+        assert_eq!(
+            extra[..2],
+            [
+                ("requested-download".into(), "2 Web Content".into()),
+                ("requested-download.Version".into(), "2".into())
+            ]
+        );
+        assert_eq!(extra.len(), 17);
+    }
 }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use cwmp::{
-    Applied, DateTime, Download, Fault, QueuedTransfer, Response, ScheduleDownload, ScheduleInform,
-    TransferStarted, Upload,
+    Applied, DateTime, Download, EventKind, Fault, QueuedTransfer, Response, ScheduleDownload,
+    ScheduleInform, TransferStarted, Upload,
 };
 
 use super::fault;
@@ -16,7 +16,8 @@ use crate::cpe::Cpe;
 
 impl Cpe {
     pub(super) fn reboot(&mut self, command_key: &str) -> Response {
-        self.events.reboot(command_key);
+        self.events
+            .happened(EventKind::Method("Reboot"), command_key);
         self.after_session.reboot = true;
         Response::Reboot
     }
