@@ -18,6 +18,7 @@
 
 mod event;
 mod message;
+pub mod path;
 mod request;
 mod response;
 pub mod rpc;
@@ -45,6 +46,7 @@ mod testing;
 pub use error::{Blame, Error};
 pub use event::{Event, EventKind};
 pub use message::{Body, Header, Message};
+pub use path::Path;
 pub use request::Request;
 pub use response::Response;
 pub use rpc::{

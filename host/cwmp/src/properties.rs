@@ -117,6 +117,60 @@ proptest! {
         let _ = RawRpc::checked("X", &text);
     }
 
+    /// What is a path says the same of itself in every way.
+    #[test]
+    fn paths(
+        text in prop_oneof![
+            ".{0,40}",
+            prop::collection::vec(
+                select(vec!["Device", ".", "1", "*", "[", "]", "[a]", "[7]", "X_", "\u{e9}", " ", "<"]),
+                0..12,
+            ).prop_map(|pieces| pieces.concat()),
+        ],
+        other in ".{0,20}",
+    ) {
+        let _ = path::Wanted::parse([text.as_str(), other.as_str()])
+            .map(|wanted| (wanted.names(), wanted.includes(&other)));
+        if let Ok(path) = Path::parse(&text) {
+            path.matches(&other);
+            prop_assert!(path.has_wildcard() || path.matches(&text), "{}", path);
+            prop_assert_eq!(path.has_wildcard(), text.contains('*'));
+            prop_assert!(text.starts_with(path.before_wildcard()));
+            prop_assert!(path.root().is_none_or(|root| text.starts_with(root)));
+            let mut levels = path.segments().count();
+            let mut above = path.parent();
+            while let Some(parent) = above {
+                levels -= 1;
+                prop_assert_eq!(parent.segments().count(), levels);
+                prop_assert!(parent.is_partial());
+                prop_assert_eq!(Path::parse(parent.as_str()), Ok(parent));
+                prop_assert!(path.has_wildcard() || parent.matches(&text));
+                above = parent.parent();
+            }
+            prop_assert_eq!(levels, 0);
+        }
+    }
+
+    #[test]
+    fn rpcs_are_read_back_from_their_xml(message in Make { texts: tame }.message()) {
+        match message.body {
+            Body::Request(request) => {
+                prop_assert_eq!(Request::from_raw(request.to_raw()), request);
+            }
+            Body::Response(response) => {
+                prop_assert_eq!(Response::from_raw(response.to_raw()), response);
+            }
+            Body::Fault(_) => {}
+        }
+    }
+
+    #[test]
+    fn any_event_code_is_some_event(code in ".{0,20}") {
+        let kind = EventKind::new(&code);
+        let again = kind.to_string();
+        prop_assert_eq!(EventKind::new(&again), kind);
+    }
+
     #[test]
     fn times_never_panic(text in ".{0,30}", seconds in any::<i64>()) {
         DateTime(text).to_unix();
