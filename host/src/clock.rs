@@ -1,6 +1,6 @@
 //! The clock: read in the door and in the background work only; everything below is told the time.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::device::UnixTime;
 
@@ -11,6 +11,8 @@ pub struct Now {
     pub instant: Instant,
     /// For what people read.
     pub unix: UnixTime,
+    /// Of that second: 0 to 999.
+    pub milliseconds: u16,
 }
 
 /// Where the time comes from.
@@ -20,17 +22,25 @@ pub struct Clock;
 impl Clock {
     /// This moment.
     pub fn now(&self) -> Now {
+        let since = since_epoch();
         Now {
             instant: Instant::now(),
-            unix: self.unix(),
+            unix: seconds(since),
+            milliseconds: u16::try_from(since.subsec_millis()).unwrap_or(999),
         }
     }
 
     /// Seconds since the epoch.
     pub fn unix(&self) -> UnixTime {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        UnixTime::try_from(since.as_secs()).unwrap_or(UnixTime::MAX)
+        seconds(since_epoch())
     }
+}
+
+fn since_epoch() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+fn seconds(since: Duration) -> UnixTime {
+    UnixTime::try_from(since.as_secs()).unwrap_or(UnixTime::MAX)
 }

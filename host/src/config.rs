@@ -207,6 +207,10 @@ pub struct Traces {
     pub keep: KeepTraces,
     /// Older ones go when all together are larger than this.
     pub bytes_max: u64,
+    /// Of each device the last so many can be looked at.
+    pub sessions_per_device_max: usize,
+    /// Older ones go.
+    pub age_days_max: i64,
 }
 
 impl Default for Traces {
@@ -214,6 +218,8 @@ impl Default for Traces {
         Traces {
             keep: KeepTraces::Eventful,
             bytes_max: 1 << 30,
+            sessions_per_device_max: 50,
+            age_days_max: 7,
         }
     }
 }
@@ -436,6 +442,18 @@ impl Config {
             1..=instance.standard_periodic_inform_seconds,
             "1 second to the standard interval",
         )?;
+        within(
+            "traces.sessions_per_device_max",
+            self.traces.sessions_per_device_max,
+            1..=10_000,
+            "1 to 10000",
+        )?;
+        within(
+            "traces.age_days_max",
+            self.traces.age_days_max,
+            1..=3_650,
+            "1 to 3650 days",
+        )?;
         if let Some(token) = &self.api.token
             && token.len() < 16
         {
@@ -486,7 +504,7 @@ mod tests {
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
             ["cwmp", "api", "store", "plugins", "instance", "traces"].map(keys),
-            [10, 2, 3, 5, 5, 2]
+            [10, 2, 3, 5, 5, 4]
         );
     }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::secrets::is_secret;
+
 /// Seconds since the Unix epoch.
 pub type UnixTime = i64;
 
@@ -197,6 +199,8 @@ pub struct Summary {
     /// The file that the device has asked for in the session at hand; not kept.
     #[serde(skip)]
     pub requested_download: Option<cwmp::RequestDownload>,
+    /// All sessions are traced until then, whatever `[traces]` says; 0 = as it says.
+    pub trace_until: UnixTime,
 }
 
 /// Something that a device told or asked by itself: RequestDownload, Kicked,
@@ -234,21 +238,6 @@ pub struct Reading {
     pub writable: Option<bool>,
 }
 
-/// Whether a parameter holds a secret: the API does not show its value, and a device that
-/// reads it back as empty (most do) does not undo what is known of it.
-pub fn is_secret(path: &str) -> bool {
-    const ENDINGS: [&str; 6] = [
-        "Password",
-        "KeyPassphrase",
-        "PreSharedKey",
-        "WEPKey",
-        "SharedSecret",
-        "Passphrase",
-    ];
-    let name = path.rsplit('.').next().unwrap_or_default();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,18 +259,5 @@ mod tests {
             "4C5E0C-hAP~20lite-~2F~2E~2E~2Fx"
         );
         assert_eq!(id("", "", ""), "-");
-    }
-
-    #[test]
-    fn secrets() {
-        assert!(is_secret(
-            "Device.ManagementServer.ConnectionRequestPassword"
-        ));
-        assert!(is_secret(
-            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase"
-        ));
-        assert!(!is_secret(
-            "Device.ManagementServer.ConnectionRequestUsername"
-        ));
     }
 }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod clock;
 pub mod device;
 pub mod instance;
+pub mod secrets;
 
 pub mod door;
 
@@ -26,6 +27,7 @@ pub mod plugins;
 pub mod work;
 
 pub mod store;
+pub mod traces;
 
 pub mod api;
 pub mod metrics;
@@ -73,6 +75,8 @@ pub struct Acs {
     pub by_url: door::ByUrl,
     /// What was refused at the door.
     pub refusals: door::Refusals,
+    /// What happened in the sessions that are kept.
+    pub traces: traces::Traces,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
     /// What is counted.
@@ -118,6 +122,12 @@ impl Acs {
 
     /// As [`Acs::open`], with a store that is open already.
     pub async fn with_store(config: Config, store: Store) -> anyhow::Result<Arc<Acs>> {
+        let limits = traces::Limits {
+            sessions_per_device_max: config.traces.sessions_per_device_max,
+            age_seconds_max: config.traces.age_days_max * 86_400,
+        };
+        let traced = store.clone();
+        let traces = tokio::task::spawn_blocking(move || traces::Traces::open(traced, limits));
         let memory = Arc::new(DeviceMemory {
             store: store.clone(),
         });
@@ -137,6 +147,7 @@ impl Acs {
             sessions: door::Sessions::new(clock.now().instant),
             by_url: door::ByUrl::default(),
             refusals: door::Refusals::default(),
+            traces: traces.await??,
             wakes: nat::wake::Wakes::default(),
             counters: metrics::Counters::default(),
             config,
@@ -172,6 +183,8 @@ impl Acs {
                 .await;
         }
         self.plugins.shutdown();
+        let closing = Arc::clone(&self);
+        tokio::task::spawn_blocking(move || closing.traces.close()).await?;
         self.store.close().await?;
         Ok(())
     }
@@ -198,7 +211,9 @@ async fn sweep(acs: Arc<Acs>) {
             if let Err(error) = acs.store.sweep_finished_tasks(now.unix).await {
                 tracing::error!(%error, "cannot remove old tasks");
             }
-            if let Err(error) = acs.store.traces().sweep(now.unix) {
+            let sweeping = Arc::clone(&acs);
+            let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
+            if let Ok(Err(error)) = swept {
                 tracing::error!(%error, "cannot remove old traces");
             }
         }
@@ -214,6 +229,7 @@ pub(crate) fn store_config(config: &Config) -> StoreConfig {
         readings_flush_interval: Duration::from_secs(config.store.readings_flush_seconds),
         traces: SegmentsConfig {
             total_bytes_max: config.traces.bytes_max,
+            age_seconds_max: config.traces.age_days_max * 86_400,
             ..defaults.traces.clone()
         },
         ..defaults

@@ -22,4 +22,5 @@ mod shipped;
 mod tasks;
 mod tidy;
 mod tour;
+mod traces;
 mod wake;

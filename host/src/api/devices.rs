@@ -45,6 +45,8 @@ pub(super) struct DeviceView {
     reachability: Value,
     /// What the device last told or asked by itself, the newest first.
     device_requests: Vec<Value>,
+    /// All sessions are traced until then.
+    trace_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<BTreeMap<String, ParameterView>>,
 }
@@ -105,6 +107,7 @@ fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> De
             .iter()
             .map(|own| json!({ "at": time(own.at), "method": own.method, "text": own.text }))
             .collect(),
+        trace_until: maybe_time(summary.trace_until),
         parameters: None,
     }
 }

@@ -8,6 +8,7 @@ mod devices;
 mod error;
 mod plugins;
 mod refusals;
+mod sessions;
 mod status;
 mod tasks;
 
@@ -62,11 +63,14 @@ pub fn router(acs: Arc<Acs>) -> Router {
             "/v1/devices/{id}/tags/{tag}",
             put(devices::tag).delete(devices::untag),
         )
+        .route("/v1/devices/{id}/sessions", get(sessions::of_device))
+        .route("/v1/devices/{id}/trace", put(sessions::keep))
         .route("/v1/devices/{id}/wake", post(devices::wake))
         .route(
             "/v1/devices/{id}/tasks",
             get(tasks::of_device).post(tasks::create),
         )
+        .route("/v1/sessions/{id}", get(sessions::one))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))

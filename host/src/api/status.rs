@@ -16,6 +16,11 @@ pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
         "sessions_open": acs.sessions.count(),
         "counters": &acs.counters,
         "plugins_milliseconds": acs.plugins.time_spent().as_millis(),
+        "traces": {
+            "sessions": acs.traces.count(),
+            "written": &acs.traces.counters().written,
+            "lost": &acs.traces.counters().lost,
+        },
         "store": acs.store.stats(),
     }))
 }

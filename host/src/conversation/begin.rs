@@ -15,6 +15,7 @@ use crate::door::Peer;
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::{Device, DeviceCell};
+use crate::traces::RequestHead;
 
 /// A session of one device must not be able to occupy the host for ever.
 const MESSAGE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
@@ -43,6 +44,7 @@ impl Caller {
     pub async fn identify(
         acs: &Arc<Acs>,
         message: &mut Message,
+        head: &RequestHead,
         raw: &Bytes,
         now: Now,
     ) -> Result<Caller, Refused> {
@@ -51,8 +53,8 @@ impl Caller {
                 reason: "expected an Inform".into(),
             });
         };
-        let mut trace = Trace::begin(now);
-        trace.received(now, raw);
+        let trace = Trace::begin(acs, now);
+        trace.received(now, head, raw);
         correct(acs, inform, trace, now).await
     }
 
@@ -81,7 +83,7 @@ impl Conversation {
         message: &Message,
         now: Now,
     ) -> Result<Opened, Refused> {
-        let (cell, summary, matched, trace) = register(acs, caller, now)?;
+        let (cell, summary, matched, mut trace) = register(acs, caller, now)?;
 
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
         session.receive(now.instant, Some(message))?;
@@ -91,6 +93,7 @@ impl Conversation {
             });
         };
 
+        trace.known(&cell, peer.address.to_string(), &inform.events);
         let mut sighting = Sighting {
             peer: Some(peer.address),
             through_proxy: peer.through_proxy,
@@ -125,9 +128,6 @@ impl Conversation {
             Some(refused)
         };
         let reply = conversation.reply(reply);
-        if let Reply::Envelope(envelope) = &reply {
-            conversation.trace.sent(now, envelope);
-        }
         acs.wakes.session_opened(conversation.device(), now.unix);
         acs.counters.sessions_begun.add(1);
         Ok(Opened {
@@ -206,7 +206,7 @@ impl Conversation {
 async fn correct(
     acs: &Arc<Acs>,
     inform: &mut cwmp::Inform,
-    mut trace: Trace,
+    trace: Trace,
     now: Now,
 ) -> Result<Caller, Refused> {
     let key = key(acs, inform)?;
@@ -276,7 +276,7 @@ fn register(
         mut summary,
         matched,
         known,
-        mut trace,
+        trace,
     } = caller;
     let (cell, is_new) = match known {
         Some(cell) if !cell.is_deleted() => (cell, false),

@@ -208,11 +208,11 @@ impl Conversation {
             },
             Job::Flow(mut run) => {
                 let answer = outcome.map(|outcome| outcome.map_err(AskError::Fault));
-                match run.next(answer).await {
-                    FlowStep::Ask(request) => {
-                        self.trace.asked_by(now, run.plugin());
-                        Some((Job::Flow(run), request))
-                    }
+                let before = run.computed();
+                let step = run.next(answer).await;
+                self.trace.flow(now, &run, before, &step);
+                match step {
+                    FlowStep::Ask(request) => Some((Job::Flow(run), request)),
                     FlowStep::Ended(result) => {
                         self.flow_ended(run.plugin(), result, now).await;
                         None
@@ -265,10 +265,10 @@ impl Conversation {
             device: &self.summary,
             now: now.unix,
         };
-        let decided = match policy
-            .decide(&about, &self.sighting.facts(&self.summary))
-            .await
-        {
+        let facts = self.sighting.facts(&self.summary);
+        let (decided, call) = policy.decide_traced(&about, &facts).await;
+        self.trace.hooks(now, vec![call]);
+        let decided = match decided {
             Ok(decision) => decide::accept(decision, policy.decided_by(), now.unix, fingerprint),
             Err(error) => Err(error.to_string()),
         };
@@ -372,6 +372,7 @@ impl Conversation {
     /// Marks the task sent, durably, before its RPC leaves.
     async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Arc<Task>, Request)> {
         self.trace.eventful();
+        self.trace.note(now, format!("task {} begins", task.id));
         self.jobs.tried.push(task.id);
         if task.expires.is_some_and(|expires| expires <= now.unix) {
             self.close_task(task.id, TaskState::Expired, None, None, now)

@@ -25,6 +25,7 @@ use crate::device::{DeviceKey, Summary};
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::{DeviceCell, FaultRecord};
+use crate::traces::{Recording, RequestHead};
 use crate::work::exchange::own_fault;
 
 use jobs::Jobs;
@@ -67,6 +68,16 @@ pub enum Reply {
     End,
 }
 
+impl Reply {
+    /// The envelope, or nothing.
+    pub fn body(&self) -> Bytes {
+        match self {
+            Reply::Envelope(envelope) => envelope.clone(),
+            Reply::End => Bytes::new(),
+        }
+    }
+}
+
 /// Why a POST was refused: status 400 and one line of reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -98,6 +109,7 @@ impl Conversation {
     pub async fn post(
         &mut self,
         message: Option<&Message>,
+        head: &RequestHead,
         raw: &Bytes,
         now: Now,
     ) -> Result<Reply, Refused> {
@@ -106,15 +118,24 @@ impl Conversation {
                 reason: "expected a new session: the device hung up before the last answer".into(),
             });
         }
-        self.trace.received(now, raw);
+        self.trace.received(now, head, raw);
         let result = self.handle(message, now).await;
         self.busy = false;
-        match &result {
-            Ok(Reply::Envelope(envelope)) => self.trace.sent(now, envelope),
-            Ok(Reply::End) => self.finish(now).await,
-            Err(_) => {}
+        if matches!(result, Ok(Reply::End)) {
+            self.finish(now).await;
         }
         result
+    }
+
+    /// Where the door notes what the device is answered, as it goes.
+    pub fn recording(&self) -> &Arc<Recording> {
+        self.trace.recording()
+    }
+
+    /// A message of this session cannot be read, and nobody could repair it.
+    pub fn unreadable(&self, head: &RequestHead, raw: &Bytes, now: Now) {
+        self.trace.eventful();
+        self.trace.received(now, head, raw);
     }
 
     async fn handle(&mut self, message: Option<&Message>, now: Now) -> Result<Reply, Refused> {
@@ -237,6 +258,7 @@ impl Conversation {
 
     fn note_fault(&mut self, rpc: &str, fault: &Fault, now: Now) {
         self.trace.eventful();
+        self.trace.fault();
         let record = FaultRecord {
             at: now.unix,
             rpc: rpc.to_owned(),
@@ -267,7 +289,6 @@ impl Conversation {
         self.acs.store.touched(&self.cell);
         self.acs.counters.sessions_done.add(1);
         self.trace.ended(now, "done");
-        self.keep_trace(now);
         let took = now.instant.saturating_duration_since(self.started.instant);
         if self.trace.is_eventful() {
             tracing::info!(
@@ -290,19 +311,7 @@ impl Conversation {
         self.jobs.drop_flow();
         self.acs.store.touched(&self.cell);
         self.acs.counters.sessions_abandoned.add(1);
-        self.keep_trace(now);
         tracing::info!(device = %self.device(), events = %self.event_codes(), why, "session abandoned");
-    }
-
-    fn keep_trace(&mut self, now: Now) {
-        let kept = self
-            .trace
-            .finished(self.acs.config.traces.keep, &self.cell, &self.events);
-        if let Some(record) = kept
-            && let Err(error) = self.acs.store.traces().append(now.unix, &record)
-        {
-            tracing::error!(device = %self.device(), %error, "cannot keep the trace of a session");
-        }
     }
 
     fn event_codes(&self) -> String {

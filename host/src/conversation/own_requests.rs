@@ -21,6 +21,7 @@ impl Conversation {
         let Some(text) = described(request) else {
             return;
         };
+        let text = crate::traces::mask::text(&text);
         tracing::info!(device = %self.device(), method = request.method(), text, "the device says");
         let own = OwnRequest {
             at: now.unix,

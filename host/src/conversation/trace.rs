@@ -1,151 +1,136 @@
-//! The trace of a session: its messages as they were, with their times, and what was decided.
-//! Kept as one record when the session ends, if its kind is kept at all.
+//! The trace of a session from where the conversation sees it: what happens is noted, and when
+//! the conversation goes, however it does, it is decided whether the trace is kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
 
+use crate::Acs;
 use crate::clock::Now;
 use crate::config::KeepTraces;
-use crate::plugins::HookCall;
+use crate::plugins::{FlowRun, FlowStep, HookCall};
 use crate::store::DeviceCell;
-
-/// More of one session is not kept.
-const BYTES_MAX: usize = 512 << 10;
-/// More notes of one session are not kept.
-const ENTRIES_MAX: usize = 2_000;
+use crate::traces::{Recording, RequestHead, Whose};
 
 /// What has happened in a session so far.
 pub(super) struct Trace {
+    acs: Arc<Acs>,
+    recording: Arc<Recording>,
+    /// Whose it is; unknown until the profiles have corrected the Inform.
+    cell: Option<Arc<DeviceCell>>,
     started: Now,
-    entries: Vec<Entry>,
-    bytes: usize,
-    eventful: bool,
-    rpcs: u32,
-}
-
-struct Entry {
-    milliseconds: u64,
-    what: What,
-}
-
-enum What {
-    Received(Bytes),
-    Sent(Bytes),
-    AskedBy(Arc<str>),
-    Note(String),
 }
 
 impl Trace {
-    pub(super) fn begin(now: Now) -> Trace {
+    pub(super) fn begin(acs: &Arc<Acs>, now: Now) -> Trace {
         Trace {
+            acs: Arc::clone(acs),
+            recording: acs.traces.begin(now),
+            cell: None,
             started: now,
-            entries: Vec::with_capacity(8),
-            bytes: 0,
-            eventful: false,
-            rpcs: 0,
         }
+    }
+
+    /// It is known whose session it is.
+    pub(super) fn known(&mut self, cell: &Arc<DeviceCell>, peer: String, events: &[cwmp::Event]) {
+        self.cell = Some(Arc::clone(cell));
+        let whose = Whose {
+            device: cell.key().clone(),
+            peer,
+            events: events.iter().map(|event| event.code.clone()).collect(),
+        };
+        self.acs.traces.known(&self.recording, whose);
+    }
+
+    /// For the door, which alone knows the answer as it goes.
+    pub(super) fn recording(&self) -> &Arc<Recording> {
+        &self.recording
     }
 
     /// Something happened that is worth keeping.
-    pub(super) fn eventful(&mut self) {
-        self.eventful = true;
+    pub(super) fn eventful(&self) {
+        self.recording.eventful();
     }
 
     pub(super) fn is_eventful(&self) -> bool {
-        self.eventful
+        self.recording.is_eventful()
     }
 
     /// An RPC leaves.
-    pub(super) fn rpc(&mut self) {
-        self.rpcs += 1;
+    pub(super) fn rpc(&self) {
+        self.recording.rpc();
     }
 
     pub(super) fn rpcs(&self) -> u32 {
-        self.rpcs
+        self.recording.rpcs()
     }
 
-    pub(super) fn received(&mut self, now: Now, body: &Bytes) {
-        self.push(now, body.len(), What::Received(body.clone()));
+    /// The device answered with a fault.
+    pub(super) fn fault(&self) {
+        self.recording.fault();
     }
 
-    pub(super) fn sent(&mut self, now: Now, body: &Bytes) {
-        self.push(now, body.len(), What::Sent(body.clone()));
+    pub(super) fn received(&self, now: Now, head: &RequestHead, body: &Bytes) {
+        self.recording.request(now, head, body);
     }
 
-    pub(super) fn asked_by(&mut self, now: Now, plugin: &Arc<str>) {
-        self.push(now, 0, What::AskedBy(Arc::clone(plugin)));
+    /// A plugin was called.
+    pub(super) fn plugin(&self, now: Now, call: HookCall) {
+        self.recording.plugin(now, call);
     }
 
-    pub(super) fn note(&mut self, now: Now, text: String) {
-        self.push(now, text.len(), What::Note(text));
+    /// Something was decided.
+    pub(super) fn note(&self, now: Now, text: String) {
+        self.recording.note(now, text);
     }
 
-    /// What hooks of profiles did.
-    pub(super) fn hooks(&mut self, now: Now, calls: Vec<HookCall>) {
+    /// Plugins were called.
+    pub(super) fn hooks(&self, now: Now, calls: Vec<HookCall>) {
         for call in calls {
-            self.note(now, call.to_string());
+            self.plugin(now, call);
         }
     }
 
-    pub(super) fn ended(&mut self, now: Now, how: &str) {
-        self.push(now, how.len(), What::Note(format!("ended: {how}")));
-    }
-
-    fn push(&mut self, now: Now, bytes: usize, what: What) {
-        if self.entries.len() >= ENTRIES_MAX || self.bytes + bytes > BYTES_MAX {
-            return;
-        }
-        self.bytes += bytes;
-        let since = now
-            .instant
-            .saturating_duration_since(self.started.instant)
-            .as_millis();
-        self.entries.push(Entry {
-            milliseconds: u64::try_from(since).unwrap_or(u64::MAX),
-            what,
-        });
-    }
-
-    /// The record, if sessions such as this one are kept.
-    pub(super) fn finished(
-        &mut self,
-        keep: KeepTraces,
-        cell: &DeviceCell,
-        events: &[cwmp::Event],
-    ) -> Option<Vec<u8>> {
-        let entries = std::mem::take(&mut self.entries);
-        let kept = match keep {
-            KeepTraces::None => false,
-            KeepTraces::Eventful => self.eventful,
-            KeepTraces::All => true,
+    /// A flow took a step; `before` is what it had computed until then.
+    pub(super) fn flow(&self, now: Now, run: &FlowRun, before: Duration, step: &FlowStep) {
+        let (changes, failed) = match step {
+            FlowStep::Ask(request) => (vec![format!("asks {}", request.method())], None),
+            FlowStep::Ended(Ok(())) => (vec!["ended".to_owned()], None),
+            FlowStep::Ended(Err(text)) => (Vec::new(), Some(text.clone())),
+            FlowStep::Failed(error) => (Vec::new(), Some(error.kind.to_string())),
         };
-        if !kept {
-            return None;
+        let call = HookCall {
+            plugin: format!("{} {}", run.plugin(), run.version()),
+            hook: "run",
+            changes,
+            failed,
+            took: run.computed().saturating_sub(before),
+        };
+        self.plugin(now, call);
+    }
+
+    pub(super) fn ended(&self, now: Now, how: &str) {
+        self.recording.ended(now, how);
+    }
+
+    fn is_kept(&self, cell: &DeviceCell) -> bool {
+        match self.acs.config.traces.keep {
+            KeepTraces::All => return true,
+            KeepTraces::Eventful if self.is_eventful() => return true,
+            KeepTraces::Eventful | KeepTraces::None => {}
         }
-        let entries: Vec<serde_json::Value> = entries
-            .into_iter()
-            .map(|entry| {
-                let (kind, text) = match entry.what {
-                    What::Received(body) => {
-                        ("received", String::from_utf8_lossy(&body).into_owned())
-                    }
-                    What::Sent(body) => ("sent", String::from_utf8_lossy(&body).into_owned()),
-                    What::AskedBy(plugin) => ("asked-by", plugin.to_string()),
-                    What::Note(text) => ("note", text),
-                };
-                json!({ "ms": entry.milliseconds, "kind": kind, "text": text })
-            })
-            .collect();
-        let events: Vec<&str> = events.iter().map(|event| event.code.as_str()).collect();
-        let record = json!({
-            "instance": &*cell.key().instance,
-            "device": &*cell.key().id,
-            "started": self.started.unix,
-            "events": events,
-            "entries": entries,
-        });
-        serde_json::to_vec(&record).ok()
+        cell.lock().summary().trace_until > self.started.unix
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let Some(cell) = &self.cell else { return };
+        if self.is_kept(cell) {
+            self.acs.traces.keep(Arc::clone(&self.recording));
+        } else {
+            self.acs.traces.forget(&self.recording);
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::clock::Now;
 use crate::conversation::{Caller, Conversation, Opened, Reply, guess, is_inform};
 use crate::device::device_id;
 use crate::plugins::HttpMeta;
+use crate::traces::{Recording, RequestHead};
 
 /// What a person who opens the address in a browser reads.
 const NOT_FOR_BROWSERS: &str = "Bad Request\n\nThis address speaks TR-069 (CWMP) only: it is for \
@@ -32,6 +33,7 @@ pub(super) struct Post<'r> {
     pub(super) acs: &'r Arc<Acs>,
     pub(super) connection: &'r Connection,
     pub(super) peer: Peer,
+    pub(super) head: &'r RequestHead,
     pub(super) uri: &'r Uri,
     pub(super) headers: &'r HeaderMap,
     pub(super) now: Now,
@@ -46,6 +48,7 @@ impl Post<'_> {
 /// Answers one request.
 pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    let head: RequestHead = Arc::new(head);
     let peer = Peer::of(
         connection.peer.ip(),
         connection.tls,
@@ -53,7 +56,7 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
         &acs.config.cwmp.trusted_proxies,
     );
     let answered = match head.method {
-        Method::POST => post(acs, connection, peer, &head.uri, &head.headers, body).await,
+        Method::POST => post(acs, connection, peer, &head, body).await,
         Method::GET | Method::HEAD => Err(Refusal::bad(Why::NoPost, NOT_FOR_BROWSERS)),
         _ => {
             let status = StatusCode::METHOD_NOT_ALLOWED;
@@ -95,16 +98,17 @@ async fn post(
     acs: &Arc<Acs>,
     connection: &Connection,
     peer: Peer,
-    uri: &Uri,
-    headers: &HeaderMap,
+    head: &RequestHead,
     body: Body,
 ) -> Result<Response, Refusal> {
+    let headers = &head.headers;
     let raw = body::read(&acs.config.cwmp, headers, body).await?;
     let post = Post {
         acs,
         connection,
         peer,
-        uri,
+        head,
+        uri: &head.uri,
         headers,
         now: acs.clock.now(),
     };
@@ -138,7 +142,7 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
         );
         return Err(refusal.with(header::RETRY_AFTER, RETRY_AFTER));
     }
-    let caller = Caller::identify(acs, message, raw, now).await?;
+    let caller = Caller::identify(acs, message, post.head, raw, now).await?;
     let device = caller.device().clone();
     let step = acs
         .by_url
@@ -156,6 +160,7 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     } = Conversation::begin(acs, post.peer, caller, message, now)
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
+    let recording = Arc::clone(conversation.recording());
     let (_, superseded) = acs.sessions.insert(token, conversation, post.peer.address);
     post.connection.began(token, device);
     if let Some(before) = superseded {
@@ -169,10 +174,12 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
                 .await;
         });
     }
+    let body = reply.body();
     let mut answer = envelope(reply);
     if let Ok(cookie) = HeaderValue::from_str(&token.to_set_cookie()) {
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }
+    note(acs, &recording, &answer, &body);
     Ok(answer)
 }
 
@@ -210,19 +217,24 @@ async fn go_on(
         let reason = "expected an Inform: the session has ended meanwhile";
         return Err(bad(reason.into()).of(open.device().id.to_string()));
     }
-    match conversation.post(message, raw, now).await {
+    match conversation.post(message, post.head, raw, now).await {
         Ok(reply) => {
             if reply == Reply::End {
                 acs.sessions.end(token, now.instant);
             } else {
                 acs.sessions.heard(&open, conversation.deadline());
             }
-            Ok(envelope(reply))
+            let body = reply.body();
+            let answer = envelope(reply);
+            note(acs, conversation.recording(), &answer, &body);
+            Ok(answer)
         }
         Err(refused) => {
             acs.sessions.fail(token);
             conversation.abandon(&refused.reason, now).await;
-            Err(Refusal::from(refused).of(open.device().id.to_string()))
+            let refusal = Refusal::from(refused).of(open.device().id.to_string());
+            note_refusal(acs, conversation.recording(), &refusal);
+            Err(refusal)
         }
     }
 }
@@ -253,15 +265,32 @@ async fn repaired(
         }
     };
     let again = repaired.map(|bytes| Message::parse(&bytes));
-    match again {
-        Some(Ok(message)) => Ok(message),
-        // What the device sent is what its owner has to mend, not what the plugin made of it.
-        _ if error.is_too_large() => {
-            let status = StatusCode::PAYLOAD_TOO_LARGE;
-            Err(Refusal::new(status, Why::TooLarge, error.to_string()).of(device))
-        }
-        _ => Err(Refusal::bad(Why::Unreadable, error.to_string()).of(device)),
+    if let Some(Ok(message)) = again {
+        return Ok(message);
     }
+    // What the device sent is what its owner has to mend, not what the plugin made of it.
+    let refusal = if error.is_too_large() {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Refusal::new(status, Why::TooLarge, error.to_string()).of(device)
+    } else {
+        Refusal::bad(Why::Unreadable, error.to_string()).of(device)
+    };
+    if let Whose::Open(_, open) = session {
+        let conversation = open.conversation.lock().await;
+        conversation.unreadable(post.head, raw, now);
+        note_refusal(acs, conversation.recording(), &refusal);
+    }
+    Err(refusal)
+}
+
+/// Notes in the session's trace what the device is answered.
+fn note(acs: &Acs, recording: &Recording, answer: &Response, body: &Bytes) {
+    recording.answer(acs.clock.now(), answer.status(), answer.headers(), body);
+}
+
+fn note_refusal(acs: &Acs, recording: &Recording, refusal: &Refusal) {
+    let body = Bytes::from(refusal.reason.clone());
+    note(acs, recording, &refusal.to_answer(), &body);
 }
 
 fn text_of(headers: &HeaderMap, name: http::HeaderName) -> String {

@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cwmp::EventKind;
 use parking_lot::Mutex;
@@ -235,6 +235,11 @@ impl FlowRun {
     /// As the plugin describes itself.
     pub fn version(&self) -> &Arc<str> {
         self.plugin.version()
+    }
+
+    /// The time that it has computed for so far.
+    pub fn computed(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<FlowStep> {

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::call::one_line;
 use super::plugin::LoadedPlugin;
-use super::{About, PluginError, v0_1};
+use super::{About, HookCall, PluginError, v0_1};
 use crate::device::{Mode, ModeHistory};
 
 /// All that a policy decides from, beside the device's summary.
@@ -75,5 +76,26 @@ impl Policy {
         let mut decision = v0_1::decide(&self.plugin, about, facts).await?;
         decision.reason = one_line(&decision.reason);
         Ok(decision)
+    }
+
+    /// [`Policy::decide`], and the call for the session's trace.
+    pub async fn decide_traced(
+        &self,
+        about: &About<'_>,
+        facts: &Facts,
+    ) -> (Result<Decision, PluginError>, HookCall) {
+        let begun = Instant::now();
+        let decided = self.decide(about, facts).await;
+        let call = HookCall {
+            plugin: self.plugin.title(),
+            hook: "decide",
+            changes: decided
+                .iter()
+                .map(|decision| format!("{:?}", decision.mode))
+                .collect(),
+            failed: decided.as_ref().err().map(|error| error.kind.to_string()),
+            took: begun.elapsed(),
+        };
+        (decided, call)
     }
 }

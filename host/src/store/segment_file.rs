@@ -14,6 +14,8 @@ pub(super) const MAGIC: &[u8; 8] = b"patchlog";
 const HEADER_BYTES: usize = 8;
 const TIME_BYTES: usize = 8;
 const SUFFIX: &str = ".seg";
+/// The first byte of a record that has a head; the others are those of `chunks.rs`.
+const WITH_HEAD: u8 = 2;
 
 pub(super) fn file_name(first: u64) -> String {
     format!("{first:020}{SUFFIX}")
@@ -24,16 +26,34 @@ pub(super) fn first_number(name: &OsStr) -> Option<u64> {
     name.to_str()?.strip_suffix(SUFFIX)?.parse().ok()
 }
 
-pub(super) fn encode(at: UnixTime, bytes: &[u8]) -> Vec<u8> {
+/// A record; an empty head is none.
+pub(super) fn encode(at: UnixTime, head: &[u8], bytes: &[u8]) -> Vec<u8> {
     let packed = chunks::pack(bytes);
-    let mut body = Vec::with_capacity(TIME_BYTES + packed.len());
+    let mut body = Vec::with_capacity(TIME_BYTES + 5 + head.len() + packed.len());
     body.extend(at.to_le_bytes());
+    if !head.is_empty() {
+        body.push(WITH_HEAD);
+        body.extend(u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
+        body.extend(head);
+    }
     body.extend(packed);
     let mut record = Vec::with_capacity(HEADER_BYTES + body.len());
     record.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
     record.extend(crc32fast::hash(&body).to_le_bytes());
     record.extend(body);
     record
+}
+
+/// The head of a record, and its packed bytes.
+pub(super) fn split_head(packed: &[u8]) -> (&[u8], &[u8]) {
+    let split = || {
+        let (&WITH_HEAD, rest) = packed.split_first()? else {
+            return None;
+        };
+        let (length, rest) = rest.split_first_chunk()?;
+        rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+    };
+    split().unwrap_or((&[], packed))
 }
 
 /// The time of a file's first record.
@@ -49,7 +69,8 @@ pub(super) fn read_header(path: &Path) -> std::io::Result<Option<UnixTime>> {
         .map(i64::from_le_bytes))
 }
 
-/// The good records of a file, in order; ends at the first that is torn or damaged.
+/// The good records of a file, in order. One that is damaged is left out if a good one follows;
+/// otherwise the file ends there.
 #[derive(Debug)]
 pub(super) struct Records<'a> {
     bytes: &'a [u8],
@@ -86,38 +107,52 @@ impl<'a> Records<'a> {
         &mut self,
         wanted: impl Fn(u64) -> bool,
     ) -> Result<Option<Record>, StoreError> {
-        loop {
-            let number = self.number;
-            match self.next() {
-                Some((at, packed)) if wanted(number) => {
-                    let bytes = chunks::unpack("appended record", packed, RECORD_BYTES_MAX)?;
-                    return Ok(Some(Record { number, at, bytes }));
-                }
-                Some(_) => {}
-                None => return Ok(None),
+        while let Some((number, at, packed)) = self.next() {
+            if wanted(number) {
+                let (head, packed) = split_head(packed);
+                let bytes = chunks::unpack("appended record", packed, RECORD_BYTES_MAX)?;
+                let head = head.to_vec();
+                return Ok(Some(Record {
+                    number,
+                    at,
+                    head,
+                    bytes,
+                }));
             }
         }
+        Ok(None)
     }
-}
 
-impl<'a> Iterator for Records<'a> {
-    type Item = (UnixTime, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.good == 0 {
-            return None;
-        }
-        let rest = self.bytes.get(self.good..)?;
+    /// What stands at an offset: where it would end, and what it holds if that is undamaged.
+    fn at(&self, offset: usize) -> Option<(usize, Option<(UnixTime, &'a [u8])>)> {
+        let rest = self.bytes.get(offset..)?;
         let (length, rest) = rest.split_first_chunk()?;
         let (crc, rest) = rest.split_first_chunk()?;
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let body = rest.get(..length)?;
         let (at, packed) = body.split_first_chunk()?;
-        if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        let good = crc32fast::hash(body) == u32::from_le_bytes(*crc);
+        let record = good.then_some((i64::from_le_bytes(*at), packed));
+        Some((offset + HEADER_BYTES + length, record))
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (u64, UnixTime, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.good == 0 {
             return None;
         }
-        self.good += HEADER_BYTES + length;
-        self.number += 1;
-        Some((i64::from_le_bytes(*at), packed))
+        let (mut end, mut record) = self.at(self.good)?;
+        let mut number = self.number;
+        if record.is_none() {
+            (end, record) = self.at(end)?;
+            number += 1;
+        }
+        let (at, packed) = record?;
+        self.good = end;
+        self.number = number + 1;
+        Some((number, at, packed))
     }
 }

@@ -4,10 +4,66 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use super::StoreError;
-use super::segment_file::Records;
+use super::segment_file::{Records, split_head};
 use super::segments::{Record, Segments};
+use crate::device::UnixTime;
+
+/// What an index needs of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// Its number in the series.
+    pub number: u64,
+    /// The time it was appended with.
+    pub at: UnixTime,
+    /// As it was appended.
+    pub head: &'a [u8],
+    /// Packed bytes in the file.
+    pub bytes: usize,
+}
 
 impl Segments {
+    /// Goes through the heads of all records that have one, oldest first. Files that cannot be
+    /// read are left out and told of in the log.
+    ///
+    /// # Errors
+    /// When what was appended cannot be written.
+    pub fn heads(&self, mut visit: impl FnMut(Head<'_>)) -> Result<(), StoreError> {
+        for file in self.files()? {
+            let bytes = match read_file(&file.path) {
+                Ok(bytes) => bytes.unwrap_or_default(),
+                Err(error) => {
+                    tracing::error!(%error, "a segment file is left out");
+                    continue;
+                }
+            };
+            for (number, at, packed) in Records::new(&bytes, file.first) {
+                let (head, packed) = split_head(packed);
+                if !head.is_empty() {
+                    visit(Head {
+                        number,
+                        at,
+                        head,
+                        bytes: packed.len(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The record of this number; `None` if it is gone or damaged.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn get(&self, number: u64) -> Result<Option<Record>, StoreError> {
+        let files = self.files()?;
+        let Some(file) = files.iter().rev().find(|file| file.first <= number) else {
+            return Ok(None);
+        };
+        let bytes = read_file(&file.path)?.unwrap_or_default();
+        Records::new(&bytes, file.first).next_record(|found| found == number)
+    }
+
     /// Records with a number of `from` and above, oldest first.
     ///
     /// # Errors

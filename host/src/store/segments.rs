@@ -3,8 +3,9 @@
 //!
 //! A series is a directory of files named after the number of their first record (20 digits,
 //! `.seg`). A file begins with [`MAGIC`]; a record is its length and the CRC-32 of what
-//! follows (4 bytes each), the time (8), then the packed bytes (`chunks.rs`). All numbers are
-//! little-endian. The length counts the time and the packed bytes.
+//! follows (4 bytes each), the time (8), then the packed bytes (`chunks.rs`), before which a head
+//! may stand (a byte 2, its length in 4 bytes, the head as it is): what an index is made of,
+//! without unpacking. All numbers are little-endian. The length counts all but itself and the CRC.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -20,7 +21,11 @@ use super::StoreError;
 use super::segment_file::{MAGIC, Records, encode, file_name, first_number, read_header};
 
 /// Bytes of one record.
-pub const RECORD_BYTES_MAX: usize = 1 << 20;
+pub const RECORD_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a record's head.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// A file is closed when its first record is as old as this part of the age.
+const AGE_PARTS: i64 = 8;
 /// Appended bytes that are kept before they are given to the file.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -42,6 +47,8 @@ pub struct Record {
     pub number: u64,
     /// The time it was appended with.
     pub at: UnixTime,
+    /// What stands before its bytes; may be empty.
+    pub head: Vec<u8>,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
@@ -73,6 +80,8 @@ pub(super) struct Segment {
     pub(super) path: PathBuf,
     pub(super) first: u64,
     bytes: u64,
+    /// The first record's, while it is the last file; 0 = it has none.
+    oldest_at: UnixTime,
     /// The newest record's; of the file before, roughly, until it has one.
     newest_at: UnixTime,
 }
@@ -91,7 +100,10 @@ impl Segments {
         if let Some(last) = files.back_mut() {
             let bytes = std::fs::read(&last.path).map_err(io("read", &last.path))?;
             let mut records = Records::new(&bytes, last.first);
-            for (at, _) in records.by_ref() {
+            for (_, at, _) in records.by_ref() {
+                if last.oldest_at == 0 {
+                    last.oldest_at = at;
+                }
                 last.newest_at = at;
             }
             next = records.next_number();
@@ -144,17 +156,31 @@ impl Segments {
     /// write-behind, durable after [`Segments::sync`].
     ///
     /// # Errors
-    /// [`StoreError::TooMuch`] for a record over 1 MiB, or when the file cannot be written.
+    /// [`StoreError::TooMuch`] for a record over 8 MiB, or when the file cannot be written.
     pub fn append(&self, at: UnixTime, bytes: &[u8]) -> Result<u64, StoreError> {
-        if bytes.len() > RECORD_BYTES_MAX {
-            let (found, max) = (bytes.len() as u64, RECORD_BYTES_MAX as u64);
-            return Err(StoreError::TooMuch {
-                what: "bytes of an appended record",
-                found,
-                max,
-            });
+        self.append_with_head(at, &[], bytes)
+    }
+
+    /// [`Segments::append`] of a record that [`Segments::heads`] tells of.
+    ///
+    /// # Errors
+    /// As [`Segments::append`]; a head has at most 64 KiB.
+    pub fn append_with_head(
+        &self,
+        at: UnixTime,
+        head: &[u8],
+        bytes: &[u8],
+    ) -> Result<u64, StoreError> {
+        for (part, max) in [(bytes, RECORD_BYTES_MAX), (head, HEAD_BYTES_MAX)] {
+            if part.len() > max {
+                return Err(StoreError::TooMuch {
+                    what: "bytes of an appended record",
+                    found: part.len() as u64,
+                    max: max as u64,
+                });
+            }
         }
-        let record = encode(at, bytes);
+        let record = encode(at, head, bytes);
         let mut state = self.state.lock();
         state.check()?;
         let number = state.next;
@@ -164,6 +190,9 @@ impl Segments {
         if let Some(last) = state.files.back_mut() {
             last.bytes += record.len() as u64;
             last.newest_at = last.newest_at.max(at);
+            if last.oldest_at == 0 {
+                last.oldest_at = at;
+            }
             full = last.bytes >= self.config.segment_bytes_max;
         }
         if full || state.buffer.len() >= BUFFER_BYTES {
@@ -219,8 +248,19 @@ impl Segments {
     /// # Errors
     /// When a file cannot be removed.
     pub fn sweep(&self, now: UnixTime) -> Result<usize, StoreError> {
-        let too_old = now.saturating_sub(self.config.age_seconds_max);
+        let age = self.config.age_seconds_max;
+        let too_old = now.saturating_sub(age);
         let mut state = self.state.lock();
+        state.check()?;
+        // Where little is appended, the last file would grow old without getting full.
+        let stale = now.saturating_sub(age / AGE_PARTS);
+        if let Some(last) = state.files.back()
+            && last.oldest_at != 0
+            && last.oldest_at < stale
+        {
+            let result = state.write_buffer().and_then(|()| self.rotate(&mut state));
+            state.keep(result)?;
+        }
         let mut removed = 0;
         while state.files.len() > 1
             && let Some(oldest) = state.files.front()
@@ -231,6 +271,11 @@ impl Segments {
             removed += 1;
         }
         Ok(removed)
+    }
+
+    /// The number of the oldest record that may still be there.
+    pub fn first(&self) -> u64 {
+        self.state.lock().files.front().map_or(0, |file| file.first)
     }
 
     /// Bytes of all files.
@@ -314,6 +359,7 @@ fn list(directory: &Path) -> Result<VecDeque<Segment>, StoreError> {
             path: entry.path(),
             first,
             bytes,
+            oldest_at: 0,
             newest_at: 0,
         });
     }
@@ -348,6 +394,7 @@ fn begin(
             path,
             first,
             bytes: MAGIC.len() as u64,
+            oldest_at: 0,
             newest_at,
         },
         file,

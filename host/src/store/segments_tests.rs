@@ -104,6 +104,71 @@ fn zeros_and_noise_after_the_last_record_are_cut_off() {
 }
 
 #[test]
+fn a_damaged_record_costs_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = open(directory.path(), u64::MAX);
+    for n in 0..5 {
+        segments.append(7, &noise(n)).unwrap();
+    }
+    segments.sync().unwrap();
+    let path = segments.files().unwrap()[0].path.clone();
+    drop(segments);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let third = 8 + 2 * ((bytes.len() - 8) / 5) + 50;
+    bytes[third] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let segments = open(directory.path(), u64::MAX);
+    assert_eq!(numbers(&segments.read(0, 9).unwrap()), [1, 2, 4, 5]);
+    assert_eq!(segments.get(3).unwrap(), None);
+    assert_eq!(segments.get(4).unwrap().unwrap().bytes, noise(3));
+    assert_eq!(segments.append(7, b"after").unwrap(), 6);
+}
+
+#[test]
+fn heads_are_read_without_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = open(directory.path(), 1000);
+    for n in 0..30 {
+        let head = format!("head {n}");
+        segments
+            .append_with_head(n, head.as_bytes(), &noise(n as u64))
+            .unwrap();
+    }
+    segments.append(30, b"without").unwrap();
+    let mut heads = Vec::new();
+    segments
+        .heads(|head| heads.push((head.number, String::from_utf8(head.head.to_vec()).unwrap())))
+        .unwrap();
+    let expected: Vec<_> = (0..30).map(|n| (n + 1, format!("head {n}"))).collect();
+    assert_eq!(heads, expected);
+    let record = segments.get(17).unwrap().unwrap();
+    assert_eq!(
+        (record.head, record.bytes),
+        (b"head 16".to_vec(), noise(16))
+    );
+    assert_eq!(segments.get(99).unwrap(), None);
+    assert_eq!(segments.get(31).unwrap().unwrap().head, b"");
+}
+
+#[test]
+fn a_file_that_never_gets_full_grows_old_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = SegmentsConfig {
+        age_seconds_max: 80,
+        ..config(u64::MAX)
+    };
+    let segments = Segments::open(directory.path().to_owned(), config).unwrap();
+    segments.append(1000, b"first").unwrap();
+    assert_eq!(segments.sweep(1009).unwrap(), 0);
+    segments.append(1009, b"second").unwrap();
+    assert_eq!(segments.sweep(1011).unwrap(), 0);
+    segments.append(1011, b"third").unwrap();
+    assert_eq!(segments.sweep(1090).unwrap(), 1);
+    assert_eq!(numbers(&segments.read(0, 9).unwrap()), [3]);
+    assert_eq!(segments.first(), 3);
+}
+
+#[test]
 fn old_files_go_by_size_and_by_age() {
     let directory = tempfile::tempdir().unwrap();
     let config = SegmentsConfig {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceKey, UnixTime, is_secret};
+use crate::traces::mask;
 
 /// A device that has accepted a transfer and has not told the end by then is not waited for
 /// any longer.
@@ -239,19 +240,26 @@ impl Operation {
                     parameter.value.clear();
                 }
             }
-            Operation::Download { password, .. }
-            | Operation::Upload { password, .. }
-            | Operation::ScheduleDownload { password, .. } => password.clear(),
+            Operation::Download { password, url, .. }
+            | Operation::Upload { password, url, .. }
+            | Operation::ScheduleDownload { password, url, .. } => {
+                password.clear();
+                *url = mask::url(url);
+            }
             Operation::ChangeDuState { changes } => {
                 for change in changes {
                     match change {
-                        DuChange::Install { password, .. } | DuChange::Update { password, .. } => {
+                        DuChange::Install { password, url, .. }
+                        | DuChange::Update { password, url, .. } => {
                             password.clear();
+                            *url = mask::url(url);
                         }
                         DuChange::Uninstall { .. } => {}
                     }
                 }
             }
+            Operation::SetVouchers { vouchers } => vouchers.iter_mut().for_each(String::clear),
+            Operation::Raw { xml, .. } => *xml = mask::xml(xml),
             _ => {}
         }
         shown

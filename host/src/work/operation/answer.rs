@@ -46,7 +46,9 @@ pub fn result(response: &Response) -> Value {
         Response::GetAllQueuedTransfers(transfers) => listed("transfers", transfers, transfer),
         Response::GetOptions(options) => listed("options", options, option),
         Response::GetRpcMethods(methods) => json!({ "methods": methods }),
-        Response::Other(raw) => json!({ "method": raw.method, "xml": raw.xml }),
+        Response::Other(raw) => {
+            json!({ "method": raw.method, "xml": crate::traces::mask::xml(&raw.xml) })
+        }
         _ => json!({}),
     }
 }
