@@ -69,6 +69,9 @@ pub(super) fn read_header(path: &Path) -> std::io::Result<Option<UnixTime>> {
         .map(i64::from_le_bytes))
 }
 
+/// The time of a record, and its packed bytes.
+type Stored<'a> = (UnixTime, &'a [u8]);
+
 /// The good records of a file, in order. One that is damaged is left out if a good one follows;
 /// otherwise the file ends there.
 #[derive(Debug)]
@@ -107,7 +110,7 @@ impl<'a> Records<'a> {
         &mut self,
         wanted: impl Fn(u64) -> bool,
     ) -> Result<Option<Record>, StoreError> {
-        while let Some((number, at, packed)) = self.next() {
+        for (number, at, packed) in self.by_ref() {
             if wanted(number) {
                 let (head, packed) = split_head(packed);
                 let bytes = chunks::unpack("appended record", packed, RECORD_BYTES_MAX)?;
@@ -124,7 +127,7 @@ impl<'a> Records<'a> {
     }
 
     /// What stands at an offset: where it would end, and what it holds if that is undamaged.
-    fn at(&self, offset: usize) -> Option<(usize, Option<(UnixTime, &'a [u8])>)> {
+    fn at(&self, offset: usize) -> Option<(usize, Option<Stored<'a>>)> {
         let rest = self.bytes.get(offset..)?;
         let (length, rest) = rest.split_first_chunk()?;
         let (crc, rest) = rest.split_first_chunk()?;

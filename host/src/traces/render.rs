@@ -306,7 +306,7 @@ mod tests {
             device    00AABB-Box-1 (instance default)
             started   2026-01-01T00:00:00.123Z, from 192.0.2.7
             events    1 BOOT, 4 VALUE CHANGE
-            ended     done, 1 RPCs, 1 fault, 0.042 s
+            ended     done, 1 RPC, 1 fault, 0.042 s
 
                 0.000  device → ACS  Fault  9005 Invalid parameter name "no\nsuch"
                         POST /acs HTTP/1.1
@@ -326,9 +326,8 @@ mod tests {
                         </e:Envelope>
 
                 0.001  plugin zte 1.0, on-inform, 130 µs
-                        - Device.A "x"
-                        + Device.A "y"
-                        ~ something
+                        - Device.A = x
+                        + Device.A = y
                         failed: unreachable
 
                 0.001  • task t-1 Failed
@@ -337,7 +336,7 @@ mod tests {
                         204
                         content-type: text/xml
 
-                0.042  ── done, 1 RPCs, 1 fault, 0.042 s
+                0.042  ── done, 1 RPC, 1 fault, 0.042 s
         "#]]
         .assert_eq(&text(&session));
     }
