@@ -67,8 +67,10 @@ pub struct Cwmp {
     pub sessions_max: usize,
     /// Connections at once; more are closed at once.
     pub connections_max: usize,
-    /// Reverse proxies whose X-Forwarded-For is believed.
+    /// Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     pub trusted_proxies: Vec<Network>,
+    /// The same endpoint over TLS.
+    pub tls: Tls,
 }
 
 impl Default for Cwmp {
@@ -84,6 +86,36 @@ impl Default for Cwmp {
             sessions_max: 50_000,
             connections_max: 100_000,
             trusted_proxies: Vec::new(),
+            tls: Tls::default(),
+        }
+    }
+}
+
+/// `[cwmp.tls]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Addresses to listen on, beside those without TLS.
+    pub listen: Vec<SocketAddr>,
+    /// The certificate and those that lead to its authority (PEM). Read again when it changes.
+    pub certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub key: Option<PathBuf>,
+    /// The authorities (PEM) whose signature makes a device's certificate valid; without them
+    /// no device is asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// How long a handshake may take.
+    pub handshake_seconds_max: u64,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls {
+            listen: Vec::new(),
+            certificate: None,
+            key: None,
+            client_ca: None,
+            handshake_seconds_max: 10,
         }
     }
 }
@@ -185,6 +217,8 @@ pub struct Instance {
     pub connection_request_seconds_max: u64,
     /// The time from an accepted connection request to the session.
     pub session_after_wake_seconds_max: u64,
+    /// How devices show who they are.
+    pub device_authentication: DeviceAuthentication,
 }
 
 impl Default for Instance {
@@ -195,7 +229,106 @@ impl Default for Instance {
             connection_request_allow: Vec::new(),
             connection_request_seconds_max: 10,
             session_after_wake_seconds_max: 30,
+            device_authentication: DeviceAuthentication::default(),
         }
+    }
+}
+
+/// `[instance.device_authentication]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceAuthentication {
+    /// What a device has to show.
+    pub require: Require,
+    /// How passwords are asked for, in this order.
+    pub schemes: Vec<Scheme>,
+    /// Ask for Basic, and take it, even where others can read it on its way.
+    pub basic_without_tls: bool,
+    /// Take a Digest without `qop` (RFC 2069), as old devices send it.
+    pub digest_without_qop: bool,
+    /// What the devices are told that the password is for.
+    pub realm: String,
+    /// Failed logins of one client address; more have to wait.
+    pub failures_per_minute_max: u32,
+    /// Shared by many devices as delivered; each is given its own at first contact.
+    pub factory_credentials: Vec<FactoryCredentials>,
+}
+
+impl Default for DeviceAuthentication {
+    fn default() -> DeviceAuthentication {
+        DeviceAuthentication {
+            require: Require::None,
+            schemes: vec![Scheme::DigestSha256, Scheme::DigestMd5, Scheme::Basic],
+            basic_without_tls: false,
+            digest_without_qop: false,
+            realm: "patchbay".into(),
+            failures_per_minute_max: 30,
+            factory_credentials: Vec::new(),
+        }
+    }
+}
+
+/// What a device has to show to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Require {
+    /// Nothing: it is who it says it is.
+    None,
+    /// User name and password.
+    Password,
+    /// A certificate that names it, from an authority of `cwmp.tls.client_ca`.
+    Certificate,
+    /// Either of them.
+    PasswordOrCertificate,
+}
+
+impl Require {
+    /// Whether a password will do.
+    pub fn takes_password(self) -> bool {
+        matches!(self, Require::Password | Require::PasswordOrCertificate)
+    }
+
+    /// Whether a certificate will do.
+    pub fn takes_certificate(self) -> bool {
+        matches!(self, Require::Certificate | Require::PasswordOrCertificate)
+    }
+}
+
+/// How a password is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Scheme {
+    /// Digest with SHA-256.
+    #[serde(rename = "digest-sha-256")]
+    DigestSha256,
+    /// Digest with MD5.
+    #[serde(rename = "digest-md5")]
+    DigestMd5,
+    /// Basic.
+    #[serde(rename = "basic")]
+    Basic,
+}
+
+/// `[[instance.device_authentication.factory_credentials]]`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactoryCredentials {
+    /// Without one: the device's own name, `OUI-SerialNumber` or `OUI-ProductClass-SerialNumber`.
+    pub username: Option<String>,
+    /// The password.
+    pub password: String,
+    /// Only for devices of this manufacturer.
+    pub manufacturer: Option<String>,
+    /// Only for devices with this OUI.
+    pub oui: Option<String>,
+    /// Only for devices of this product class.
+    pub product_class: Option<String>,
+}
+
+impl std::fmt::Debug for FactoryCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FactoryCredentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -382,6 +515,14 @@ impl Config {
                 expected: "at least one address such as \"[::]:7547\"",
             });
         }
+        let tls = &cwmp.tls;
+        if !tls.listen.is_empty() && (tls.certificate.is_none() || tls.key.is_none()) {
+            return Err(ConfigError::Value {
+                name: "cwmp.tls.listen",
+                got: format!("{:?}", tls.listen),
+                expected: "certificate and key beside it",
+            });
+        }
         within(
             "cwmp.body_bytes_max",
             cwmp.body_bytes_max,
@@ -396,6 +537,10 @@ impl Config {
                 cwmp.session_silence_seconds_max,
             ),
             ("cwmp.session_seconds_max", cwmp.session_seconds_max),
+            (
+                "cwmp.tls.handshake_seconds_max",
+                cwmp.tls.handshake_seconds_max,
+            ),
             (
                 "instance.connection_request_seconds_max",
                 instance.connection_request_seconds_max,
@@ -454,6 +599,37 @@ impl Config {
             1..=3_650,
             "1 to 3650 days",
         )?;
+        let authentication = &instance.device_authentication;
+        within(
+            "instance.device_authentication.failures_per_minute_max",
+            authentication.failures_per_minute_max,
+            1..=10_000,
+            "1 to 10000",
+        )?;
+        if authentication.require.takes_password() && authentication.schemes.is_empty() {
+            return Err(ConfigError::Value {
+                name: "instance.device_authentication.schemes",
+                got: "[]".into(),
+                expected: "at least one of \"digest-sha-256\", \"digest-md5\", \"basic\"",
+            });
+        }
+        if authentication.require == Require::Certificate && tls.client_ca.is_none() {
+            return Err(ConfigError::Value {
+                name: "instance.device_authentication.require",
+                got: "\"certificate\"".into(),
+                expected: "cwmp.tls.client_ca to name the authorities of the devices",
+            });
+        }
+        let is_empty = |factory: &FactoryCredentials| {
+            factory.password.is_empty() || factory.username.as_deref() == Some("")
+        };
+        if authentication.factory_credentials.iter().any(is_empty) {
+            return Err(ConfigError::Value {
+                name: "instance.device_authentication.factory_credentials",
+                got: "an empty text".into(),
+                expected: "a password, and a username that is not empty or none",
+            });
+        }
         if let Some(token) = &self.api.token
             && token.len() < 16
         {
@@ -504,7 +680,7 @@ mod tests {
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
             ["cwmp", "api", "store", "plugins", "instance", "traces"].map(keys),
-            [10, 2, 3, 5, 5, 4]
+            [11, 2, 3, 5, 6, 4]
         );
     }
 

@@ -46,6 +46,34 @@ pub fn device_id(id: &cwmp::DeviceId) -> String {
     out
 }
 
+/// The parts of an id that [`device_id`] made; `None`: it is none.
+pub fn parse_device_id(id: &str) -> Option<cwmp::DeviceId> {
+    let parts: Option<Vec<String>> = id.split('-').map(decode_part).collect();
+    let (oui, product_class, serial_number) = match parts?.as_slice() {
+        [oui, serial] => (oui.clone(), String::new(), serial.clone()),
+        [oui, class, serial] => (oui.clone(), class.clone(), serial.clone()),
+        _ => return None,
+    };
+    let parsed = cwmp::DeviceId {
+        manufacturer: String::new(),
+        oui,
+        product_class,
+        serial_number,
+    };
+    (!parsed.serial_number.is_empty() && device_id(&parsed) == id).then_some(parsed)
+}
+
+fn decode_part(part: &str) -> Option<String> {
+    let mut pieces = part.split('~');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 fn encode_part(part: &str, out: &mut String) {
     use std::fmt::Write;
     for byte in part.bytes() {
@@ -139,6 +167,55 @@ pub struct ConnectionRequest {
     pub pending_credentials: Vec<Credentials>,
 }
 
+/// How the device shows the ACS who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Login {
+    /// Its own, as far as the ACS knows.
+    pub credentials: Option<Credentials>,
+    /// Durable before the device was asked to take them. Any of them will do: answers may have
+    /// been lost.
+    pub pending_credentials: Vec<Credentials>,
+    /// It has shown some of its own: from then on no factory credentials are taken.
+    pub has_shown_own: bool,
+}
+
+/// Credentials whose answer was lost, of one device: it has the last ones, or some before them.
+const PENDING_CREDENTIALS_MAX: usize = 4;
+
+impl Login {
+    /// The device is to be given these.
+    pub fn promise(&mut self, credentials: Credentials) {
+        if self.pending_credentials.len() >= PENDING_CREDENTIALS_MAX {
+            self.pending_credentials.remove(0);
+        }
+        self.pending_credentials.push(credentials);
+    }
+
+    /// It has answered that it took those promised last, or that it did not.
+    pub fn answered(&mut self, taken: bool) {
+        let answered = self.pending_credentials.pop();
+        if taken && answered.is_some() {
+            self.credentials = answered;
+            // Whichever of them it had taken before, it has these now.
+            self.pending_credentials.clear();
+        }
+    }
+
+    /// It has shown these: it has them. What was promised after them it may still come to take.
+    pub fn shown(&mut self, credentials: &Credentials) {
+        let place = self
+            .pending_credentials
+            .iter()
+            .position(|p| p == credentials);
+        if let Some(place) = place {
+            self.pending_credentials.drain(..=place);
+        }
+        self.credentials = Some(credentials.clone());
+        self.has_shown_own = true;
+    }
+}
+
 /// A user name and a password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
@@ -186,6 +263,8 @@ pub struct Summary {
     pub peer_address: String,
     /// It keeps neither cookies nor its connection: its sessions have a URL each.
     pub session_by_url: bool,
+    /// How it logs in.
+    pub login: Login,
     /// How it takes connection requests.
     pub connection_request: ConnectionRequest,
     /// The mode decided for it.
@@ -259,5 +338,29 @@ mod tests {
             "4C5E0C-hAP~20lite-~2F~2E~2E~2Fx"
         );
         assert_eq!(id("", "", ""), "-");
+    }
+
+    #[test]
+    fn ids_are_read_back() {
+        for known in [
+            "00AABB-HG1-123",
+            "3C9066-SR515~2D50",
+            "4C5E0C-hAP~20lite-~2Fx",
+        ] {
+            let parsed = parse_device_id(known).unwrap();
+            assert_eq!(device_id(&parsed), known);
+        }
+        for none in [
+            "",
+            "a",
+            "-",
+            "00aabb-1",
+            "00AABB-1 2",
+            "00AABB-~2",
+            "A-B-C-D",
+            "A-~FF",
+        ] {
+            assert_eq!(parse_device_id(none), None, "{none}");
+        }
     }
 }

@@ -69,10 +69,14 @@ pub struct Acs {
     pub matches: matches::Matches,
     /// Failures of flows.
     pub flow_retries: work::retries::Retries,
+    /// The certificate for devices; `None`: no TLS.
+    pub tls: Option<Arc<door::Tls>>,
     /// The sessions under way.
     pub sessions: door::Sessions,
     /// Devices whose sessions are told by their URL.
     pub by_url: door::ByUrl,
+    /// Who tells devices from others.
+    pub doorkeeper: door::Doorkeeper,
     /// What was refused at the door.
     pub refusals: door::Refusals,
     /// What happened in the sessions that are kept.
@@ -87,6 +91,8 @@ pub struct Acs {
 pub struct Listeners {
     /// For devices.
     pub cwmp: Vec<TcpListener>,
+    /// For devices, over TLS.
+    pub cwmp_tls: Vec<TcpListener>,
     /// For people and systems; `None`: the API is off.
     pub api: Option<TcpListener>,
 }
@@ -104,11 +110,19 @@ impl Listeners {
         for address in &config.cwmp.listen {
             cwmp.push(bind(*address).await?);
         }
+        let mut cwmp_tls = Vec::new();
+        for address in &config.cwmp.tls.listen {
+            cwmp_tls.push(bind(*address).await?);
+        }
         let api = match &config.api.token {
             Some(_) => Some(bind(config.api.listen).await?),
             None => None,
         };
-        Ok(Listeners { cwmp, api })
+        Ok(Listeners {
+            cwmp,
+            cwmp_tls,
+            api,
+        })
     }
 }
 
@@ -133,6 +147,7 @@ impl Acs {
         });
         let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
+        let tls = door::Tls::load(&config.cwmp.tls)?.map(Arc::new);
         let retries = work::retries::Retries::new(
             config.plugins.flow_retry_seconds,
             config.plugins.flow_retry_seconds_max,
@@ -144,8 +159,10 @@ impl Acs {
             plugins,
             matches: matches::Matches::default(),
             flow_retries: retries,
+            tls,
             sessions: door::Sessions::new(clock.now().instant),
             by_url: door::ByUrl::default(),
+            doorkeeper: door::Doorkeeper::new(&config.instance.device_authentication),
             refusals: door::Refusals::default(),
             traces: traces.await??,
             wakes: nat::wake::Wakes::default(),
@@ -163,17 +180,34 @@ impl Acs {
     ) -> anyhow::Result<()> {
         let mut tasks = tokio::task::JoinSet::new();
         for listener in listeners.cwmp {
-            tasks.spawn(door::serve(Arc::clone(&self), listener, shutdown.clone()));
+            let serving = door::serve(Arc::clone(&self), listener, None, shutdown.clone());
+            tasks.spawn(serving);
+        }
+        for listener in listeners.cwmp_tls {
+            let serving = door::serve(
+                Arc::clone(&self),
+                listener,
+                self.tls.clone(),
+                shutdown.clone(),
+            );
+            tasks.spawn(serving);
         }
         if let Some(listener) = listeners.api {
             tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
         }
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
+        let watcher = self.tls.clone().map(|tls| {
+            let clock = self.clock;
+            tokio::spawn(async move { tls.watch(clock).await })
+        });
         let _ = shutdown.wait_for(|stop| *stop).await;
         let grace = async { while tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;
         tasks.abort_all();
         sweeper.abort();
+        if let Some(watcher) = watcher {
+            watcher.abort();
+        }
         let now = self.clock.now();
         for open in self.sessions.drain() {
             open.conversation

@@ -37,6 +37,8 @@ pub struct Counters {
     pub sessions_abandoned: Counter,
     /// POSTs and other requests refused with 4xx.
     pub requests_refused: Counter,
+    /// Informs answered by asking for credentials.
+    pub requests_challenged: Counter,
     /// Requests turned away with 503 because too many sessions were open.
     pub requests_turned_away: Counter,
     /// Devices seen for the first time.

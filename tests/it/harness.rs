@@ -51,6 +51,8 @@ pub struct Host {
     pub acs: Arc<Acs>,
     pub cwmp: SocketAddr,
     pub api: SocketAddr,
+    /// For devices over TLS, if there is a certificate.
+    pub tls: Option<SocketAddr>,
     pub plugins: PathBuf,
     _directory: TempDir,
     stop: watch::Sender<bool>,
@@ -138,9 +140,17 @@ impl Setup {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cwmp_tls = match config.cwmp.tls.certificate {
+            Some(_) => vec![TcpListener::bind("127.0.0.1:0").await.unwrap()],
+            None => Vec::new(),
+        };
+        let tls = cwmp_tls
+            .first()
+            .map(|listener| listener.local_addr().unwrap());
         let (cwmp, api_address) = (listener.local_addr().unwrap(), api.local_addr().unwrap());
         let listeners = Listeners {
             cwmp: vec![listener],
+            cwmp_tls,
             api: Some(api),
         };
         let acs = Acs::open(config).await.unwrap();
@@ -150,6 +160,7 @@ impl Setup {
             acs,
             cwmp,
             api: api_address,
+            tls,
             plugins,
             _directory: directory,
             stop,

@@ -6,6 +6,7 @@
 mod harness;
 mod kept;
 
+mod authentication;
 mod backup;
 mod bad_input;
 mod connections;
@@ -21,6 +22,7 @@ mod session_rules;
 mod shipped;
 mod tasks;
 mod tidy;
+mod tls;
 mod tour;
 mod traces;
 mod wake;

@@ -36,11 +36,13 @@ pub(super) struct DeviceView {
     data_model: DataModel,
     cwmp_version: String,
     tags: Vec<String>,
-    first_contact: String,
+    /// Absent: it is expected, and has not come yet.
+    first_contact: Option<String>,
     last_contact: Option<String>,
     /// When all logic last ran: behind `last_contact` for a device that informs every few seconds.
     last_full_refresh: Option<String>,
     peer_address: String,
+    login: Value,
     connection_request: Value,
     reachability: Value,
     /// What the device last told or asked by itself, the newest first.
@@ -83,10 +85,11 @@ fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> De
         data_model: summary.data_model,
         cwmp_version: summary.cwmp_version.clone(),
         tags: summary.tags.iter().cloned().collect(),
-        first_contact: time(summary.first_contact),
+        first_contact: maybe_time(summary.first_contact),
         last_contact: maybe_time(contacts.last_contact),
         last_full_refresh: maybe_time(contacts.last_full),
         peer_address: summary.peer_address.clone(),
+        login: super::credentials::view(&summary.login),
         connection_request: json!({
             "url": request.url,
             "username": request.credentials.as_ref().map(|c| &c.username),

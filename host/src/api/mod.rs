@@ -4,6 +4,7 @@
 //! `after`), errors are `{"error": {"code", "message"}}`. Every object names its instance.
 
 mod backups;
+mod credentials;
 mod devices;
 mod error;
 mod plugins;
@@ -65,6 +66,12 @@ pub fn router(acs: Arc<Acs>) -> Router {
         )
         .route("/v1/devices/{id}/sessions", get(sessions::of_device))
         .route("/v1/devices/{id}/trace", put(sessions::keep))
+        .route(
+            "/v1/devices/{id}/credentials",
+            get(credentials::one)
+                .put(credentials::expect)
+                .delete(credentials::forget),
+        )
         .route("/v1/devices/{id}/wake", post(devices::wake))
         .route(
             "/v1/devices/{id}/tasks",

@@ -26,11 +26,17 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     for listener in &listeners.cwmp {
         tracing::info!(address = %listener.local_addr()?, "devices");
     }
+    for listener in &listeners.cwmp_tls {
+        tracing::info!(address = %listener.local_addr()?, "devices, over TLS");
+    }
     match &listeners.api {
         Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),
         None => tracing::warn!("the API is off: give it a token (api.token or PATCHBAY_API_TOKEN)"),
     }
     let acs = Acs::open(config).await?;
+    if let Some(tls) = &acs.tls {
+        tls.log(acs.clock.unix());
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         devices = acs.store.count(&acs.instance.name),

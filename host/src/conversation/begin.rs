@@ -11,7 +11,7 @@ use super::{Conversation, Jobs, Refused, Reply, Trace};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DataModel, DeviceKey, Mode, Summary, device_id};
-use crate::door::Peer;
+use crate::door::{Peer, Proof};
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::{Device, DeviceCell};
@@ -80,6 +80,7 @@ impl Conversation {
         acs: &Arc<Acs>,
         peer: Peer,
         caller: Caller,
+        proof: Proof,
         message: &Message,
         now: Now,
     ) -> Result<Opened, Refused> {
@@ -110,6 +111,7 @@ impl Conversation {
             current_time: inform.current_time.to_unix(),
             retry_count: inform.retry_count,
             sighting,
+            proof,
             jobs: Jobs::default(),
             fast: false,
             retries_asked: 0,
@@ -147,6 +149,9 @@ impl Conversation {
         let [event] = self.events.as_slice() else {
             return false;
         };
+        if matches!(self.proof, Proof::Factory(_)) {
+            return false;
+        }
         let standard = i64::from(self.acs.instance.settings.standard_periodic_inform_seconds);
         short
             && event.kind() == EventKind::Periodic

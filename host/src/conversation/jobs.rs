@@ -1,5 +1,6 @@
-//! What a session does once the device has nothing more to say, in this order: the NAT mode
-//! (only when its facts changed), queued tasks, flows by priority. One job at a time asks the
+//! What a session does once the device has nothing more to say, in this order: credentials of
+//! its own (only for a device that came with those of the factory), the NAT mode (only when its
+//! facts changed), queued tasks, flows by priority. One job at a time asks the
 //! device; its requests go through an exchange.
 
 use std::collections::VecDeque;
@@ -9,7 +10,7 @@ use cwmp::{EventKind, Fault, ParameterValue, Request, Response};
 
 use super::Conversation;
 use crate::clock::Now;
-use crate::device::{Mode, Summary};
+use crate::device::{Credentials, Mode, Summary};
 use crate::nat::decide;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
@@ -35,6 +36,7 @@ pub(super) struct Jobs {
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     #[default]
+    Login,
     Nat,
     Tasks,
     Flows,
@@ -42,6 +44,8 @@ enum Stage {
 
 /// Who asks the device.
 enum Job {
+    /// Gives the device credentials to log in with.
+    Login(Credentials),
     /// Tells the device to inform at this interval, in seconds.
     Interval(u32),
     Task(Arc<Task>),
@@ -159,6 +163,12 @@ impl Conversation {
         if self.is_full() {
             return None;
         }
+        if self.jobs.stage == Stage::Login {
+            self.jobs.stage = Stage::Nat;
+            if let Some(login) = self.new_login() {
+                return Some(Job::Login(login));
+            }
+        }
         if self.jobs.stage == Stage::Nat {
             self.jobs.stage = Stage::Tasks;
             self.fail_interrupted(now).await;
@@ -182,6 +192,26 @@ impl Conversation {
         now: Now,
     ) -> Option<(Job, Request)> {
         match job {
+            Job::Login(login) => match outcome {
+                None => {
+                    let request = self.login_request(&login);
+                    Some((Job::Login(login), request))
+                }
+                Some(Ok(_)) => {
+                    tracing::info!(
+                        device = %self.device(), username = login.username,
+                        "the device has credentials of its own"
+                    );
+                    None
+                }
+                Some(Err(fault)) => {
+                    tracing::warn!(
+                        device = %self.device(), code = fault.code, text = %fault.text,
+                        "the device does not take credentials of its own"
+                    );
+                    None
+                }
+            },
             Job::Interval(seconds) => match outcome {
                 None => {
                     let request = self.interval_request(seconds);

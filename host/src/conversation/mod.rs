@@ -6,6 +6,7 @@
 
 mod begin;
 mod jobs;
+mod login;
 mod own_requests;
 mod record;
 mod software_modules;
@@ -22,6 +23,7 @@ use cwmp::{Body, Fault, Message, Received, Request, Session};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Summary};
+use crate::door::Proof;
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::{DeviceCell, FaultRecord};
@@ -47,6 +49,8 @@ pub struct Conversation {
     current_time: Option<i64>,
     retry_count: u32,
     sighting: Sighting,
+    /// By what the device has shown who it is.
+    proof: Proof,
     jobs: Jobs,
     /// Nothing but the Inform is looked at (a short periodic one, between two full ones).
     fast: bool,

@@ -140,42 +140,54 @@ impl Conversation {
     }
 
     /// Credentials are durable before the device is given them: otherwise a crash at the
-    /// wrong moment would leave a device that nobody can call.
+    /// wrong moment would leave a device that nobody can call, or that cannot log in.
     pub(super) async fn promise_credentials(
         &mut self,
         set: &SetParameterValues,
     ) -> Result<(), Fault> {
-        let Some(credentials) = self.credentials_in(set) else {
+        let (request, login) = (self.credentials_in(set), self.login_in(set));
+        if request.is_none() && login.is_none() {
             return Ok(());
-        };
+        }
         self.cell.lock().summary_mut(|summary| {
-            let pending = &mut summary.connection_request.pending_credentials;
-            if pending.len() >= PENDING_CREDENTIALS_MAX {
-                pending.remove(0);
+            if let Some(credentials) = request {
+                let pending = &mut summary.connection_request.pending_credentials;
+                if pending.len() >= PENDING_CREDENTIALS_MAX {
+                    pending.remove(0);
+                }
+                pending.push(credentials);
             }
-            pending.push(credentials);
+            if let Some(login) = login {
+                summary.login.promise(login);
+            }
         });
         self.acs.store.persist(&self.cell).await.map_err(|error| {
-            self.store_failed("keep connection-request credentials", &error);
+            self.store_failed("keep the credentials of a device", &error);
             own_fault(format!("the credentials cannot be kept: {error}"))
         })
     }
 
     async fn credentials_answered(&mut self, set: &SetParameterValues, taken: bool) {
-        if self.credentials_in(set).is_none() {
+        let (request, login) = (self.credentials_in(set), self.login_in(set));
+        if request.is_none() && login.is_none() {
             return;
         }
         self.cell.lock().summary_mut(|summary| {
-            let request = &mut summary.connection_request;
-            let answered = request.pending_credentials.pop();
-            if taken && answered.is_some() {
-                request.credentials = answered;
-                // Whichever of them it had taken before, it has these now.
-                request.pending_credentials.clear();
+            if request.is_some() {
+                let request = &mut summary.connection_request;
+                let answered = request.pending_credentials.pop();
+                if taken && answered.is_some() {
+                    request.credentials = answered;
+                    // Whichever of them it had taken before, it has these now.
+                    request.pending_credentials.clear();
+                }
+            }
+            if login.is_some() {
+                summary.login.answered(taken);
             }
         });
         if let Err(error) = self.acs.store.persist(&self.cell).await {
-            self.store_failed("keep connection-request credentials", &error);
+            self.store_failed("keep the credentials of a device", &error);
         }
     }
 

@@ -17,8 +17,9 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) why: Why,
-    /// For the operator, and for whoever reads the answer.
+    /// For the operator, and for whoever reads the answer unless that is `told` something else.
     pub(super) reason: String,
+    pub(super) told: Option<&'static str>,
     /// The device that it is or says it is.
     pub(super) device: Option<String>,
     /// The user name that it showed.
@@ -32,6 +33,7 @@ impl Refusal {
             status,
             why,
             reason: reason.into(),
+            told: None,
             device: None,
             username: None,
             headers: Vec::new(),
@@ -41,6 +43,17 @@ impl Refusal {
     /// 400.
     pub(super) fn bad(why: Why, reason: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, why, reason)
+    }
+
+    /// What the client reads.
+    pub(super) fn told(mut self, text: &'static str) -> Refusal {
+        self.told = Some(text);
+        self
+    }
+
+    pub(super) fn by(mut self, username: &str) -> Refusal {
+        self.username = Some(username.to_owned());
+        self
     }
 
     pub(super) fn of(mut self, device: impl Into<Option<String>>) -> Refusal {
@@ -54,7 +67,8 @@ impl Refusal {
     }
 
     pub(super) fn to_answer(&self) -> Response {
-        let mut answer = text(self.status, format!("{}\n", self.reason));
+        let reason = self.told.unwrap_or(&self.reason);
+        let mut answer = text(self.status, format!("{reason}\n"));
         let headers = answer.headers_mut();
         for (name, value) in &self.headers {
             headers.append(name, value.clone());

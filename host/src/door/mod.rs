@@ -5,14 +5,19 @@
 //! is a message of a device; it goes to its conversation.
 
 mod answer;
+mod attempts;
+mod authentication;
 mod body;
 mod by_url;
+mod certificate;
 mod coding;
 mod cookie;
 mod peer;
 mod receive;
 pub mod refusals;
+mod replays;
 mod sessions;
+mod tls;
 mod whose;
 
 use std::net::SocketAddr;
@@ -24,17 +29,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::Acs;
 use crate::device::DeviceKey;
 
+pub use authentication::{Doorkeeper, Proof};
 pub use by_url::ByUrl;
+pub use certificate::Certificate;
 pub use cookie::Token;
 pub use peer::Peer;
 pub use refusals::Refusals;
 pub use sessions::{Found, Open, Sessions};
+pub use tls::{Tls, TlsError};
 
 use refusals::{Refused, Why};
 
@@ -49,6 +58,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Connection {
     peer: SocketAddr,
     tls: bool,
+    /// What the client showed in the handshake, signed by an authority that the operator named.
+    certificate: Option<Arc<Certificate>>,
     carried: Mutex<Carried>,
 }
 
@@ -63,11 +74,20 @@ struct Carried {
 }
 
 impl Connection {
-    fn new(peer: SocketAddr, tls: bool) -> Connection {
+    fn plain(peer: SocketAddr) -> Connection {
         Connection {
             peer,
-            tls,
+            tls: false,
+            certificate: None,
             carried: Mutex::default(),
+        }
+    }
+
+    fn over_tls(peer: SocketAddr, certificate: Option<Arc<Certificate>>) -> Connection {
+        Connection {
+            tls: true,
+            certificate,
+            ..Connection::plain(peer)
         }
     }
 
@@ -86,8 +106,13 @@ impl Connection {
     }
 }
 
-/// Serves devices on one listener until `shutdown`.
-pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
+/// Serves devices on one listener until `shutdown`; with `tls`, over TLS only.
+pub async fn serve(
+    acs: Arc<Acs>,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let connections = Arc::new(Semaphore::new(
         acs.config.cwmp.connections_max.min(Semaphore::MAX_PERMITS),
     ));
@@ -109,31 +134,50 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
             acs.counters.requests_turned_away.add(1);
             continue;
         };
-        let connection = serve_connection(&acs, stream, peer, shutdown.clone());
-        let closed = closed.clone();
-        tokio::spawn(async move {
-            connection.await;
-            drop((permit, closed));
-        });
+        let _ = stream.set_nodelay(true);
+        let (closed, shutdown) = (closed.clone(), shutdown.clone());
+        match &tls {
+            None => {
+                let connection = Connection::plain(peer);
+                let serving = serve_connection(&acs, stream, connection, shutdown);
+                tokio::spawn(async move {
+                    serving.await;
+                    drop((permit, closed));
+                });
+            }
+            Some(tls) => {
+                let (acs, tls) = (Arc::clone(&acs), Arc::clone(tls));
+                tokio::spawn(async move {
+                    match tls.accept(stream).await {
+                        Ok((stream, certificate)) => {
+                            let connection = Connection::over_tls(peer, certificate);
+                            serve_connection(&acs, stream, connection, shutdown).await;
+                        }
+                        Err(reason) => unanswered(&acs, peer, Why::Tls, 0, reason),
+                    }
+                    drop((permit, closed));
+                });
+            }
+        }
     }
     drop((listener, closed));
     let _ = all_closed.recv().await;
 }
 
-fn serve_connection(
+fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     acs: &Arc<Acs>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: S,
+    connection: Connection,
     mut shutdown: watch::Receiver<bool>,
-) -> impl Future<Output = ()> + use<> {
+) -> impl Future<Output = ()> + use<S> {
     let config = &acs.config.cwmp;
     let idle = Duration::from_secs(
         config
             .idle_seconds_max
             .max(config.session_silence_seconds_max),
     );
-    let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection::new(peer, false));
+    let peer = connection.peer;
+    let connection = Arc::new(connection);
     let refusals = Arc::clone(acs);
     let acs = Arc::clone(acs);
     // Any path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
@@ -175,15 +219,21 @@ fn serve_connection(
 
 /// What came is no HTTP; how else a device ends its connection is its own affair.
 fn no_http(acs: &Acs, peer: SocketAddr, error: &hyper::Error) {
-    if !error.is_parse() {
-        return;
+    if error.is_parse() {
+        let status = if error.is_parse_too_large() { 431 } else { 400 };
+        let reason = format!("expected an HTTP request: {error}");
+        unanswered(acs, peer, Why::NoHttp, status, reason);
     }
+}
+
+/// Takes down a client that did not get as far as a request.
+fn unanswered(acs: &Acs, peer: SocketAddr, why: Why, status: u16, reason: String) {
     acs.counters.requests_refused.add(1);
     let refused = Refused {
         address: peer.ip().to_canonical(),
-        why: Why::NoHttp,
-        status: if error.is_parse_too_large() { 431 } else { 400 },
-        reason: format!("expected an HTTP request: {error}"),
+        why,
+        status,
+        reason,
         device: None,
         username: None,
         path: String::new(),

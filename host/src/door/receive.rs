@@ -11,6 +11,7 @@ use cwmp::Message;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::answer::{self, Refusal, envelope};
+use super::authentication;
 use super::by_url::{self, Step};
 use super::refusals::{Refused, Why};
 use super::whose::{self, Whose};
@@ -64,20 +65,28 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
             Err(refusal.with(header::ALLOW, HeaderValue::from_static("POST")))
         }
     };
-    match answered {
+    let mut answer = match answered {
         Ok(answer) => answer,
         Err(refusal) => {
             let answer = refusal.to_answer();
             refused(acs, peer, &head.uri, &head.headers, refusal);
             answer
         }
+    };
+    // Who wants it closed is not told that it is kept.
+    if head.headers.contains_key(header::CONNECTION)
+        && text_of(&head.headers, header::CONNECTION).eq_ignore_ascii_case("close")
+    {
+        answer.headers_mut().remove(header::CONNECTION);
     }
+    answer
 }
 
 /// Takes a refusal down.
 fn refused(acs: &Acs, peer: Peer, uri: &Uri, headers: &HeaderMap, refusal: Refusal) {
     let counter = match refusal.why {
         Why::TooManySessions => &acs.counters.requests_turned_away,
+        Why::NoCredentials => &acs.counters.requests_challenged,
         _ => &acs.counters.requests_refused,
     };
     counter.add(1);
@@ -142,8 +151,12 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
         );
         return Err(refusal.with(header::RETRY_AFTER, RETRY_AFTER));
     }
+    if let cwmp::Body::Request(cwmp::Request::Inform(inform)) = &message.body {
+        authentication::glance(post, &inform.device_id)?;
+    }
     let caller = Caller::identify(acs, message, post.head, raw, now).await?;
     let device = caller.device().clone();
+    let proof = authentication::let_in(post, &caller).await?;
     let step = acs
         .by_url
         .step(acs, &device, caller.known(), post.uri, now.instant);
@@ -157,11 +170,11 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     let Opened {
         conversation,
         reply,
-    } = Conversation::begin(acs, post.peer, caller, message, now)
+    } = Conversation::begin(acs, post.peer, caller, proof, message, now)
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
     let recording = Arc::clone(conversation.recording());
-    let (_, superseded) = acs.sessions.insert(token, conversation, post.peer.address);
+    let (_, superseded) = acs.sessions.insert(token, conversation, post.peer);
     post.connection.began(token, device);
     if let Some(before) = superseded {
         // Not waited for: a message of the old session may be in the middle of a long call.
@@ -192,6 +205,9 @@ async fn go_on(
     let (acs, now) = (post.acs, post.now);
     let came = message.map_or("an empty message", |message| message.body.name());
     let bad = |reason: String| Refusal::bad(Why::NoSession, reason);
+    if message.is_none() && matches!(session, Whose::Stranger | Whose::Nobody) {
+        authentication::asked_for_challenge(post)?;
+    }
     let (token, open) = match session {
         Whose::Open(token, open) => (token, open),
         // Some devices post once more after the 204: it is answered with another.
@@ -211,6 +227,7 @@ async fn go_on(
             return Err(bad(format!("expected an Inform first, got {came}")));
         }
     };
+    authentication::goes_on(post, &open)?;
     let mut conversation = open.conversation.lock().await;
     // Ended while this message waited for the one before it.
     if !matches!(acs.sessions.find(token), Found::Open(_)) {

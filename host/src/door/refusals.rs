@@ -26,6 +26,8 @@ pub enum Why {
     NoPost,
     /// It is no HTTP that can be read.
     NoHttp,
+    /// The TLS handshake came to nothing.
+    Tls,
     /// The message is larger than the limit.
     TooLarge,
     /// The message took too long.
@@ -40,14 +42,25 @@ pub enum Why {
     NoSession,
     /// A message that is not in its turn, or breaks a rule of the protocol.
     OutOfTurn,
+    /// It was asked for credentials or a certificate, and has not come with them since.
+    NoCredentials,
+    /// The password is wrong, or cannot be read.
+    WrongCredentials,
+    /// What it shows is another device's.
+    WrongDevice,
+    /// It shows factory credentials, and has had its own.
+    FactorySpent,
+    /// It has failed too often.
+    TooManyFailures,
     /// Too many sessions are open.
     TooManySessions,
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 10] = [
+const WHYS: [Why; 16] = [
     Why::NoPost,
     Why::NoHttp,
+    Why::Tls,
     Why::TooLarge,
     Why::TooSlow,
     Why::BrokenOff,
@@ -55,6 +68,11 @@ const WHYS: [Why; 10] = [
     Why::Unreadable,
     Why::NoSession,
     Why::OutOfTurn,
+    Why::NoCredentials,
+    Why::WrongCredentials,
+    Why::WrongDevice,
+    Why::FactorySpent,
+    Why::TooManyFailures,
     Why::TooManySessions,
 ];
 
@@ -65,7 +83,7 @@ pub struct Refused {
     pub address: IpAddr,
     /// Why.
     pub why: Why,
-    /// The status that it got.
+    /// The status that it got; 0: it did not get as far as HTTP.
     pub status: u16,
     /// The last time's reason in words.
     pub reason: String,
@@ -118,8 +136,10 @@ impl Refusals {
         }
         refused.device.as_mut().map(shorten);
         refused.username.as_mut().map(shorten);
+        // Each session begins like that: it is no refusal unless nothing follows.
+        let is_asked = refused.status == 401 && refused.why == Why::NoCredentials;
         let place = WHYS.iter().position(|why| *why == refused.why);
-        if let Some(count) = place.and_then(|place| self.counts.get(place)) {
+        if !is_asked && let Some(count) = place.and_then(|place| self.counts.get(place)) {
             count.add(1);
         }
         let key = (refused.address, refused.why, refused.device.clone());
@@ -136,10 +156,12 @@ impl Refusals {
                 false
             }
             None => {
-                tracing::info!(
-                    peer = %refused.address, device = refused.device, username = refused.username,
-                    status = refused.status, reason = refused.reason, "request refused"
-                );
+                if !is_asked {
+                    tracing::info!(
+                        peer = %refused.address, device = refused.device, username = refused.username,
+                        status = refused.status, reason = refused.reason, "request refused"
+                    );
+                }
                 let entry = Entry {
                     refused,
                     first: now,
@@ -149,6 +171,14 @@ impl Refusals {
                 entries.push(key, entry);
                 true
             }
+        }
+    }
+
+    /// A client that was asked for the credentials of this device came back with them.
+    pub(super) fn came_back(&self, address: IpAddr, device: &str) {
+        let mut entries = self.entries.lock();
+        for device in [Some(device.to_owned()), None] {
+            entries.pop(&(address, Why::NoCredentials, device));
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
+use super::Peer;
 use super::cookie::Token;
 use crate::conversation::Conversation;
 use crate::device::DeviceKey;
@@ -23,7 +24,7 @@ pub struct Open {
     pub conversation: tokio::sync::Mutex<Conversation>,
     device: DeviceKey,
     /// Where its Inform came from.
-    address: IpAddr,
+    peer: Peer,
     /// A message came after the Inform.
     went_on: AtomicBool,
     /// Milliseconds after the table was made.
@@ -34,6 +35,11 @@ impl Open {
     /// Whose session it is.
     pub fn device(&self) -> &DeviceKey {
         &self.device
+    }
+
+    /// Whether its Inform came from there, too, over the same kind of connection.
+    pub fn came_from(&self, peer: Peer) -> bool {
+        self.peer.address == peer.address && self.peer.tls == peer.tls
     }
 }
 
@@ -85,14 +91,14 @@ impl Sessions {
         &self,
         token: Token,
         conversation: Conversation,
-        address: IpAddr,
+        peer: Peer,
     ) -> (Arc<Open>, Option<Arc<Open>>) {
         let device = conversation.device().clone();
         let deadline = AtomicU64::new(self.milliseconds(conversation.deadline()));
         let open = Arc::new(Open {
             conversation: tokio::sync::Mutex::new(conversation),
             device: device.clone(),
-            address,
+            peer,
             went_on: AtomicBool::new(false),
             deadline,
         });
@@ -120,9 +126,9 @@ impl Sessions {
         let mut silent = Vec::new();
         for shard in &self.by_token {
             let shard = shard.lock();
-            let here = shard
-                .values()
-                .filter(|open| open.address == address && !open.went_on.load(Ordering::Relaxed));
+            let here = shard.values().filter(|open| {
+                open.peer.address == address && !open.went_on.load(Ordering::Relaxed)
+            });
             silent.extend(here.cloned());
         }
         silent

@@ -277,6 +277,7 @@ fn reason(error: &std::io::Error) -> String {
             alert @ (Alert::UnknownCA
             | Alert::BadCertificate
             | Alert::CertificateUnknown
+            | Alert::DecryptError
             | Alert::CertificateExpired),
         )) => format!("the client does not trust the certificate of this server ({alert:?})"),
         Some(Error::InvalidCertificate(why)) => {
@@ -284,7 +285,9 @@ fn reason(error: &std::io::Error) -> String {
         }
         Some(error) => format!("the TLS handshake failed: {error}"),
         None => {
-            format!("the client gave up the TLS handshake: does it trust the certificate? ({error})")
+            format!(
+                "the client gave up the TLS handshake: does it trust the certificate? ({error})"
+            )
         }
     }
 }

@@ -127,7 +127,8 @@ impl Algorithm {
         .find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(name.trim()))
     }
 
-    fn is_session(self) -> bool {
+    /// Whether it is one of the `-sess` kind.
+    pub fn is_session(self) -> bool {
         matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
     }
 
@@ -167,6 +168,11 @@ pub fn parse_challenges<'h>(headers: impl IntoIterator<Item = &'h str>) -> Vec<C
         .flat_map(header::parse)
         .map(Challenge::new)
         .collect()
+}
+
+/// The value of the WWW-Authenticate header that asks for Basic.
+pub fn basic_challenge(realm: &str) -> String {
+    format!("Basic realm={}", quote(realm))
 }
 
 impl Challenge {

@@ -3,8 +3,12 @@
 
 mod digest;
 mod header;
+mod names;
+mod nonce;
 
 pub use digest::{
     Algorithm, Authorization, BadAuthorization, Challenge, DigestChallenge, DigestResponse, Qop,
-    parse_challenges,
+    basic_challenge, parse_challenges,
 };
+pub use names::{names_device, user_name};
+pub use nonce::{Nonce, Nonces};
