@@ -3,10 +3,16 @@
 //! An unknown key, a wrong type or a value out of range is an error that names the line and
 //! what was expected; nothing is guessed.
 
-use std::net::{IpAddr, SocketAddr};
+mod authentication;
+mod network;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
+pub use network::Network;
 
 /// Everything the operator decides when the host starts.
 #[derive(Debug, Clone, Deserialize)]
@@ -234,104 +240,6 @@ impl Default for Instance {
     }
 }
 
-/// `[instance.device_authentication]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DeviceAuthentication {
-    /// What a device has to show.
-    pub require: Require,
-    /// How passwords are asked for, in this order.
-    pub schemes: Vec<Scheme>,
-    /// Ask for Basic, and take it, even where others can read it on its way.
-    pub basic_without_tls: bool,
-    /// Take a Digest without `qop` (RFC 2069), as old devices send it.
-    pub digest_without_qop: bool,
-    /// What the devices are told that the password is for.
-    pub realm: String,
-    /// Failed logins of one client address; more have to wait.
-    pub failures_per_minute_max: u32,
-    /// Shared by many devices as delivered; each is given its own at first contact.
-    pub factory_credentials: Vec<FactoryCredentials>,
-}
-
-impl Default for DeviceAuthentication {
-    fn default() -> DeviceAuthentication {
-        DeviceAuthentication {
-            require: Require::None,
-            schemes: vec![Scheme::DigestSha256, Scheme::DigestMd5, Scheme::Basic],
-            basic_without_tls: false,
-            digest_without_qop: false,
-            realm: "patchbay".into(),
-            failures_per_minute_max: 30,
-            factory_credentials: Vec::new(),
-        }
-    }
-}
-
-/// What a device has to show to be let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Require {
-    /// Nothing: it is who it says it is.
-    None,
-    /// User name and password.
-    Password,
-    /// A certificate that names it, from an authority of `cwmp.tls.client_ca`.
-    Certificate,
-    /// Either of them.
-    PasswordOrCertificate,
-}
-
-impl Require {
-    /// Whether a password will do.
-    pub fn takes_password(self) -> bool {
-        matches!(self, Require::Password | Require::PasswordOrCertificate)
-    }
-
-    /// Whether a certificate will do.
-    pub fn takes_certificate(self) -> bool {
-        matches!(self, Require::Certificate | Require::PasswordOrCertificate)
-    }
-}
-
-/// How a password is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Scheme {
-    /// Digest with SHA-256.
-    #[serde(rename = "digest-sha-256")]
-    DigestSha256,
-    /// Digest with MD5.
-    #[serde(rename = "digest-md5")]
-    DigestMd5,
-    /// Basic.
-    #[serde(rename = "basic")]
-    Basic,
-}
-
-/// `[[instance.device_authentication.factory_credentials]]`
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FactoryCredentials {
-    /// Without one: the device's own name, `OUI-SerialNumber` or `OUI-ProductClass-SerialNumber`.
-    pub username: Option<String>,
-    /// The password.
-    pub password: String,
-    /// Only for devices of this manufacturer.
-    pub manufacturer: Option<String>,
-    /// Only for devices with this OUI.
-    pub oui: Option<String>,
-    /// Only for devices of this product class.
-    pub product_class: Option<String>,
-}
-
-impl std::fmt::Debug for FactoryCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FactoryCredentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
-}
-
 /// `[traces]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -367,66 +275,6 @@ pub enum KeepTraces {
     Eventful,
     /// Each.
     All,
-}
-
-/// An address range such as `10.0.0.0/8` or `fd00::/8`; a bare address is a range of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Whether the address lies in the range. An IPv4 address in IPv6 clothes counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        fn same<const N: usize>(a: [u8; N], b: [u8; N], prefix: u8) -> bool {
-            let (whole, rest) = (usize::from(prefix / 8), prefix % 8);
-            a.iter()
-                .zip(&b)
-                .enumerate()
-                .all(|(i, (x, y))| match i.cmp(&whole) {
-                    std::cmp::Ordering::Less => x == y,
-                    std::cmp::Ordering::Equal if rest > 0 => (x ^ y) >> (8 - rest) == 0,
-                    _ => true,
-                })
-        }
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.octets(), b.octets(), self.prefix),
-            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.octets(), b.octets(), self.prefix),
-            _ => false,
-        }
-    }
-}
-
-impl std::str::FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Network, String> {
-        let expected = || format!("expected an address range such as 10.0.0.0/8, got {text:?}");
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| expected())?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix
-                .parse()
-                .ok()
-                .filter(|p| *p <= bits)
-                .ok_or_else(expected)?,
-            None => bits,
-        };
-        Ok(Network { address, prefix })
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
 }
 
 /// Why a configuration was refused.
@@ -646,29 +494,6 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks() {
-        let holds = |network: &str, address: &str| {
-            network
-                .parse::<Network>()
-                .unwrap()
-                .contains(address.parse().unwrap())
-        };
-        assert!(holds("10.0.0.0/8", "10.200.1.1"));
-        assert!(!holds("10.0.0.0/8", "11.0.0.1"));
-        assert!(holds("100.64.0.0/10", "100.127.255.255"));
-        assert!(!holds("100.64.0.0/10", "100.128.0.0"));
-        assert!(holds("0.0.0.0/0", "203.0.113.9"));
-        assert!(holds("127.0.0.0/8", "::ffff:127.0.0.1"));
-        assert!(holds("fd00::/8", "fd12::1"));
-        assert!(!holds("fd00::/8", "10.0.0.1"));
-        assert!(holds("192.0.2.7", "192.0.2.7"));
-        assert_eq!(
-            "10.0.0.0/33".parse::<Network>().unwrap_err(),
-            "expected an address range such as 10.0.0.0/8, got \"10.0.0.0/33\""
-        );
-    }
 
     #[test]
     fn the_example_has_every_setting_with_its_default() {

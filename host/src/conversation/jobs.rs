@@ -192,26 +192,10 @@ impl Conversation {
         now: Now,
     ) -> Option<(Job, Request)> {
         match job {
-            Job::Login(login) => match outcome {
-                None => {
-                    let request = self.login_request(&login);
-                    Some((Job::Login(login), request))
-                }
-                Some(Ok(_)) => {
-                    tracing::info!(
-                        device = %self.device(), username = login.username,
-                        "the device has credentials of its own"
-                    );
-                    None
-                }
-                Some(Err(fault)) => {
-                    tracing::warn!(
-                        device = %self.device(), code = fault.code, text = %fault.text,
-                        "the device does not take credentials of its own"
-                    );
-                    None
-                }
-            },
+            Job::Login(login) => {
+                let request = self.login_step(&login, outcome)?;
+                Some((Job::Login(login), request))
+            }
             Job::Interval(seconds) => match outcome {
                 None => {
                     let request = self.interval_request(seconds);

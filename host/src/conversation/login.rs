@@ -7,6 +7,7 @@ use cwmp::{DeviceId, ParameterValue, Request, SetParameterValues};
 use super::Conversation;
 use crate::device::Credentials;
 use crate::door::Proof;
+use crate::work::exchange::Outcome;
 
 const USERNAME: &str = ".ManagementServer.Username";
 const PASSWORD: &str = ".ManagementServer.Password";
@@ -34,7 +35,27 @@ impl Conversation {
         })
     }
 
-    pub(super) fn login_request(&self, login: &Credentials) -> Request {
+    /// Asks the device to take them, and says how that went.
+    pub(super) fn login_step(
+        &self,
+        login: &Credentials,
+        outcome: Option<Outcome>,
+    ) -> Option<Request> {
+        match outcome {
+            None => return Some(self.login_request(login)),
+            Some(Ok(_)) => tracing::info!(
+                device = %self.device(), username = login.username,
+                "the device has credentials of its own"
+            ),
+            Some(Err(fault)) => tracing::warn!(
+                device = %self.device(), code = fault.code, text = %fault.text,
+                "the device does not take credentials of its own"
+            ),
+        }
+        None
+    }
+
+    fn login_request(&self, login: &Credentials) -> Request {
         let root = self.summary.data_model.root().trim_end_matches('.');
         Request::SetParameterValues(SetParameterValues {
             parameters: vec![
