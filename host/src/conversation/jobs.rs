@@ -15,7 +15,7 @@ use crate::nat::decide;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
-use crate::work::operation::{self, NamesUnknown};
+use crate::work::operation;
 use crate::work::task::{Operation, Task, TaskId, TaskState};
 
 /// A task whose answer never comes is not sent for ever.
@@ -442,34 +442,6 @@ impl Conversation {
                 None
             }
         }
-    }
-
-    /// The RPC of a task, by what is known of the device.
-    fn task_request(&self, task: &Task) -> Result<Request, NamesUnknown> {
-        let device = self.cell.lock();
-        let tree = device.tree();
-        let operation = operation::expanded(&task.operation, |pattern| {
-            let below = tree.prefix(pattern.before_wildcard());
-            let matching = below.filter(|(path, _)| pattern.matches(path));
-            matching.map(|(path, _)| path.to_owned()).collect()
-        })?;
-        let wildcards = format!(
-            "{}ManagementServer.InstanceWildcardsSupported",
-            self.summary.data_model.root()
-        );
-        let known = operation::Known {
-            version: self.session.version(),
-            rpc_methods: &self.summary.rpc_methods,
-            instance_wildcards: tree
-                .get(&wildcards)
-                .is_some_and(|reading| cwmp::value::boolean(&reading.value) == Some(true)),
-        };
-        let type_of = |path: &str| tree.get(path).map(|reading| reading.xsd_type.clone());
-        let task = Task {
-            operation,
-            ..task.clone()
-        };
-        Ok(operation::request(&task, &known, type_of))
     }
 
     async fn end_task(&mut self, task: &Task, outcome: Outcome, now: Now) {

@@ -12,6 +12,9 @@ fuzz_target!(|bytes: &[u8]| {
     let written = message.to_xml();
     let again = Message::parse(written.as_bytes()).expect("what was written is read");
     assert_eq!(again.body.name(), message.body.name());
-    // What XML cannot carry is left out the first time, and nothing the second time.
+    // What XML cannot carry is left out the first time. That may bring white space to the end of
+    // a name, which is not read the second time. Then nothing changes any more.
+    let written = again.to_xml();
+    let again = Message::parse(written.as_bytes()).expect("what was written is read");
     assert_eq!(again.to_xml(), written);
 });

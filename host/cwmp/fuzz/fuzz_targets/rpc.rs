@@ -56,13 +56,22 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let written = message.to_xml();
     let again = Message::parse(written.as_bytes()).expect("what was written is read");
+    // As for whole envelopes: the second time white space may go from the ends of names.
+    let written = again.to_xml();
+    let again = Message::parse(written.as_bytes()).expect("what was written is read");
     assert_eq!(again.to_xml(), written);
     match again.body {
         Body::Request(request) => {
-            assert_eq!(Request::from_raw(request.to_raw()).to_raw(), request.to_raw());
+            assert_eq!(
+                Request::from_raw(request.to_raw()).to_raw(),
+                request.to_raw()
+            );
         }
         Body::Response(response) => {
-            assert_eq!(Response::from_raw(response.to_raw()).to_raw(), response.to_raw());
+            assert_eq!(
+                Response::from_raw(response.to_raw()).to_raw(),
+                response.to_raw()
+            );
         }
         Body::Fault(_) => {}
     }

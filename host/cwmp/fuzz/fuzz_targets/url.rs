@@ -13,8 +13,14 @@ fuzz_target!(|url: &str| {
     assert!(parts.path.starts_with('/'));
     // Nothing of it may end a line of the request.
     for text in [&parts.host, &parts.authority, &parts.path] {
-        assert!(!text.chars().any(|c| c.is_control() || c == ' '), "{text:?}");
+        assert!(
+            !text.chars().any(|c| c.is_control() || c == ' '),
+            "{text:?}"
+        );
     }
-    let again = CallbackUrl::parse(&format!("http://{}{}", parts.authority, parts.path));
-    assert_eq!(again, Ok(parts));
+    // The path that was added may make it one byte too long.
+    if url.len() < 512 {
+        let again = CallbackUrl::parse(&format!("http://{}{}", parts.authority, parts.path));
+        assert_eq!(again, Ok(parts));
+    }
 });
