@@ -3,6 +3,7 @@
 mod lost;
 mod modules;
 mod transfers;
+mod wildcards;
 
 use std::time::Duration;
 

@@ -28,6 +28,7 @@ mod version;
 mod session;
 
 pub mod authentication;
+pub mod connection_request;
 
 mod envelope;
 mod error;

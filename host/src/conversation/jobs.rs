@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cwmp::{EventKind, Fault, ParameterValue, Request, Response};
+use cwmp::{EventKind, Fault, GetParameterNames, ParameterValue, Request, Response};
 
 use super::Conversation;
 use crate::clock::Now;
@@ -49,6 +49,8 @@ enum Job {
     /// Tells the device to inform at this interval, in seconds.
     Interval(u32),
     Task(Arc<Task>),
+    /// A task that sets any instance, once it is known which there are.
+    TaskNames(Arc<Task>),
     Flow(Box<FlowRun>),
 }
 
@@ -56,7 +58,7 @@ impl Jobs {
     /// The task that is asking now.
     pub(super) fn task_id(&self) -> Option<TaskId> {
         match &self.job {
-            Some(Job::Task(task)) => Some(task.id),
+            Some(Job::Task(task) | Job::TaskNames(task)) => Some(task.id),
             _ => None,
         }
     }
@@ -211,15 +213,26 @@ impl Conversation {
                 }
             },
             Job::Task(task) => match outcome {
-                None => self
-                    .begin_task(task, now)
-                    .await
-                    .map(|(task, rpc)| (Job::Task(task), rpc)),
+                None => self.begin_task(task, now).await,
                 Some(outcome) => {
                     self.end_task(&task, outcome, now).await;
                     None
                 }
             },
+            Job::TaskNames(task) => {
+                let fault = match outcome {
+                    Some(Err(fault)) => fault,
+                    _ => match self.task_request(&task) {
+                        Ok(request) => return Some((Job::Task(task), request)),
+                        Err(unknown) => own_fault(format!(
+                            "the device has no parameter that {} stands for",
+                            unknown.pattern
+                        )),
+                    },
+                };
+                self.end_task(&task, Err(fault), now).await;
+                None
+            }
             Job::Flow(mut run) => {
                 let answer = outcome.map(|outcome| outcome.map_err(AskError::Fault));
                 let before = run.computed();
@@ -384,7 +397,7 @@ impl Conversation {
     }
 
     /// Marks the task sent, durably, before its RPC leaves.
-    async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Arc<Task>, Request)> {
+    async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Job, Request)> {
         self.trace.eventful();
         self.trace.note(now, format!("task {} begins", task.id));
         self.jobs.tried.push(task.id);
@@ -412,22 +425,16 @@ impl Conversation {
             return None;
         }
         match self.acs.store.mark_sent(task.id, now.unix).await {
-            Ok(task) => {
-                let device = self.cell.lock();
-                let type_of = |path: &str| {
-                    device
-                        .tree()
-                        .get(path)
-                        .map(|reading| reading.xsd_type.clone())
-                };
-                let known = operation::Known {
-                    version: self.session.version(),
-                    rpc_methods: &self.summary.rpc_methods,
-                };
-                let request = operation::request(&task, &known, type_of);
-                drop(device);
-                Some((task, request))
-            }
+            Ok(task) => Some(match self.task_request(&task) {
+                Ok(request) => (Job::Task(task), request),
+                Err(unknown) => {
+                    let names = GetParameterNames {
+                        path: unknown.below,
+                        next_level: false,
+                    };
+                    (Job::TaskNames(task), Request::GetParameterNames(names))
+                }
+            }),
             // Cancelled or expired a moment ago: not an error.
             Err(error) if error.is_callers() => None,
             Err(error) => {
@@ -460,7 +467,7 @@ impl Conversation {
                 if let Operation::CancelTransfer { command_key } = &task.operation {
                     self.transfer_cancelled(command_key, task.id, now).await;
                 }
-                let result = operation::result(&response);
+                let result = operation::result(&task.operation, &response);
                 self.close_task(task.id, TaskState::Done, Some(result), None, now)
                     .await;
             }

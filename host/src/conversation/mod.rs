@@ -10,6 +10,7 @@ mod login;
 mod own_requests;
 mod record;
 mod software_modules;
+mod task_request;
 mod trace;
 mod transfers;
 

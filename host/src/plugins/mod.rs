@@ -25,7 +25,6 @@ mod sendable;
 mod status;
 mod table;
 mod v0_1;
-mod wanted;
 mod watch;
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 mod answer;
 mod check;
+mod wildcards;
 
 pub use answer::{error, modules_changed, result, unit};
 pub use check::check;
+pub use wildcards::{NamesUnknown, expanded};
 
 use cwmp::{
     AddObject, ChangeDuState, DeleteObject, Download, DuOperation, GetParameterNames,
@@ -20,6 +22,8 @@ pub struct Known<'d> {
     pub version: Version,
     /// What it said to have; empty = it was never asked.
     pub rpc_methods: &'d [String],
+    /// It knows `*` itself (InstanceWildcardsSupported).
+    pub instance_wildcards: bool,
 }
 
 impl Known<'_> {
@@ -31,6 +35,14 @@ impl Known<'_> {
         let mut methods = self.rpc_methods.iter();
         methods.any(|method| method == "GetAllQueuedTransfers")
     }
+
+    fn to_read(&self, paths: Vec<String>) -> Vec<String> {
+        if self.instance_wildcards {
+            paths
+        } else {
+            wildcards::to_read(paths)
+        }
+    }
 }
 
 /// The RPC of a task. `type_of` knows the type of a parameter that was read before.
@@ -41,7 +53,7 @@ pub fn request(
 ) -> Request {
     let command_key = task.id.to_string();
     match task.operation.clone() {
-        Operation::Get { paths } => Request::GetParameterValues(paths),
+        Operation::Get { paths } => Request::GetParameterValues(known.to_read(paths)),
         Operation::Set { parameters } => Request::SetParameterValues(SetParameterValues {
             parameters: parameters
                 .into_iter()
@@ -59,7 +71,7 @@ pub fn request(
         Operation::Names { path, next_level } => {
             Request::GetParameterNames(GetParameterNames { path, next_level })
         }
-        Operation::Attributes { paths } => Request::GetParameterAttributes(paths),
+        Operation::Attributes { paths } => Request::GetParameterAttributes(known.to_read(paths)),
         Operation::SetAttributes { attributes } => Request::SetParameterAttributes(
             attributes
                 .into_iter()

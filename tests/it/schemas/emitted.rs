@@ -238,6 +238,7 @@ fn asked(operation: Value, version: Version) -> Request {
     let known = operation::Known {
         version,
         rpc_methods: &[],
+        instance_wildcards: false,
     };
     operation::request(&task, &known, |path| {
         path.ends_with("Enable").then_some(XsdType::BOOLEAN)

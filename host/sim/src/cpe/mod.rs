@@ -1,5 +1,6 @@
 //! A device: its state and the device's half of the protocol, without I/O.
 
+mod addressing;
 mod diagnostics;
 mod events;
 mod inform;

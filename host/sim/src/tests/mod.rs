@@ -3,6 +3,7 @@
 mod acs;
 mod pair;
 
+mod addressing;
 mod events;
 mod fleet;
 mod listener;

@@ -1,12 +1,12 @@
 //! `session`: what a flow asks of the device. Each question leaves through the flow's slot and
 //! sleeps there until the device's next POST brings the answer.
 
+use cwmp::path::Wanted;
 use cwmp::{ParameterValue, Request, Response};
 
 use super::super::flow::{AskError, DeviceRecord};
 use super::super::guest::Guest;
 use super::super::sendable;
-use super::super::wanted::Wanted;
 use super::types::{Applied, Parameter, ParameterAttributes, ParameterInfo, Transfer};
 use super::wit_session::{Error, Host, Reading};
 use super::{convert, convert_request, convert_response, types};
@@ -67,6 +67,17 @@ impl Guest {
         }
     }
 
+    /// Whether the device has said that it knows `*` itself.
+    fn takes_wildcards(&self) -> bool {
+        let Some(flow) = &self.call.flow else {
+            return false;
+        };
+        let known = flow
+            .record
+            .known("Device.ManagementServer.InstanceWildcardsSupported");
+        known.iter().any(|(value, _)| value.as_bool() == Some(true))
+    }
+
     /// The value the record holds and `ensure` may rely on.
     fn trusted(&self, path: &str) -> Option<ParameterValue> {
         let flow = self.call.flow.as_ref()?;
@@ -109,14 +120,14 @@ impl Host for Guest {
         let Some(flow) = &self.call.flow else {
             return Ok(Vec::new());
         };
-        let Ok(wanted) = Wanted::parse(std::slice::from_ref(&path)) else {
+        let Ok(wanted) = Wanted::parse([path.as_str()]) else {
             return Ok(Vec::new());
         };
         let now = self.call.now;
         let readings = wanted
             .names()
-            .iter()
-            .flat_map(|name| flow.record.known(name));
+            .into_iter()
+            .flat_map(|name| flow.record.known(&name));
         Ok(readings
             .filter(|(value, _)| wanted.includes(&value.path))
             .map(|(value, read_at)| Reading {
@@ -131,14 +142,14 @@ impl Host for Guest {
         if paths.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        let wanted = match Wanted::parse(&paths) {
+        let wanted = match Wanted::parse(paths.iter().map(String::as_str)) {
             Ok(wanted) => wanted,
-            Err(error) => return Ok(Err(Error::Refused(error))),
+            Err(error) => return Ok(Err(Error::Refused(error.to_string()))),
         };
-        let names = if wanted.has_wildcards() {
-            wanted.names().to_vec()
+        let names = if wanted.has_wildcards() && self.takes_wildcards() {
+            paths.clone()
         } else {
-            paths
+            wanted.names()
         };
         let values = ask!(self.values(names).await);
         Ok(Ok(values

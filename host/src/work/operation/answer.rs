@@ -6,30 +6,36 @@ use cwmp::{
 };
 use serde_json::{Value, json};
 
-use crate::work::task::{TaskError, TaskParameterError};
+use super::wildcards::meant;
+use crate::work::task::{Operation, TaskError, TaskParameterError};
 
 /// The longest list in a result; what is longer is in the device's parameters.
 const RESULT_ITEMS_MAX: usize = 500;
 
 /// The device's answer in the API's words.
-pub fn result(response: &Response) -> Value {
+pub fn result(operation: &Operation, response: &Response) -> Value {
+    let meant = meant(operation);
     match response {
-        Response::GetParameterValues(values) => listed("parameters", values, |v| {
-            let shown = if crate::device::is_secret(&v.path) {
-                ""
-            } else {
-                v.value.as_str()
-            };
-            json!({ "path": v.path, "value": shown, "type": v.xsd_type.as_str() })
-        }),
+        Response::GetParameterValues(values) => listed(
+            "parameters",
+            values.iter().filter(|v| meant(&v.path)),
+            |v| {
+                let shown = if crate::device::is_secret(&v.path) {
+                    ""
+                } else {
+                    v.value.as_str()
+                };
+                json!({ "path": v.path, "value": shown, "type": v.xsd_type.as_str() })
+            },
+        ),
         Response::GetParameterNames(names) => listed(
             "names",
-            names,
+            names.iter(),
             |n| json!({ "path": n.path, "writable": n.writable }),
         ),
         Response::GetParameterAttributes(attributes) => listed(
             "attributes",
-            attributes,
+            attributes.iter().filter(|a| meant(&a.path)),
             |a| json!({ "path": a.path, "notification": a.notification, "access_list": a.access_list }),
         ),
         Response::SetParameterValues(a) | Response::DeleteObject(a) => {
@@ -40,11 +46,13 @@ pub fn result(response: &Response) -> Value {
         }
         Response::GetQueuedTransfers(transfers) => listed(
             "transfers",
-            transfers,
+            transfers.iter(),
             |t| json!({ "command_key": t.command_key, "state": transfer_state(t.state) }),
         ),
-        Response::GetAllQueuedTransfers(transfers) => listed("transfers", transfers, transfer),
-        Response::GetOptions(options) => listed("options", options, option),
+        Response::GetAllQueuedTransfers(transfers) => {
+            listed("transfers", transfers.iter(), transfer)
+        }
+        Response::GetOptions(options) => listed("options", options.iter(), option),
         Response::GetRpcMethods(methods) => json!({ "methods": methods }),
         Response::Other(raw) => {
             json!({ "method": raw.method, "xml": crate::traces::mask::xml(&raw.xml) })
@@ -97,7 +105,7 @@ pub fn modules_changed(complete: &DuStateChangeComplete) -> (Value, Option<TaskE
         error.text = format!("{}: {}", unit.uuid, error.text);
         error
     });
-    (listed("units", &complete.results, unit), failure)
+    (listed("units", complete.results.iter(), unit), failure)
 }
 
 /// A software module.
@@ -123,12 +131,23 @@ pub fn unit(unit: &DuResult) -> Value {
     shown
 }
 
-fn listed<T>(name: &str, items: &[T], show: impl Fn(&T) -> Value) -> Value {
-    let shown: Vec<Value> = items.iter().take(RESULT_ITEMS_MAX).map(show).collect();
-    let mut result = json!({ "count": items.len() });
+fn listed<'r, T: 'r>(
+    name: &str,
+    items: impl Iterator<Item = &'r T>,
+    show: impl Fn(&T) -> Value,
+) -> Value {
+    let mut count = 0;
+    let mut shown = Vec::new();
+    for item in items {
+        count += 1;
+        if count <= RESULT_ITEMS_MAX {
+            shown.push(show(item));
+        }
+    }
+    let mut result = json!({ "count": count });
     if let Some(object) = result.as_object_mut() {
         object.insert(name.to_owned(), Value::Array(shown));
-        if items.len() > RESULT_ITEMS_MAX {
+        if count > RESULT_ITEMS_MAX {
             let note =
                 format!("the first {RESULT_ITEMS_MAX}; the device's parameters have them all");
             object.insert("note".to_owned(), note.into());

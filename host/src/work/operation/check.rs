@@ -1,6 +1,6 @@
 //! Whether an operation can be asked for at all.
 
-use cwmp::RawRpc;
+use cwmp::{Path, RawRpc};
 
 use crate::work::task::{DuChange, Operation, Window};
 
@@ -19,13 +19,12 @@ pub fn check(operation: &Operation) -> Result<(), String> {
     match operation {
         Operation::Get { paths } | Operation::Attributes { paths } => {
             some(paths, "paths")?;
-            paths.iter().try_for_each(|p| path(p))
+            paths.iter().try_for_each(|p| path(p).map(|_| ()))
         }
         Operation::Set { parameters } => {
             some(parameters, "parameters")?;
             parameters.iter().try_for_each(|p| {
-                path(&p.path)?;
-                if p.path.ends_with('.') {
+                if path(&p.path)?.is_partial() {
                     return Err(format!("expected a full parameter name, got {:?}", p.path));
                 }
                 Ok(())
@@ -35,11 +34,11 @@ pub fn check(operation: &Operation) -> Result<(), String> {
             some(attributes, "attributes")?;
             attributes.iter().try_for_each(|a| match a.notification {
                 Some(n) if n > 6 => Err(format!("expected a notification of 0 to 6, got {n}")),
-                _ => path(&a.path),
+                _ => one_path(&a.path).map(|_| ()),
             })
         }
         Operation::Names { path: p, .. } if p.is_empty() => Ok(()),
-        Operation::Names { path: p, .. } => path(p),
+        Operation::Names { path: p, .. } => one_path(p).map(|_| ()),
         Operation::AddObject { object: o } | Operation::DeleteObject { object: o } => object(o),
         Operation::Download { url, file_type, .. } | Operation::Upload { url, file_type, .. } => {
             file(file_type, url)
@@ -97,19 +96,27 @@ fn text(name: &str, text: &str, chars_max: usize) -> Result<(), String> {
     ))
 }
 
-fn path(text: &str) -> Result<(), String> {
-    let sane = !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    if sane && text.len() <= 256 {
-        return Ok(());
+/// Anything but the whole tree.
+fn path(text: &str) -> Result<Path<'_>, String> {
+    if text.is_empty() {
+        return Err("expected a parameter path, got an empty text".to_owned());
     }
-    Err(format!(
-        "expected a parameter path of 1 to 256 characters without spaces, got {text:?}"
-    ))
+    Path::parse(text).map_err(|error| error.to_string())
+}
+
+/// A path that means one thing.
+fn one_path(text: &str) -> Result<Path<'_>, String> {
+    let path = path(text)?;
+    if path.has_wildcard() {
+        return Err(format!(
+            "expected a path without `*`, which get, attributes and set take, got {text:?}"
+        ));
+    }
+    Ok(path)
 }
 
 fn object(text: &str) -> Result<(), String> {
-    path(text)?;
-    if text.ends_with('.') {
+    if one_path(text)?.is_partial() {
         return Ok(());
     }
     Err(format!(
@@ -216,6 +223,25 @@ mod tests {
             Ok(operation) => check(&operation).err().unwrap_or_default(),
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn paths() {
+        let get = |path: &str| said(serde_json::json!({ "op": "get", "paths": [path] }));
+        assert_eq!(get("Device.WiFi.SSID.*.SSID"), "");
+        assert_eq!(get("Device.IP.Interface.[wan]."), "");
+        assert!(get("").contains("empty"));
+        assert!(get("Device. A").contains("space"));
+        assert!(get("Device..A").contains("without a name"));
+        let set = |path: &str| {
+            said(serde_json::json!({ "op": "set", "parameters": [{ "path": path, "value": "1" }] }))
+        };
+        assert_eq!(set("Device.WiFi.SSID.*.Enable"), "");
+        assert!(set("Device.WiFi.").contains("full parameter name"));
+        let add = |object: &str| said(serde_json::json!({ "op": "add-object", "object": object }));
+        assert_eq!(add("Device.NAT.PortMapping.[web]."), "");
+        assert!(add("Device.NAT.PortMapping").contains("ends in a dot"));
+        assert!(add("Device.IP.Interface.*.IPv4Address.").contains("without `*`"));
     }
 
     #[test]

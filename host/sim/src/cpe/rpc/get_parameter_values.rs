@@ -20,7 +20,12 @@ impl Cpe {
             return Err(fault(9004));
         }
         let mut values: Vec<ParameterValue> = Vec::with_capacity(names.len());
-        for name in names {
+        for asked in names {
+            if let Some(found) = self.any_instance(asked, now) {
+                values.extend(found.iter().filter_map(|path| self.shown(path, now)));
+                continue;
+            }
+            let name = &*self.resolve(asked, now).map_err(fault)?;
             let found = if name.is_empty() || name.ends_with('.') {
                 self.tree.walk(name, &mut |path, node| {
                     if let Node::Parameter(_) = node {
@@ -28,8 +33,12 @@ impl Cpe {
                     }
                 })
             } else {
-                let shown = self.shown(name, now);
+                let mut shown = self.shown(name, now);
                 let found = shown.is_some();
+                if let Some(value) = &mut shown {
+                    // By the name that it was asked by.
+                    value.path.clone_from(asked);
+                }
                 values.extend(shown);
                 found
             };

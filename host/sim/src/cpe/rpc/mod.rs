@@ -97,8 +97,8 @@ impl Cpe {
                 self.set_parameter_attributes(attributes)
             }
             Request::GetParameterAttributes(names) => self.get_parameter_attributes(names),
-            Request::AddObject(add) => self.add_object(add),
-            Request::DeleteObject(delete) => self.delete_object(delete),
+            Request::AddObject(add) => self.add_object(add, now),
+            Request::DeleteObject(delete) => self.delete_object(delete, now),
             Request::Reboot(command_key) => Ok(self.reboot(command_key)),
             Request::FactoryReset => Ok(self.reset_after_session()),
             Request::ScheduleInform(schedule) => self.schedule_inform(schedule, now),

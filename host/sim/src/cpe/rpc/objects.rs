@@ -4,21 +4,42 @@ use cwmp::{AddObject, Applied, DeleteObject, Fault, Response};
 
 use super::fault;
 use super::set_parameter_values::KEY_CHARS_MAX;
+use crate::UnixTime;
 use crate::cpe::Cpe;
 
 impl Cpe {
-    pub(super) fn add_object(&mut self, add: &AddObject) -> Result<Response, Fault> {
+    pub(super) fn add_object(&mut self, add: &AddObject, now: UnixTime) -> Result<Response, Fault> {
         check_arguments(&add.object_name, &add.parameter_key)?;
-        let instance = self.tree.add_row(&add.object_name).map_err(fault)?;
+        let instance = match Cpe::split_new_alias(&add.object_name) {
+            Some((table, alias)) => {
+                // One of this Alias is there already.
+                if self.resolve(&add.object_name, now).is_ok() {
+                    return Err(fault(9003));
+                }
+                let table = self.resolve(table, now).map_err(fault)?;
+                let instance = self.tree.add_row(&table).map_err(fault)?;
+                self.tree
+                    .set(&format!("{table}{instance}.Alias"), alias.into());
+                instance
+            }
+            None => {
+                let table = self.resolve(&add.object_name, now).map_err(fault)?;
+                self.tree.add_row(&table).map_err(fault)?
+            }
+        };
         self.store_parameter_key(&add.parameter_key);
         Ok(Response::AddObject(instance, Applied::Now))
     }
 
-    pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Response, Fault> {
+    pub(super) fn delete_object(
+        &mut self,
+        delete: &DeleteObject,
+        now: UnixTime,
+    ) -> Result<Response, Fault> {
         check_arguments(&delete.object_name, &delete.parameter_key)?;
-        self.tree.delete_row(&delete.object_name).map_err(fault)?;
-        self.changed
-            .retain(|path| !path.starts_with(&delete.object_name));
+        let row = self.resolve(&delete.object_name, now).map_err(fault)?;
+        self.tree.delete_row(&row).map_err(fault)?;
+        self.changed.retain(|path| !path.starts_with(&*row));
         self.store_parameter_key(&delete.parameter_key);
         Ok(Response::DeleteObject(Applied::Now))
     }

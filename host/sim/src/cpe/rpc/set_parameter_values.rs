@@ -1,5 +1,7 @@
 //! SetParameterValues (A.3.2.1): all of it or nothing.
 
+use std::borrow::Cow;
+
 use cwmp::{Applied, Fault, ParameterFault, ParameterValue, Response, SetParameterValues};
 
 use super::fault;
@@ -15,13 +17,20 @@ impl Cpe {
         set: &SetParameterValues,
         now: UnixTime,
     ) -> Result<Response, Fault> {
-        let mut accepted: Vec<(&str, Box<str>)> = Vec::with_capacity(set.parameters.len());
+        let mut accepted: Vec<(Cow<'_, str>, Box<str>)> = Vec::with_capacity(set.parameters.len());
         let mut refused = Vec::new();
         for parameter in &set.parameters {
-            let twice = accepted.iter().any(|(path, _)| *path == parameter.path);
-            match self.check(parameter) {
+            let path = match self.resolve(&parameter.path, now) {
+                Ok(path) => path,
+                Err(code) => {
+                    refused.push((parameter, code));
+                    continue;
+                }
+            };
+            let twice = accepted.iter().any(|(other, _)| *other == path);
+            match self.check(&path, parameter) {
                 _ if twice => refused.push((parameter, 9003)),
-                Ok(value) => accepted.push((&parameter.path, value)),
+                Ok(value) => accepted.push((path, value)),
                 Err(code) => refused.push((parameter, code)),
             }
         }
@@ -37,7 +46,7 @@ impl Cpe {
             });
         }
         for (path, value) in accepted {
-            self.take(path, value, now);
+            self.take(&path, value, now);
         }
         self.store_parameter_key(&set.parameter_key);
         Ok(Response::SetParameterValues(Applied::Now))
@@ -49,8 +58,8 @@ impl Cpe {
         self.tree.set(&path, key.into());
     }
 
-    fn check(&self, parameter: &ParameterValue) -> Result<Box<str>, u32> {
-        let leaf = self.tree.parameter(&parameter.path).ok_or(9005_u32)?.leaf;
+    fn check(&self, path: &str, parameter: &ParameterValue) -> Result<Box<str>, u32> {
+        let leaf = self.tree.parameter(path).ok_or(9005_u32)?.leaf;
         if !leaf.writable {
             return Err(9008);
         }

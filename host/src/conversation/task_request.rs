@@ -1,0 +1,37 @@
+//! What a task asks this very device.
+
+use cwmp::Request;
+
+use super::Conversation;
+use crate::work::operation::{self, NamesUnknown};
+use crate::work::task::Task;
+
+impl Conversation {
+    /// The RPC of a task, by what is known of the device.
+    pub(super) fn task_request(&self, task: &Task) -> Result<Request, NamesUnknown> {
+        let device = self.cell.lock();
+        let tree = device.tree();
+        let operation = operation::expanded(&task.operation, |pattern| {
+            let below = tree.prefix(pattern.before_wildcard());
+            let matching = below.filter(|(path, _)| pattern.matches(path));
+            matching.map(|(path, _)| path.to_owned()).collect()
+        })?;
+        let wildcards = format!(
+            "{}ManagementServer.InstanceWildcardsSupported",
+            self.summary.data_model.root()
+        );
+        let known = operation::Known {
+            version: self.session.version(),
+            rpc_methods: &self.summary.rpc_methods,
+            instance_wildcards: tree
+                .get(&wildcards)
+                .is_some_and(|reading| cwmp::value::boolean(&reading.value) == Some(true)),
+        };
+        let type_of = |path: &str| tree.get(path).map(|reading| reading.xsd_type.clone());
+        let task = Task {
+            operation,
+            ..task.clone()
+        };
+        Ok(operation::request(&task, &known, type_of))
+    }
+}
