@@ -27,6 +27,16 @@ pub trait Profile {
     /// Which of the functions below the host shall call: `Hooks::ON_INFORM | Hooks::ON_RESPONSE`.
     const HOOKS: Hooks = Hooks::empty();
 
+    /// [`HOOKS`](Self::HOOKS), for a profile that knows them from its settings.
+    fn hooks() -> Hooks {
+        Self::HOOKS
+    }
+
+    /// [`PRIORITY`](Self::PRIORITY), for a profile that knows it from its settings.
+    fn priority() -> i32 {
+        Self::PRIORITY
+    }
+
     /// The devices it is for; one of these is enough.
     fn matches() -> Vec<Match>;
 
@@ -160,6 +170,16 @@ impl Overrides {
         self.flag("no-stun")
     }
 
+    /// GetParameterValues knows full names only: partial paths are asked by the names below them.
+    pub fn no_partial_paths(self) -> Self {
+        self.flag("no-partial-paths")
+    }
+
+    /// The CWMP version to speak, `1.0` to `1.4`, whatever its Informs say.
+    pub fn cwmp_version(self, version: &str) -> Self {
+        self.with("cwmp-version", version)
+    }
+
     /// An override that this version of the crate has no method for.
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.0.push((name.into(), value.to_string()));
@@ -211,9 +231,9 @@ macro_rules! export_profile {
                         name: $name.into(),
                         version: $version.into(),
                         matches: <$profile as Profile>::matches(),
-                        priority: <$profile as Profile>::PRIORITY,
+                        priority: <$profile as Profile>::priority(),
                         overrides: <$profile as Profile>::overrides().into_vec(),
-                        hooks: <$profile as Profile>::HOOKS,
+                        hooks: <$profile as Profile>::hooks(),
                     }
                 }
 

@@ -1,9 +1,11 @@
 //! What a task asks this very device.
 
 use cwmp::Request;
+use cwmp::path::Path;
 
 use super::Conversation;
 use crate::work::operation::{self, NamesUnknown};
+use crate::work::standard_names;
 use crate::work::task::Task;
 
 impl Conversation {
@@ -12,6 +14,11 @@ impl Conversation {
         let device = self.cell.lock();
         let tree = device.tree();
         let operation = operation::expanded(&task.operation, |pattern| {
+            let standard = standard_names::is_standard(pattern.as_str())
+                .then(|| standard_names::own_name(pattern.as_str(), self.summary.data_model));
+            let Ok(pattern) = Path::parse(standard.as_deref().unwrap_or(pattern.as_str())) else {
+                return Vec::new();
+            };
             let below = tree.prefix(pattern.before_wildcard());
             let matching = below.filter(|(path, _)| pattern.matches(path));
             matching.map(|(path, _)| path.to_owned()).collect()
@@ -27,7 +34,12 @@ impl Conversation {
                 .get(&wildcards)
                 .is_some_and(|reading| cwmp::value::boolean(&reading.value) == Some(true)),
         };
-        let type_of = |path: &str| tree.get(path).map(|reading| reading.xsd_type.clone());
+        let type_of = |path: &str| {
+            let standard = standard_names::is_standard(path)
+                .then(|| standard_names::own_name(path, self.summary.data_model));
+            let reading = tree.get(standard.as_deref().unwrap_or(path))?;
+            Some(reading.xsd_type.clone())
+        };
         let task = Task {
             operation,
             ..task.clone()

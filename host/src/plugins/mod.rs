@@ -13,6 +13,7 @@ mod guest;
 mod hooks;
 mod inspect;
 mod limits;
+mod listing;
 mod load;
 mod lookup;
 mod matching;
@@ -26,6 +27,7 @@ mod status;
 mod table;
 mod v0_1;
 mod watch;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -42,7 +44,7 @@ use directory::{Directory, EntryStatus, Loader, Scan};
 use load::Linkers;
 
 pub use error::{PluginError, PluginErrorKind, PluginsError};
-pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, Occasion};
+pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, KnownFuture, Occasion};
 pub use hooks::{AfterFault, HookCall, HttpMeta};
 pub use inspect::{Inspection, inspect};
 pub use limits::{DefaultLimits, Limits, TICK};
@@ -85,7 +87,7 @@ pub trait PluginMemory: Send + Sync {
 /// Where plugins are and what they may use.
 #[derive(Debug, Clone)]
 pub struct PluginsConfig {
-    /// `*.wasm` with their `*.toml`.
+    /// `NAME.wasm` and `NAME.profile.toml`, each with the operator's `NAME.toml`.
     pub directory: PathBuf,
     /// Compiled code, kept over restarts.
     pub cache_directory: Option<PathBuf>,
