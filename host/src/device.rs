@@ -46,7 +46,7 @@ pub fn device_id(id: &cwmp::DeviceId) -> String {
     out
 }
 
-fn encode_part(part: &str, out: &mut String) {
+pub(crate) fn encode_part(part: &str, out: &mut String) {
     use std::fmt::Write;
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'_' {
