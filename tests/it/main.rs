@@ -6,6 +6,7 @@
 mod harness;
 mod kept;
 
+mod adaptive;
 mod backup;
 mod bad_input;
 mod connections;
@@ -14,6 +15,7 @@ mod cwmp_client;
 mod fixtures;
 mod http_quirks;
 mod misbehave;
+mod odd_fleet;
 mod power_cut;
 mod reload;
 mod schemas;
