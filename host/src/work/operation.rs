@@ -4,7 +4,7 @@ mod answer;
 mod check;
 mod wildcards;
 
-pub use answer::{error, modules_changed, result, unit};
+pub use answer::{error, modules_changed, result, unit, with_missing};
 pub use check::check;
 pub use wildcards::{NamesUnknown, expanded};
 

@@ -70,7 +70,7 @@ impl Guest {
     }
 
     /// Whether the device has said that it knows `*` itself.
-    async fn takes_wildcards(&self) -> bool {
+    async fn takes_wildcards(&mut self) -> bool {
         let Some(flow) = &self.call.flow else {
             return false;
         };

@@ -4,6 +4,7 @@ use cwmp::{AddObject, Applied, DeleteObject, Fault, Response};
 
 use super::fault;
 use super::set_parameter_values::KEY_CHARS_MAX;
+use crate::Oddity;
 use crate::UnixTime;
 use crate::cpe::Cpe;
 
@@ -28,7 +29,12 @@ impl Cpe {
             }
         };
         self.store_parameter_key(&add.parameter_key);
-        Ok(Response::AddObject(instance, Applied::Now))
+        let told = if self.oddities.has(Oddity::AddObjectUncounted) {
+            0
+        } else {
+            instance
+        };
+        Ok(Response::AddObject(told, Applied::Now))
     }
 
     pub(super) fn delete_object(
