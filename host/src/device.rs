@@ -74,6 +74,13 @@ fn decode_part(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// A text as it stands in a device's id.
+pub fn escaped_part(part: &str) -> String {
+    let mut out = String::with_capacity(part.len());
+    encode_part(part, &mut out);
+    out
+}
+
 pub(crate) fn encode_part(part: &str, out: &mut String) {
     use std::fmt::Write;
     for byte in part.bytes() {

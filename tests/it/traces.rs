@@ -431,3 +431,69 @@ async fn what_cannot_be_read_is_kept_and_masked() {
     assert_eq!(host.api("GET", "/v1/sessions/x", None).await.0, 400);
     host.stop().await;
 }
+
+#[tokio::test]
+async fn an_export_tells_nobody_who_it_was() {
+    let host = Setup::shipped()
+        .config(|config| config.traces.keep = KeepTraces::All)
+        .start()
+        .await;
+    let mut sim = device(&host, CpeConfig::of(Vendor::tr181(), "SER-4711-X", "")).await;
+    let [ssid, wan] = ["WiFi.SSID.1.SSID", "IP.Interface.1.IPv4Address.1.IPAddress"];
+    let set =
+        json!({ "op": "set", "parameters": [{ "path": sim.path(ssid), "value": "Café Müller" }] });
+    run(&host, &mut sim, set).await;
+    let paths = [
+        "WiFi.SSID.1.",
+        "Ethernet.Interface.1.",
+        "IP.Interface.1.",
+        "DeviceInfo.",
+    ];
+    let paths: Vec<String> = paths.iter().map(|path| sim.path(path)).collect();
+    run(&host, &mut sim, json!({ "op": "get", "paths": paths })).await;
+
+    let listed = sessions(&host, &sim).await;
+    let identities = [
+        "SER-4711-X".to_owned(),
+        "SER~2D4711~2DX".to_owned(),
+        "Café Müller".to_owned(),
+        sim.value("Ethernet.Interface.1.MACAddress"),
+        sim.value(wan),
+        host.cwmp.to_string(),
+    ];
+    let original = text(&host, &format!("/v1/sessions/{}.txt", id(&listed[0]))).await;
+    for identity in &identities[1..5] {
+        assert!(
+            original.contains(identity.as_str()),
+            "{identity} is not in\n{original}"
+        );
+    }
+    let path = format!("{}/sessions/export?last=3", sim.at());
+    let export = text(&host, &path).await;
+    assert_eq!(export, text(&host, &path).await, "twice is the same");
+    assert_eq!(export.lines().count(), 3);
+    let one = text(&host, &format!("/v1/sessions/{}/export", id(&listed[0]))).await;
+    for exported in [&export, &one] {
+        // The addresses of this very machine stay: they are everybody's.
+        for identity in &identities[..5] {
+            assert!(
+                !exported.contains(identity.as_str()),
+                "{identity} is in\n{exported}"
+            );
+        }
+        for kept in ["network-1", "00:00:5E:00:53:00", "NL-Home6", "02A1B2"] {
+            assert!(exported.contains(kept), "{kept} is not in\n{exported}");
+        }
+    }
+    let lines: Vec<Value> = export
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["device"], lines[2]["device"]);
+    assert_eq!(id(&lines[2]), id(&listed[0]), "the oldest first");
+    for bad in ["0", "101", "x"] {
+        let path = format!("{}/sessions/export?last={bad}", sim.at());
+        assert_eq!(host.api("GET", &path, None).await.0, 400);
+    }
+    host.stop().await;
+}

@@ -36,6 +36,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     pub(super) fn no_device(key: &DeviceKey) -> ApiError {
         ApiError::not_found(format!(
             "there is no device {:?} in instance {:?}",

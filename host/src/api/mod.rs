@@ -66,6 +66,10 @@ pub fn router(acs: Arc<Acs>) -> Router {
             put(devices::tag).delete(devices::untag),
         )
         .route("/v1/devices/{id}/sessions", get(sessions::of_device))
+        .route(
+            "/v1/devices/{id}/sessions/export",
+            get(sessions::export_last),
+        )
         .route("/v1/devices/{id}/trace", put(sessions::keep))
         .route(
             "/v1/devices/{id}/credentials",
@@ -79,6 +83,7 @@ pub fn router(acs: Arc<Acs>) -> Router {
             get(tasks::of_device).post(tasks::create),
         )
         .route("/v1/sessions/{id}", get(sessions::one))
+        .route("/v1/sessions/{id}/export", get(sessions::export))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))

@@ -18,6 +18,10 @@ use crate::traces::{self, Head, Session, SessionId};
 
 /// How long all sessions of a device may be traced, hours: 30 days.
 const HOURS_MAX: i64 = 720;
+/// Sessions of an export if the request names no number, and at most.
+const EXPORTED: usize = 5;
+const EXPORTED_MAX: usize = 100;
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 pub(super) async fn of_device(
@@ -62,6 +66,69 @@ pub(super) async fn one(
     };
     let session = read(&acs, id.parse().map_err(ApiError::bad)?).await?;
     Ok(answer(&session, plain))
+}
+
+/// One session for somebody else: as [`one`], with its identities replaced.
+pub(super) async fn export(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let session = read(&acs, id.parse().map_err(ApiError::bad)?).await?;
+    exported(vec![session], wants_text(&headers)).await
+}
+
+/// How many sessions to export.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExportQuery {
+    last: Option<usize>,
+}
+
+/// The last sessions of a device for somebody else, the oldest first: a line of JSON each, or
+/// conversations in plain text.
+pub(super) async fn export_last(
+    State(acs): State<Arc<Acs>>,
+    Path(device): Path<String>,
+    Query(query): Query<ExportQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let last = query.last.unwrap_or(EXPORTED);
+    if !(1..=EXPORTED_MAX).contains(&last) {
+        return Err(ApiError::bad(format!(
+            "expected last of 1 to {EXPORTED_MAX}, got {last}"
+        )));
+    }
+    let heads = acs.traces.list(&key(&acs, &device));
+    if heads.is_empty() {
+        cell(&acs, &device)?;
+    }
+    let mut sessions = Vec::new();
+    for head in heads.iter().take(last).rev() {
+        match read(&acs, head.id).await {
+            Ok(session) => sessions.push(session),
+            // Gone or not kept since it was listed.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    exported(sessions, wants_text(&headers)).await
+}
+
+async fn exported(sessions: Vec<Session>, plain: bool) -> Result<Response, ApiError> {
+    tokio::task::spawn_blocking(move || {
+        let sessions = traces::anonymous(sessions);
+        if plain {
+            let texts: Vec<String> = sessions.iter().map(traces::text).collect();
+            return ([(header::CONTENT_TYPE, TEXT_PLAIN)], texts.join("\n")).into_response();
+        }
+        let lines = sessions
+            .iter()
+            .map(|session| format!("{}\n", whole(session)));
+        ([(header::CONTENT_TYPE, NDJSON)], lines.collect::<String>()).into_response()
+    })
+    .await
+    .map_err(|error| ApiError::internal(error.to_string()))
 }
 
 /// How long to trace all sessions of a device.

@@ -6,6 +6,7 @@
 //! store's series of traces. What is read back is told as JSON or as a conversation
 //! (`render.rs`). No password reaches the disk.
 
+mod export;
 mod index;
 mod lex;
 pub mod mask;
@@ -13,6 +14,7 @@ mod pretty;
 mod recording;
 mod render;
 mod session;
+mod stand_in;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -29,6 +31,7 @@ use crate::metrics::Counter;
 use crate::store::{RECORD_BYTES_MAX, Store, StoreError};
 use index::Index;
 
+pub use export::anonymous;
 pub use recording::{Recording, RequestHead, Whose};
 pub use render::text;
 pub use session::{Body, Entry, Head, Session, Told};

@@ -61,6 +61,10 @@ fn passwords_of_transfers_and_vouchers() {
         expect![[r#"<VoucherList soap-enc:arrayType="xsd:base64[2]">***</VoucherList><x/>"#]],
     );
     check(
+        "<Name>A.PIN</Name><Value type=\"<sd:string>s\"t</Value></Body>",
+        expect![[r#"<Name>A.PIN</Name><Value ***</Value></Body>"#]],
+    );
+    check(
         "<Password>a<b></Password><FileSize>1</FileSize><Password>c</Pasword><FileSize>1",
         expect!["<Password>***</Password><FileSize>1</FileSize><Password>***<FileSize>1"],
     );

@@ -150,8 +150,6 @@ impl<'a> Scan<'a> {
         let name = token.name;
         if is_one_of(&BOUNDARIES, name) {
             self.begin();
-        } else if is_one_of(&NAMES, name) {
-            self.reach = Reach::Unknown;
         }
         self.element = name;
         let begin = token.broken.unwrap_or(token.range.end);
@@ -179,7 +177,9 @@ impl<'a> Scan<'a> {
         let end = tokens_from(self.bytes, from)
             .find(|token| {
                 let own = token.kind == Kind::Close && token.name.eq_ignore_ascii_case(name);
+                // `string` also stands in the attribute that tells a value's type.
                 let beyond = token.kind != Kind::Text
+                    && !is_one_of(&[b"string"], token.name)
                     && (is_one_of(&BOUNDARIES, token.name) || is_one_of(&KNOWN, token.name));
                 own || beyond
             })
