@@ -99,11 +99,19 @@ pub enum Oddity {
     DigestQuoted,
     /// Basic is sent before anybody asks for it.
     BasicUnasked,
+    /// TransferComplete of a firmware comes before the boot that it brings.
+    TransferBeforeBoot,
+    /// TransferComplete of a firmware tells fault 9010, then the device boots with it.
+    TransferFaultFlashed,
+    /// Download with DelaySeconds 0 is fault 9003.
+    TransferDelayNeeded,
+    /// Diagnostics are run, `8 DIAGNOSTICS COMPLETE` never comes.
+    DiagnosticsSilent,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 46] = [
+    pub const ALL: [Oddity; 50] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -150,6 +158,10 @@ impl Oddity {
         Oddity::DigestMd5Only,
         Oddity::DigestQuoted,
         Oddity::BasicUnasked,
+        Oddity::TransferBeforeBoot,
+        Oddity::TransferFaultFlashed,
+        Oddity::TransferDelayNeeded,
+        Oddity::DiagnosticsSilent,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -201,6 +213,10 @@ impl Oddity {
             Oddity::DigestMd5Only => "digest-md5-only",
             Oddity::DigestQuoted => "digest-quoted",
             Oddity::BasicUnasked => "basic-unasked",
+            Oddity::TransferBeforeBoot => "transfer-before-boot",
+            Oddity::TransferFaultFlashed => "transfer-fault-flashed",
+            Oddity::TransferDelayNeeded => "transfer-delay-needed",
+            Oddity::DiagnosticsSilent => "diagnostics-silent",
         }
     }
 

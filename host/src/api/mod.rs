@@ -6,6 +6,7 @@
 mod backups;
 mod devices;
 mod error;
+mod files;
 mod plugins;
 mod refusals;
 mod sessions;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::Acs;
 use error::ApiError;
+pub(crate) use error::time;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -75,6 +77,15 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/refusals", get(refusals::list))
+        .route(
+            "/v1/files",
+            get(files::list).post(files::create).put(files::create),
+        )
+        .route(
+            "/v1/files/{id}",
+            get(files::one).patch(files::change).delete(files::remove),
+        )
+        .route("/v1/files/{id}/content", get(files::content))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/reload", post(plugins::reload))
         .route("/v1/plugins/{name}", get(plugins::one))

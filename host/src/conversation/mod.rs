@@ -5,10 +5,13 @@
 //! no channel belongs to it.
 
 mod begin;
+mod diagnostics;
 mod jobs;
 mod own_requests;
+mod reached;
 mod record;
 mod software_modules;
+mod tasks;
 mod trace;
 mod transfers;
 
@@ -29,6 +32,7 @@ use crate::traces::{Recording, RequestHead};
 use crate::work::exchange::own_fault;
 
 use jobs::Jobs;
+pub use reached::ReachedAt;
 use trace::Trace;
 
 /// A device sends what was answered by fault 8005 again at once. After so many times it has to
@@ -57,6 +61,7 @@ pub struct Conversation {
     busy: bool,
     started: Now,
     trace: Trace,
+    reached_at: ReachedAt,
 }
 
 /// What goes back to the device.

@@ -25,7 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::Acs;
 use crate::device::DeviceKey;
@@ -50,6 +50,8 @@ pub(crate) struct Connection {
     peer: SocketAddr,
     tls: bool,
     carried: Mutex<Carried>,
+    /// Notified when it is to be dropped: its client takes nothing of a file.
+    too_slow: Arc<Notify>,
 }
 
 /// Whose sessions a connection has carried.
@@ -68,6 +70,7 @@ impl Connection {
             peer,
             tls,
             carried: Mutex::default(),
+            too_slow: Arc::default(),
         }
     }
 
@@ -136,7 +139,8 @@ fn serve_connection(
     let connection = Arc::new(Connection::new(peer, false));
     let refusals = Arc::clone(acs);
     let acs = Arc::clone(acs);
-    // Any path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
+    let too_slow = Arc::clone(&connection.too_slow);
+    // Any other path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (acs, connection) = (Arc::clone(&acs), Arc::clone(&connection));
         async move {
@@ -166,6 +170,7 @@ fn serve_connection(
                 }
                 return;
             }
+            () = too_slow.notified() => return,
             _ = shutdown.wait_for(|stop| *stop) => {}
         }
         serving.as_mut().graceful_shutdown();

@@ -16,6 +16,8 @@
 //! | `r` | instance, task number, chunk | its result, JSON |
 //! | `d` | instance, device id, task number | nothing: the tasks of a device |
 //! | `x` | name, chunk | a setting, JSON |
+//! | `l` | instance, file number | a file without its bytes, JSON |
+//! | `u` | instance, device id, file number | nothing: the files that a device has sent |
 //!
 //! Texts are preceded by their length in one byte, so no key of one instance (or device, or
 //! plugin) is a prefix of another's; numbers are big-endian, so keys sort as numbers do.
@@ -47,6 +49,8 @@ pub(super) enum Kind {
     TaskResult = b'r',
     DeviceTasks = b'd',
     Setting = b'x',
+    File = b'l',
+    DeviceFiles = b'u',
 }
 
 /// A key in the making.

@@ -13,11 +13,14 @@ use cwmp::{
 };
 
 use super::task::{DuChange, Operation, Task};
+use crate::device::DataModel;
 
 /// What is known of the device that a task is for.
 pub struct Known<'d> {
     /// The version of its session.
     pub version: Version,
+    /// Which tree it speaks.
+    pub data_model: DataModel,
     /// What it said to have; empty = it was never asked.
     pub rpc_methods: &'d [String],
 }
@@ -88,6 +91,8 @@ pub fn request(
             password,
             file_size,
             target_file_name,
+            delay_seconds,
+            ..
         } => Request::Download(Box::new(Download {
             command_key,
             file_type,
@@ -96,6 +101,7 @@ pub fn request(
             password,
             file_size,
             target_file_name,
+            delay_seconds,
             ..Download::default()
         })),
         Operation::Upload {
@@ -103,14 +109,16 @@ pub fn request(
             url,
             username,
             password,
+            delay_seconds,
         } => Request::Upload(Box::new(Upload {
             command_key,
             file_type,
             url,
             username,
             password,
-            ..Upload::default()
+            delay_seconds,
         })),
+        Operation::Diagnostics(diagnostics) => diagnostics.request(known.data_model, command_key),
         Operation::ScheduleInform { delay_seconds } => Request::ScheduleInform(ScheduleInform {
             delay_seconds,
             command_key,
