@@ -4,6 +4,7 @@
 //! what was expected; nothing is guessed.
 
 mod authentication;
+mod files;
 mod network;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
+pub use files::{FileAccess, Files};
 pub use network::Network;
 
 /// Everything the operator decides when the host starts.
@@ -30,6 +32,8 @@ pub struct Config {
     pub store: Store,
     /// Limits for plugins.
     pub plugins: Plugins,
+    /// What devices download and upload.
+    pub files: Files,
     /// The instance `default`.
     pub instance: Instance,
     /// How sessions are traced.
@@ -45,6 +49,7 @@ impl Default for Config {
             api: Api::default(),
             store: Store::default(),
             plugins: Plugins::default(),
+            files: Files::default(),
             instance: Instance::default(),
             traces: Traces::default(),
         }
@@ -214,6 +219,9 @@ impl Default for Plugins {
 pub struct Instance {
     /// The usual time between two Informs of a device.
     pub standard_periodic_inform_seconds: u32,
+    /// Where devices reach the files, `https://files.example.net`; if absent, where they have
+    /// their ACS.
+    pub file_base_url: Option<String>,
     /// The time between two Informs of a device that cannot be woken.
     pub short_periodic_inform_seconds: u32,
     /// Addresses that a connection request may go to although they are loopback, link-local
@@ -231,6 +239,7 @@ impl Default for Instance {
     fn default() -> Instance {
         Instance {
             standard_periodic_inform_seconds: 14_400,
+            file_base_url: None,
             short_periodic_inform_seconds: 20,
             connection_request_allow: Vec::new(),
             connection_request_seconds_max: 10,
@@ -308,6 +317,23 @@ pub enum ConfigError {
     },
 }
 
+/// Whether a value lies in its range.
+fn within<T: PartialOrd + std::fmt::Display>(
+    name: &'static str,
+    got: T,
+    range: std::ops::RangeInclusive<T>,
+    expected: &'static str,
+) -> Result<(), ConfigError> {
+    if range.contains(&got) {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        name,
+        got: got.to_string(),
+        expected,
+    })
+}
+
 impl Config {
     /// Reads the file, lays the environment over it and checks the ranges.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
@@ -340,21 +366,6 @@ impl Config {
 
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), ConfigError> {
-        fn within<T: PartialOrd + std::fmt::Display>(
-            name: &'static str,
-            got: T,
-            range: std::ops::RangeInclusive<T>,
-            expected: &'static str,
-        ) -> Result<(), ConfigError> {
-            if range.contains(&got) {
-                return Ok(());
-            }
-            Err(ConfigError::Value {
-                name,
-                got: got.to_string(),
-                expected,
-            })
-        }
         let (cwmp, instance) = (&self.cwmp, &self.instance);
         if cwmp.listen.is_empty() {
             return Err(ConfigError::Value {
@@ -447,6 +458,16 @@ impl Config {
             1..=3_650,
             "1 to 3650 days",
         )?;
+        self.files.check()?;
+        if let Some(url) = &instance.file_base_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(ConfigError::Value {
+                name: "instance.file_base_url",
+                got: url.clone(),
+                expected: "an http or https URL such as \"https://files.example.net\"",
+            });
+        }
         let authentication = &instance.device_authentication;
         within(
             "instance.device_authentication.failures_per_minute_max",
@@ -504,8 +525,11 @@ mod tests {
         let table: toml::Table = toml::from_str(example).unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
-            ["cwmp", "api", "store", "plugins", "instance", "traces"].map(keys),
-            [11, 2, 3, 5, 6, 4]
+            [
+                "cwmp", "api", "store", "plugins", "files", "instance", "traces"
+            ]
+            .map(keys),
+            [11, 2, 3, 5, 7, 6, 4]
         );
     }
 

@@ -26,6 +26,8 @@ pub mod nat;
 pub mod plugins;
 pub mod work;
 
+pub mod files;
+
 pub mod store;
 pub mod traces;
 
@@ -63,6 +65,8 @@ pub struct Acs {
     pub clock: clock::Clock,
     /// What is remembered.
     pub store: Store,
+    /// What devices download and upload.
+    pub files: files::Files,
     /// The plugins.
     pub plugins: Arc<Plugins>,
     /// Which plugins a device has.
@@ -162,6 +166,7 @@ impl Acs {
             additions: work::additions::Additions::default(),
             instance,
             clock,
+            files: files::Files::open(&config, &store).await?,
             store,
             plugins,
             matches: matches::Matches::default(),
@@ -252,6 +257,9 @@ async fn sweep(acs: Arc<Acs>) {
             if let Err(error) = acs.store.sweep_finished_tasks(now.unix).await {
                 tracing::error!(%error, "cannot remove old tasks");
             }
+            acs.end_overdue_transfers(now.unix).await;
+            acs.ask_for_diagnostics(now.unix).await;
+            acs.files.sweep(&acs.instance.name, now.unix).await;
             let sweeping = Arc::clone(&acs);
             let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
             if let Ok(Err(error)) = swept {

@@ -15,12 +15,12 @@ use crate::harness::{Host, Setup, Sim, codes};
 /// Longer than any session here takes.
 const WAIT_SECONDS: u64 = 20;
 
-fn both() -> [Vendor; 2] {
+pub(crate) fn both() -> [Vendor; 2] {
     [Vendor::tr181(), Vendor::tr098()]
 }
 
 /// A device after its first session.
-async fn device(host: &Host, config: CpeConfig) -> Sim {
+pub(crate) async fn device(host: &Host, config: CpeConfig) -> Sim {
     let mut sim = Sim::new(CpeConfig {
         acs_url: host.url(),
         ..config
@@ -29,24 +29,28 @@ async fn device(host: &Host, config: CpeConfig) -> Sim {
     sim
 }
 
-async fn of(host: &Host, vendor: Vendor) -> Sim {
+pub(crate) async fn of(host: &Host, vendor: Vendor) -> Sim {
     device(host, CpeConfig::of(vendor, "T1", "")).await
 }
 
-async fn queue(host: &Host, sim: &Sim, operation: Value) -> String {
+pub(crate) async fn queue(host: &Host, sim: &Sim, operation: Value) -> String {
     let body = json!({ "operation": operation });
     let task = host.post(&format!("{}/tasks", sim.at()), body).await;
     assert_eq!(task["state"], "queued", "{task}");
     task["id"].as_str().unwrap().to_owned()
 }
 
-async fn task(host: &Host, id: &str) -> Value {
+pub(crate) async fn task(host: &Host, id: &str) -> Value {
     host.get(&format!("/v1/tasks/{id}")).await
 }
 
 /// Asks for an operation and waits at the API for its end, while the device informs and does
 /// all that follows from it.
-async fn run(host: &Host, sim: &mut Sim, operation: Value) -> (Value, Vec<SessionReport>) {
+pub(crate) async fn run(
+    host: &Host,
+    sim: &mut Sim,
+    operation: Value,
+) -> (Value, Vec<SessionReport>) {
     let tasks = format!("{}/tasks", sim.at());
     let body = json!({ "operation": operation, "wait_seconds": WAIT_SECONDS });
     let served = async {
@@ -60,7 +64,7 @@ async fn run(host: &Host, sim: &mut Sim, operation: Value) -> (Value, Vec<Sessio
 }
 
 /// [`run`], and it must end well: its result.
-async fn done(host: &Host, sim: &mut Sim, operation: Value) -> Value {
+pub(crate) async fn done(host: &Host, sim: &mut Sim, operation: Value) -> Value {
     let (task, _) = run(host, sim, operation).await;
     assert_eq!(task["state"], "done", "{task}");
     assert_eq!(
@@ -72,7 +76,7 @@ async fn done(host: &Host, sim: &mut Sim, operation: Value) -> Value {
 }
 
 /// [`run`], and it must fail: why.
-async fn failed(host: &Host, sim: &mut Sim, operation: Value) -> Value {
+pub(crate) async fn failed(host: &Host, sim: &mut Sim, operation: Value) -> Value {
     let (task, _) = run(host, sim, operation).await;
     assert_eq!(task["state"], "failed", "{task}");
     assert_eq!(

@@ -127,11 +127,19 @@ pub enum Oddity {
     AttributesUnsupported,
     /// SetParameterValues of more than 4 values is fault 9004.
     SetLimit4,
+    /// TransferComplete of a firmware comes before the boot that it brings.
+    TransferBeforeBoot,
+    /// TransferComplete of a firmware tells fault 9010, then the device boots with it.
+    TransferFaultFlashed,
+    /// Download with DelaySeconds 0 is fault 9003.
+    TransferDelayNeeded,
+    /// Diagnostics are run, `8 DIAGNOSTICS COMPLETE` never comes.
+    DiagnosticsSilent,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 60] = [
+    pub const ALL: [Oddity; 64] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -192,6 +200,10 @@ impl Oddity {
         Oddity::AddObjectUncounted,
         Oddity::AttributesUnsupported,
         Oddity::SetLimit4,
+        Oddity::TransferBeforeBoot,
+        Oddity::TransferFaultFlashed,
+        Oddity::TransferDelayNeeded,
+        Oddity::DiagnosticsSilent,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -257,6 +269,10 @@ impl Oddity {
             Oddity::AddObjectUncounted => "add-object-uncounted",
             Oddity::AttributesUnsupported => "attributes-unsupported",
             Oddity::SetLimit4 => "set-limit-4",
+            Oddity::TransferBeforeBoot => "transfer-before-boot",
+            Oddity::TransferFaultFlashed => "transfer-fault-flashed",
+            Oddity::TransferDelayNeeded => "transfer-delay-needed",
+            Oddity::DiagnosticsSilent => "diagnostics-silent",
         }
     }
 

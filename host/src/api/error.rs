@@ -73,6 +73,25 @@ impl ApiError {
         }
     }
 
+    /// An error whose status says what kind it is.
+    pub(super) fn with_status(status: StatusCode, message: impl Into<String>) -> ApiError {
+        let code = match status {
+            StatusCode::NOT_FOUND => "not-found",
+            StatusCode::CONFLICT => "conflict",
+            StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::UNPROCESSABLE_ENTITY => "wrong-checksum",
+            StatusCode::INSUFFICIENT_STORAGE => "disk-full",
+            status if status.is_server_error() => "internal",
+            _ => "bad-request",
+        };
+        let message = message.into();
+        ApiError {
+            status,
+            code,
+            message,
+        }
+    }
+
     pub(super) fn unauthorized() -> ApiError {
         ApiError {
             status: StatusCode::UNAUTHORIZED,
@@ -179,7 +198,7 @@ pub(super) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
 }
 
 /// A time as RFC 3339 text.
-pub(super) fn time(at: UnixTime) -> String {
+pub(crate) fn time(at: UnixTime) -> String {
     jiff::Timestamp::from_second(at)
         .map(|t| t.to_string())
         .unwrap_or_default()

@@ -7,6 +7,7 @@ mod backups;
 mod credentials;
 mod devices;
 mod error;
+mod files;
 mod models;
 mod plugins;
 mod refusals;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::Acs;
 use error::ApiError;
+pub(crate) use error::time;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -90,6 +92,15 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", delete(models::forget))
         .route("/v1/refusals", get(refusals::list))
+        .route(
+            "/v1/files",
+            get(files::list).post(files::create).put(files::create),
+        )
+        .route(
+            "/v1/files/{id}",
+            get(files::one).patch(files::change).delete(files::remove),
+        )
+        .route("/v1/files/{id}/content", get(files::content))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/reload", post(plugins::reload))
         .route("/v1/plugins/{name}", get(plugins::one))

@@ -14,8 +14,8 @@ use super::devices::{cell, wait, wake_view};
 use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
 use crate::Acs;
 use crate::store::TaskFilter;
-use crate::work::operation;
 use crate::work::task::{NewTask, Operation, Task, TaskError, TaskId, TaskState};
+use crate::work::{operation, transfer};
 
 /// The longest a task may wait for its device, seconds: a year.
 const EXPIRES_SECONDS_MAX: i64 = 31_536_000;
@@ -51,6 +51,12 @@ pub(super) fn view(acs: &Acs, task: &Task) -> Value {
         "result": task.result,
         "error": task.error.as_ref().map(error_view),
     });
+    if task.operation.is_transfer()
+        && let Some(object) = view.as_object_mut()
+    {
+        let bytes = acs.files.moving.bytes(task.id);
+        object.insert("progress".into(), transfer::view(task, bytes));
+    }
     if task.state == TaskState::Queued
         && let Some(object) = view.as_object_mut()
         && let Some(report) = acs.wakes.last(&task.device_key())
@@ -78,9 +84,18 @@ pub(super) async fn create(
     body: Result<Json<CreateTask>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(request) = body?;
-    operation::check(&request.operation).map_err(ApiError::bad)?;
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = cell(&acs, &device)?;
+    let mut operation = request.operation;
+    // No file goes between the look at it and the task that needs it.
+    let files = acs.files.hold().await;
+    let summary = cell.lock().summary().clone();
+    transfer::prepare(&acs, &mut operation, &device, &summary).map_err(ApiError::bad)?;
+    operation::check(&operation).map_err(ApiError::bad)?;
+    if let Some(diagnostics) = operation.diagnostics() {
+        let fits = diagnostics.check_model(summary.data_model);
+        fits.map_err(ApiError::bad)?;
+    }
     let now = acs.clock.unix();
     let expires = match request.expires_seconds {
         None => None,
@@ -93,10 +108,11 @@ pub(super) async fn create(
     };
     let new = NewTask {
         device: cell.key().clone(),
-        operation: request.operation,
+        operation,
         expires,
     };
     let mut task = acs.store.enqueue(new, now).await?;
+    drop(files);
     if request.wake {
         acs.wake(cell.key());
     }

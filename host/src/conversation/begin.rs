@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cwmp::rpc::fault::RETRY_REQUEST;
 use cwmp::{Body, EventKind, Fault, Limits, Message, Request, Session};
 
-use super::{Conversation, Jobs, Refused, Reply, Trace};
+use super::{Conversation, Jobs, ReachedAt, Refused, Reply, Trace};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DataModel, DeviceKey, Mode, Summary, device_id};
@@ -122,11 +122,13 @@ impl Conversation {
             busy: false,
             started: now,
             trace,
+            reached_at: ReachedAt::default(),
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.fast = conversation.is_short_inform(now);
             conversation.remember_inform(inform, peer, message.version, now);
             conversation.resolve_rebooted(now).await;
+            conversation.resolve_transfers(now).await;
             conversation.session.reply(None)?
         } else {
             // What its events tell is told once, and would not outlive this process.

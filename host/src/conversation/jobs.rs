@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cwmp::{EventKind, Fault, GetParameterNames, ParameterValue, Request, Response};
+use cwmp::{EventKind, Fault, ParameterValue, Request, Response};
 
 use super::Conversation;
 use crate::clock::Now;
@@ -15,12 +15,8 @@ use crate::nat::decide;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
-use crate::work::operation;
 use crate::work::standard_names::Names;
-use crate::work::task::{Operation, Task, TaskId, TaskState};
-
-/// A task whose answer never comes is not sent for ever.
-const ATTEMPTS_MAX: u32 = 5;
+use crate::work::task::{Task, TaskId};
 
 /// Where a session stands in its work.
 #[derive(Default)]
@@ -29,11 +25,11 @@ pub(super) struct Jobs {
     job: Option<Job>,
     exchange: Option<Exchange>,
     /// Names that the exchange that ended last did not find.
-    missing: Vec<String>,
+    pub(super) missing: Vec<String>,
     /// Under which names the exchange was asked for.
     pub(super) names: Names,
     /// Tasks this session has begun: each once, whatever the store says of it afterwards.
-    tried: Vec<TaskId>,
+    pub(super) tried: Vec<TaskId>,
     /// Flows that are still to be looked at; `None` before the stage of flows.
     flows: Option<VecDeque<FlowRef>>,
 }
@@ -48,7 +44,7 @@ enum Stage {
 }
 
 /// Who asks the device.
-enum Job {
+pub(super) enum Job {
     /// Gives the device credentials to log in with.
     Login(Credentials),
     /// Tells the device to inform at this interval, in seconds.
@@ -396,110 +392,6 @@ impl Conversation {
         request
     }
 
-    // ---- tasks
-
-    fn next_task(&self) -> Option<Arc<Task>> {
-        if !self.acs.store.has_pending(self.device()) {
-            return None;
-        }
-        let mut pending = self.acs.store.pending(self.device());
-        pending.retain(|task| !self.jobs.tried.contains(&task.id));
-        pending.into_iter().find(|task| match task.state {
-            TaskState::Queued => true,
-            // Sent in a session that broke before the answer, and safe to send again.
-            TaskState::Sent => task.operation.is_repeatable() && task.accepted.is_none(),
-            _ => false,
-        })
-    }
-
-    /// Marks the task sent, durably, before its RPC leaves.
-    async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Job, Request)> {
-        self.trace.eventful();
-        self.trace.note(now, format!("task {} begins", task.id));
-        self.jobs.tried.push(task.id);
-        if task.expires.is_some_and(|expires| expires <= now.unix) {
-            self.close_task(task.id, TaskState::Expired, None, None, now)
-                .await;
-            return None;
-        }
-        if task.attempts >= ATTEMPTS_MAX {
-            let fault = own_fault(format!("no answer in {ATTEMPTS_MAX} sessions"));
-            self.close_task(
-                task.id,
-                TaskState::Failed,
-                None,
-                Some(operation::error(&fault)),
-                now,
-            )
-            .await;
-            return None;
-        }
-        if task.state == TaskState::Sent
-            && let Err(error) = self.acs.store.requeue(task.id).await
-        {
-            self.store_failed("requeue a task", &error);
-            return None;
-        }
-        match self.acs.store.mark_sent(task.id, now.unix).await {
-            Ok(task) => Some(match self.task_request(&task) {
-                Ok(request) => (Job::Task(task), request),
-                Err(unknown) => {
-                    let names = GetParameterNames {
-                        path: unknown.below,
-                        next_level: false,
-                    };
-                    (Job::TaskNames(task), Request::GetParameterNames(names))
-                }
-            }),
-            // Cancelled or expired a moment ago: not an error.
-            Err(error) if error.is_callers() => None,
-            Err(error) => {
-                self.store_failed("mark a task as sent", &error);
-                None
-            }
-        }
-    }
-
-    async fn end_task(&mut self, task: &Task, outcome: Outcome, now: Now) {
-        match outcome {
-            Ok(Response::Download(started) | Response::Upload(started))
-                if started.applied == cwmp::Applied::Later
-                    && !self.matched.overrides.no_transfer_complete =>
-            {
-                // The end comes with TransferComplete.
-                if let Err(error) = self.acs.store.mark_accepted(task.id, now.unix).await {
-                    self.store_failed("mark a transfer as accepted", &error);
-                }
-            }
-            // So does that of a scheduled one, and with DUStateChangeComplete that of modules.
-            Ok(Response::ScheduleDownload | Response::ChangeDuState)
-                if !self.matched.overrides.no_transfer_complete =>
-            {
-                if let Err(error) = self.acs.store.mark_accepted(task.id, now.unix).await {
-                    self.store_failed("mark a task as accepted", &error);
-                }
-            }
-            Ok(response) => {
-                if let Operation::CancelTransfer { command_key } = &task.operation {
-                    self.transfer_cancelled(command_key, task.id, now).await;
-                }
-                let missing: Vec<String> = std::mem::take(&mut self.jobs.missing)
-                    .into_iter()
-                    .map(|own| self.jobs.names.asked(&own).unwrap_or(own))
-                    .collect();
-                let result = operation::result(&task.operation, &response);
-                let result = operation::with_missing(result, &missing);
-                self.close_task(task.id, TaskState::Done, Some(result), None, now)
-                    .await;
-            }
-            Err(fault) => {
-                let error = operation::error(&fault);
-                self.close_task(task.id, TaskState::Failed, None, Some(error), now)
-                    .await;
-            }
-        }
-    }
-
     // ---- flows
 
     fn next_flow(&mut self, now: Now) -> Option<FlowRun> {
@@ -587,28 +479,6 @@ impl Conversation {
 
     pub(super) fn store_failed(&self, what: &str, error: &crate::store::StoreError) {
         tracing::error!(device = %self.device(), %error, "cannot {what}");
-    }
-
-    /// Ends a task, durably, before the device gets its next answer.
-    pub(super) async fn close_task(
-        &mut self,
-        id: TaskId,
-        state: TaskState,
-        result: Option<serde_json::Value>,
-        error: Option<crate::work::task::TaskError>,
-        now: Now,
-    ) {
-        tracing::info!(device = %self.device(), task = %id, ?state, "task ended");
-        self.trace.note(now, format!("task {id} {state:?}"));
-        let store = &self.acs.store;
-        let mut ended = store.finish(id, state, result, error, now.unix).await;
-        if let Err(error @ crate::store::StoreError::TooMuch { .. }) = &ended {
-            let note = serde_json::json!({ "note": format!("the answer was not kept: {error}") });
-            ended = store.finish(id, state, Some(note), None, now.unix).await;
-        }
-        if let Err(error) = ended {
-            self.store_failed("end a task", &error);
-        }
     }
 
     /// What must be durable before an RPC leaves.

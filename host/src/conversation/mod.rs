@@ -6,13 +6,16 @@
 
 mod asking;
 mod begin;
+mod diagnostics;
 mod jobs;
 mod login;
 mod names;
 mod own_requests;
+mod reached;
 mod record;
 mod software_modules;
 mod task_request;
+mod tasks;
 mod trace;
 mod transfers;
 
@@ -34,6 +37,7 @@ use crate::traces::{Recording, RequestHead};
 use crate::work::exchange::own_fault;
 
 use jobs::Jobs;
+pub use reached::ReachedAt;
 use trace::Trace;
 
 /// A device sends what was answered by fault 8005 again at once. After so many times it has to
@@ -64,6 +68,7 @@ pub struct Conversation {
     busy: bool,
     started: Now,
     trace: Trace,
+    reached_at: ReachedAt,
 }
 
 /// What goes back to the device.

@@ -29,6 +29,7 @@ impl Conversation {
         );
         let known = operation::Known {
             version: self.session.version(),
+            data_model: self.summary.data_model,
             rpc_methods: &self.summary.rpc_methods,
             instance_wildcards: tree
                 .get(&wildcards)

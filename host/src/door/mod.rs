@@ -31,7 +31,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::Acs;
 use crate::device::DeviceKey;
@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     /// What the client showed in the handshake, signed by an authority that the operator named.
     certificate: Option<Arc<Certificate>>,
     carried: Mutex<Carried>,
+    /// Notified when it is to be dropped: its client takes nothing of a file.
+    too_slow: Arc<Notify>,
 }
 
 /// Whose sessions a connection has carried.
@@ -80,6 +82,7 @@ impl Connection {
             tls: false,
             certificate: None,
             carried: Mutex::default(),
+            too_slow: Arc::default(),
         }
     }
 
@@ -180,7 +183,8 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let connection = Arc::new(connection);
     let refusals = Arc::clone(acs);
     let acs = Arc::clone(acs);
-    // Any path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
+    let too_slow = Arc::clone(&connection.too_slow);
+    // Any other path is the ACS URL (devices were told all kinds of them), so there is nothing to route.
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (acs, connection) = (Arc::clone(&acs), Arc::clone(&connection));
         async move {
@@ -210,6 +214,7 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 }
                 return;
             }
+            () = too_slow.notified() => return,
             _ = shutdown.wait_for(|stop| *stop) => {}
         }
         serving.as_mut().graceful_shutdown();

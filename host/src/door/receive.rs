@@ -18,8 +18,9 @@ use super::whose::{self, Whose};
 use super::{Connection, Found, Peer, body};
 use crate::Acs;
 use crate::clock::Now;
-use crate::conversation::{Caller, Conversation, Opened, Reply, guess, is_inform};
+use crate::conversation::{Caller, Conversation, Opened, ReachedAt, Reply, guess, is_inform};
 use crate::device::device_id;
+use crate::files;
 use crate::plugins::HttpMeta;
 use crate::traces::{Recording, RequestHead};
 
@@ -48,14 +49,18 @@ impl Post<'_> {
 
 /// Answers one request.
 pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let head: RequestHead = Arc::new(head);
     let peer = Peer::of(
         connection.peer.ip(),
         connection.tls,
-        &head.headers,
+        request.headers(),
         &acs.config.cwmp.trusted_proxies,
     );
+    if request.uri().path().starts_with(files::PATH) {
+        let too_slow = Arc::clone(&connection.too_slow);
+        return Box::pin(files::serve(acs, peer, too_slow, request)).await;
+    }
+    let (head, body) = request.into_parts();
+    let head: RequestHead = Arc::new(head);
     let answered = match head.method {
         Method::POST => post(acs, connection, peer, &head, body).await,
         Method::GET | Method::HEAD => Err(Refusal::bad(Why::NoPost, NOT_FOR_BROWSERS)),
@@ -168,12 +173,13 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
         }
     };
     let Opened {
-        conversation,
+        mut conversation,
         reply,
     } = Conversation::begin(acs, post.peer, caller, proof, message, now)
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
     let recording = Arc::clone(conversation.recording());
+    conversation.was_reached(ReachedAt::of(post.headers, post.peer));
     let (_, superseded) = acs.sessions.insert(token, conversation, post.peer);
     post.connection.began(token, device);
     if let Some(before) = superseded {

@@ -82,7 +82,8 @@ pub(super) fn any_fits(matches: &[DeviceMatch], device: &Summary, strictness: St
     matches.is_empty() || matches.iter().any(|one| one.fits(device, strictness))
 }
 
-fn glob(pattern: &str, text: &str) -> bool {
+/// Whether a pattern of `*` (any text) and `?` (one character) fits a text.
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.chars(), text.chars());
     // Where to go on when a guess about the last `*` was wrong.
     let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;

@@ -48,6 +48,7 @@ pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, KnownFuture, 
 pub use hooks::{AfterFault, HookCall, HttpMeta};
 pub use inspect::{Inspection, inspect};
 pub use limits::{DefaultLimits, Limits, TICK};
+pub(crate) use matching::glob;
 pub use overrides::{BooleanWords, Overrides};
 pub use policy::{Decision, Facts, Policy};
 pub use status::{CountersSnapshot, PluginState, PluginStatus};

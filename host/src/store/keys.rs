@@ -16,7 +16,9 @@
 //! | `r` | instance, task number, chunk | its result, JSON |
 //! | `d` | instance, device id, task number | nothing: the tasks of a device |
 //! | `x` | name, chunk | a setting, JSON |
-//! | `l` | instance, model id | what was learned of a model, JSON |
+//! | `l` | instance, file number | a file without its bytes, JSON |
+//! | `u` | instance, device id, file number | nothing: the files that a device has sent |
+//! | `y` | instance, model id | what was learned of a model, JSON |
 //!
 //! Texts are preceded by their length in one byte, so no key of one instance (or device, or
 //! plugin) is a prefix of another's; numbers are big-endian, so keys sort as numbers do.
@@ -48,7 +50,9 @@ pub(super) enum Kind {
     TaskResult = b'r',
     DeviceTasks = b'd',
     Setting = b'x',
-    Lesson = b'l',
+    File = b'l',
+    DeviceFiles = b'u',
+    Lesson = b'y',
 }
 
 /// A key in the making.

@@ -20,6 +20,7 @@ mod devices;
 mod error;
 mod export;
 mod faults;
+mod files;
 mod keys;
 mod lessons;
 mod parts;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::task::{Operation, Task, TaskError, TaskId, TaskState};
+use crate::work::transfer::Progress;
 
 use super::backend::{Backend, Batch, VALUE_BYTES_MAX};
 use super::keys::{Key, KeyReader, Kind, number_value, of_device, of_task, unreadable};
@@ -38,6 +39,8 @@ struct Head {
     accepted: Option<UnixTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<UnixTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<TaskError>,
     /// There is a record of the result.
@@ -111,6 +114,7 @@ pub(super) fn put_step(
         sent: task.sent,
         accepted: task.accepted,
         ended: task.ended,
+        progress: task.progress.clone(),
         error: task.error.clone().map(cut),
         has_result: result.is_some(),
     };
@@ -185,6 +189,25 @@ pub(super) fn ended(
     }
 }
 
+/// The record of an ended task with more progress than it had; `None`: it is not there, or the
+/// task has had none.
+pub(super) fn with_progress(
+    backend: &Backend,
+    instance: &str,
+    id: TaskId,
+    change: impl FnOnce(&mut Progress),
+) -> Result<Batch, StoreError> {
+    let mut batch = Batch::default();
+    let key = of_task(Kind::Ended, instance, id);
+    if let Some(record) = backend.get(key.as_ref())? {
+        let mut head = head(&record)?;
+        change(head.progress.get_or_insert_default());
+        let json = encode(HEAD, "bytes of a task", &head, VALUE_BYTES_MAX * 8)?;
+        batch.put(key.bytes(), chunks::pack(&json));
+    }
+    Ok(batch)
+}
+
 /// When a task ended, and whether it has.
 pub(super) fn ended_at(
     backend: &Backend,
@@ -231,6 +254,7 @@ pub(super) fn whole(
         expires: head.expires,
         sent: head.sent,
         accepted: head.accepted,
+        progress: head.progress,
         ended: head.ended,
         result: result.map_err(|error| unreadable(RESULT, error))?,
         error: head.error,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::task::{NewTask, Task, TaskError, TaskId, TaskState};
+use crate::work::transfer::Progress;
 
-use super::backend::Batch;
+use super::backend::{Backend, Batch};
 use super::commit::{Place, Waiting, Work};
 use super::keys::{Key, Kind};
 use super::task_records as records;
@@ -44,19 +45,8 @@ impl Store {
                 );
             }
             let task = Arc::new(Task {
-                id,
-                device: device.id.to_string(),
-                instance: device.instance.to_string(),
-                operation: new.operation,
-                state: TaskState::Queued,
-                attempts: 0,
-                created: now,
                 expires: new.expires,
-                sent: None,
-                accepted: None,
-                ended: None,
-                result: None,
-                error: None,
+                ..Task::queued(id, &device, new.operation, now)
             });
             if let Err(error) = records::put_new(&mut batch, &device, &task, &operation) {
                 state.arrive(&device, None);
@@ -112,6 +102,41 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Notes how far an unfinished transfer is.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchTask`] when it has ended already.
+    pub async fn note_progress(
+        &self,
+        id: TaskId,
+        note: impl FnOnce(&mut Progress),
+    ) -> Result<Arc<Task>, StoreError> {
+        self.step(id, None, |task| {
+            let mut task = task.clone();
+            note(task.progress.get_or_insert_default());
+            Ok(task)
+        })
+        .await
+    }
+
+    /// Notes what an ended transfer turned out to be; its end stays as it is.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn note_after_end(
+        &self,
+        instance: &str,
+        id: TaskId,
+        note: impl FnOnce(&mut Progress) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let instance = instance.to_owned();
+        let build = move |backend: &Backend| records::with_progress(backend, &instance, id, note);
+        self.core()
+            .committer
+            .commit(Work::Build(Box::new(build)))
+            .await
     }
 
     /// Ends a task: `state` is a final one. Durable before waiters hear of it.
@@ -240,6 +265,13 @@ impl Store {
     /// The unfinished tasks of a device (Queued and Sent), oldest first. From memory.
     pub fn pending(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
         self.core().tasks.state.lock().of_device(device)
+    }
+
+    /// The unfinished tasks of all devices that are wanted, oldest first. From memory: looks at
+    /// each of them.
+    pub fn unfinished(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
+        let state = self.core().tasks.state.lock();
+        state.all().filter(|task| wanted(task)).cloned().collect()
     }
 
     /// Whether the device has an unfinished task. From memory.

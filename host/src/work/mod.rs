@@ -2,9 +2,11 @@
 //! learned of models by asking.
 
 pub mod additions;
+pub mod diagnostics;
 pub mod exchange;
 pub mod lessons;
 pub mod operation;
 pub mod retries;
 pub mod standard_names;
 pub mod task;
+pub mod transfer;

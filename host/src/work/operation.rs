@@ -15,11 +15,14 @@ use cwmp::{
 };
 
 use super::task::{DuChange, Operation, Task};
+use crate::device::DataModel;
 
 /// What is known of the device that a task is for.
 pub struct Known<'d> {
     /// The version of its session.
     pub version: Version,
+    /// Which tree it speaks.
+    pub data_model: DataModel,
     /// What it said to have; empty = it was never asked.
     pub rpc_methods: &'d [String],
     /// It knows `*` itself (InstanceWildcardsSupported).
@@ -100,6 +103,8 @@ pub fn request(
             password,
             file_size,
             target_file_name,
+            delay_seconds,
+            ..
         } => Request::Download(Box::new(Download {
             command_key,
             file_type,
@@ -108,6 +113,7 @@ pub fn request(
             password,
             file_size,
             target_file_name,
+            delay_seconds,
             ..Download::default()
         })),
         Operation::Upload {
@@ -115,14 +121,16 @@ pub fn request(
             url,
             username,
             password,
+            delay_seconds,
         } => Request::Upload(Box::new(Upload {
             command_key,
             file_type,
             url,
             username,
             password,
-            ..Upload::default()
+            delay_seconds,
         })),
+        Operation::Diagnostics(diagnostics) => diagnostics.request(known.data_model, command_key),
         Operation::ScheduleInform { delay_seconds } => Request::ScheduleInform(ScheduleInform {
             delay_seconds,
             command_key,

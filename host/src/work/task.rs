@@ -3,12 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::diagnostics::{DIAGNOSTICS_SECONDS_MAX, Diagnostics};
+use super::transfer::Progress;
 use crate::device::{DeviceKey, UnixTime, is_secret};
+use crate::files::FileId;
 use crate::traces::mask;
 
 /// A device that has accepted a transfer and has not told the end by then is not waited for
 /// any longer.
-const END_SECONDS_MAX: i64 = 86_400;
+pub const END_SECONDS_MAX: i64 = 86_400;
 
 /// The number of a task, unique in the host, never reused. As text (`t-` and hexadecimal
 /// digits) it is the CommandKey of what the task sends, so that a late `M Reboot` or
@@ -97,9 +100,17 @@ pub enum Operation {
     FactoryReset,
     /// Download; done at TransferComplete.
     Download {
+        /// A file of the store; what is not told below is filled in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<FileId>,
+        /// Although the file is for other devices.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
         /// `1 Firmware Upgrade Image`, ….
+        #[serde(default)]
         file_type: String,
-        /// http or https.
+        /// http or https; empty with `file`.
+        #[serde(default)]
         url: String,
         /// Of the file server.
         #[serde(default)]
@@ -113,12 +124,16 @@ pub enum Operation {
         /// May be empty.
         #[serde(default)]
         target_file_name: String,
+        /// The device is to wait so long; some refuse 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        delay_seconds: u32,
     },
     /// Upload; done at TransferComplete.
     Upload {
         /// `3 Vendor Configuration File 1`, ….
         file_type: String,
-        /// http or https.
+        /// http or https; empty = into the file store.
+        #[serde(default)]
         url: String,
         /// Of the file server.
         #[serde(default)]
@@ -126,7 +141,12 @@ pub enum Operation {
         /// Of the file server.
         #[serde(default)]
         password: String,
+        /// The device is to wait so long; some refuse 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        delay_seconds: u32,
     },
+    /// What the device is to find out between two sessions; done when it has been read.
+    Diagnostics(Diagnostics),
     /// ScheduleInform.
     ScheduleInform {
         /// At least 1.
@@ -185,7 +205,37 @@ pub enum Operation {
     },
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Operation {
+    /// A Download of a file of the store; the rest is filled in when the task is made.
+    pub fn download(file: FileId) -> Operation {
+        Operation::Download {
+            file: Some(file),
+            force: false,
+            file_type: String::new(),
+            url: String::new(),
+            username: String::new(),
+            password: String::new(),
+            file_size: 0,
+            target_file_name: String::new(),
+            delay_seconds: 0,
+        }
+    }
+
+    /// An Upload into the file store.
+    pub fn upload(file_type: &str) -> Operation {
+        Operation::Upload {
+            file_type: file_type.to_owned(),
+            url: String::new(),
+            username: String::new(),
+            password: String::new(),
+            delay_seconds: 0,
+        }
+    }
+
     /// Whether doing it twice is the same as doing it once. What is not repeatable is not
     /// sent again when the host died between request and answer: the task then waits for
     /// the device's word (`M Reboot`, TransferComplete) or fails as "outcome unknown".
@@ -218,8 +268,9 @@ impl Operation {
     /// after that it is not waited for any longer. `None`: the answer is the end.
     pub fn ends_with(&self) -> Option<(&'static str, i64)> {
         match self {
-            Operation::Download { .. } | Operation::Upload { .. } => {
-                Some(("TransferComplete", END_SECONDS_MAX))
+            Operation::Download { delay_seconds, .. } | Operation::Upload { delay_seconds, .. } => {
+                let delay = i64::from(*delay_seconds);
+                Some(("TransferComplete", delay + END_SECONDS_MAX))
             }
             Operation::ScheduleDownload { windows, .. } => {
                 let last = windows.iter().map(|window| window.end_seconds).max();
@@ -227,6 +278,7 @@ impl Operation {
                 Some(("TransferComplete", last + END_SECONDS_MAX))
             }
             Operation::ChangeDuState { .. } => Some(("DUStateChangeComplete", END_SECONDS_MAX)),
+            Operation::Diagnostics(_) => Some(("end of the diagnostics", DIAGNOSTICS_SECONDS_MAX)),
             _ => None,
         }
     }
@@ -417,6 +469,9 @@ pub struct Task {
     /// When the device answered that the transfer runs: what is missing is its TransferComplete.
     #[serde(default)]
     pub accepted: Option<UnixTime>,
+    /// How far a transfer is.
+    #[serde(default)]
+    pub progress: Option<Progress>,
     /// When it ended.
     pub ended: Option<UnixTime>,
     /// The device's answer, in the API's words.
@@ -426,6 +481,26 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task that nothing has happened to yet.
+    pub fn queued(id: TaskId, device: &DeviceKey, operation: Operation, now: UnixTime) -> Task {
+        Task {
+            id,
+            device: device.id.to_string(),
+            instance: device.instance.to_string(),
+            operation,
+            state: TaskState::Queued,
+            attempts: 0,
+            created: now,
+            expires: None,
+            sent: None,
+            accepted: None,
+            progress: None,
+            ended: None,
+            result: None,
+            error: None,
+        }
+    }
+
     /// The key of its device.
     pub fn device_key(&self) -> DeviceKey {
         DeviceKey {
@@ -446,6 +521,17 @@ pub struct TaskError {
     /// Which parameters were at fault.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<TaskParameterError>,
+}
+
+impl TaskError {
+    /// One that is no fault of the device's.
+    pub fn new(text: impl Into<String>) -> TaskError {
+        TaskError {
+            code: None,
+            text: text.into(),
+            parameters: Vec::new(),
+        }
+    }
 }
 
 /// A parameter at fault.

@@ -231,11 +231,13 @@ fn asked(operation: Value, version: Version) -> Request {
         expires: None,
         sent: None,
         accepted: None,
+        progress: None,
         ended: None,
         result: None,
         error: None,
     };
     let known = operation::Known {
+        data_model: patchbay::device::DataModel::Tr181,
         version,
         rpc_methods: &[],
         instance_wildcards: false,

@@ -212,6 +212,7 @@ impl Cpe {
             // Something happened while the session ran.
             self.schedule.want_session();
         }
+        self.flash(now);
     }
 
     fn fire_timers(&mut self, now: UnixTime) {
@@ -238,8 +239,10 @@ impl Cpe {
         }
         for path in take_due(&mut self.schedule.diagnostics, now) {
             self.diagnose(&path, now);
-            self.events.happened(EventKind::DiagnosticsComplete, "");
-            self.schedule.want_session();
+            if !self.oddities.has(Oddity::DiagnosticsSilent) {
+                self.events.happened(EventKind::DiagnosticsComplete, "");
+                self.schedule.want_session();
+            }
         }
     }
 

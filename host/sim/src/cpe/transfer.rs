@@ -44,7 +44,8 @@ enum Kind {
     Firmware,
     Configuration,
     OtherDownload,
-    Upload,
+    ConfigurationUpload,
+    LogUpload,
 }
 
 #[derive(Debug, Clone)]
@@ -79,15 +80,30 @@ pub(super) struct Transfers {
     running: Option<Box<Transfer>>,
     /// Those whose TransferComplete waits, in that order.
     completed: Vec<AnyQueuedTransfer>,
+    /// The version of a firmware that is flashed once its TransferComplete is told.
+    flashing: Option<Box<str>>,
 }
 
 impl Kind {
+    fn is_upload(self) -> bool {
+        matches!(self, Kind::ConfigurationUpload | Kind::LogUpload)
+    }
+
     fn of_download(file_type: &str) -> Result<Kind, u32> {
         match file_type.trim() {
             "1 Firmware Upgrade Image" => Ok(Kind::Firmware),
             "3 Vendor Configuration File" => Ok(Kind::Configuration),
             "2 Web Content" | "4 Tone File" | "5 Ringer File" => Ok(Kind::OtherDownload),
             vendor if vendor.starts_with("X ") => Ok(Kind::OtherDownload),
+            _ => Err(9003),
+        }
+    }
+
+    /// `1 Vendor Configuration File`, `4 Vendor Log File 2`, ….
+    fn of_upload(file_type: &str) -> Result<Kind, u32> {
+        match file_type.trim().split(' ').nth(2) {
+            Some("Configuration") => Ok(Kind::ConfigurationUpload),
+            Some("Log") => Ok(Kind::LogUpload),
             _ => Err(9003),
         }
     }
@@ -115,7 +131,7 @@ impl Transfer {
         AnyQueuedTransfer {
             command_key: self.command_key.to_string(),
             state,
-            is_download: self.kind != Kind::Upload,
+            is_download: !self.kind.is_upload(),
             file_type: self.file_type.to_string(),
             file_size: self.file_size,
             target_file_name: self.target_file_name.to_string(),
@@ -167,7 +183,7 @@ impl Transfers {
             url: next.url.to_string(),
             username: next.username.to_string(),
             password: next.password.to_string(),
-            upload: (next.kind == Kind::Upload).then(Vec::new),
+            upload: next.kind.is_upload().then(Vec::new),
         })
     }
 
@@ -189,6 +205,9 @@ impl Transfers {
 
 impl Cpe {
     pub(super) fn queue_download(&mut self, download: &Download, now: UnixTime) -> Result<(), u32> {
+        if download.delay_seconds == 0 && self.oddities.has(Oddity::TransferDelayNeeded) {
+            return Err(9003);
+        }
         self.transfers.queue(Transfer {
             kind: Kind::of_download(&download.file_type)?,
             method: "Download",
@@ -230,7 +249,7 @@ impl Cpe {
 
     pub(super) fn queue_upload(&mut self, upload: &Upload, now: UnixTime) -> Result<(), u32> {
         self.transfers.queue(Transfer {
-            kind: Kind::Upload,
+            kind: Kind::of_upload(&upload.file_type)?,
             method: "Upload",
             due: now + Duration::from_secs(upload.delay_seconds.into()),
             started: now,
@@ -305,7 +324,12 @@ impl Cpe {
             None => self.software.fetch_begun(),
         }
         if job.upload.is_some() {
-            job.upload = Some(self.configuration(now).into_bytes());
+            let running = self.transfers.running.as_ref();
+            let content = match running.map(|transfer| transfer.kind) {
+                Some(Kind::LogUpload) => self.log(now),
+                _ => self.configuration(now),
+            };
+            job.upload = Some(content.into_bytes());
         }
     }
 
@@ -318,7 +342,7 @@ impl Cpe {
             self.transfers.waiting.push(*transfer);
             return;
         }
-        let fault = match &result {
+        let mut fault = match &result {
             TransferResult::Failed(code, text) => TransferFault {
                 code: *code,
                 text: text.clone(),
@@ -335,11 +359,23 @@ impl Cpe {
         {
             match transfer.kind {
                 Kind::Firmware => {
-                    self.identity.software_version = firmware_version(file, &transfer.url).into();
-                    reboots = true;
+                    let version = firmware_version(file, &transfer.url);
+                    let told_first = [Oddity::TransferBeforeBoot, Oddity::TransferFaultFlashed];
+                    if told_first.iter().any(|oddity| self.oddities.has(*oddity)) {
+                        self.transfers.flashing = Some(version.into());
+                    } else {
+                        self.identity.software_version = version.into();
+                        reboots = true;
+                    }
+                    if self.oddities.has(Oddity::TransferFaultFlashed) {
+                        fault = TransferFault {
+                            code: 9010,
+                            text: "Download failure".to_owned(),
+                        };
+                    }
                 }
                 Kind::Configuration => self.apply_configuration(file),
-                Kind::OtherDownload | Kind::Upload => {}
+                _ => {}
             }
         }
         self.remember_complete(&transfer, fault, now);
@@ -389,7 +425,24 @@ impl Cpe {
         }
     }
 
-    /// What Upload sends: a line `name=value` for each parameter that can be written and read.
+    /// A firmware whose TransferComplete was told before is flashed now.
+    pub(super) fn flash(&mut self, now: UnixTime) {
+        if self.transfers.completed.is_empty()
+            && let Some(version) = self.transfers.flashing.take()
+        {
+            self.identity.software_version = version;
+            self.power_cycle(now);
+        }
+    }
+
+    /// What Upload sends as the log.
+    fn log(&self, now: UnixTime) -> String {
+        let (boot, now) = (date_time(self.booted_at).0, date_time(now).0);
+        let version = self.software_version();
+        format!("{boot} kernel: boot, version {version}\n{now} cwmpd: upload of the log\n")
+    }
+
+    /// What Upload sends as the configuration: a line `name=value` for each parameter that can be written and read.
     fn configuration(&self, now: UnixTime) -> String {
         let facts = self.facts(now);
         let mut text = String::new();
@@ -422,7 +475,7 @@ impl Cpe {
 
 fn size_is_right(file: &[u8], transfer: &Transfer) -> bool {
     let announced = usize::try_from(transfer.file_size).unwrap_or(usize::MAX);
-    transfer.kind == Kind::Upload || announced == 0 || announced == file.len()
+    transfer.kind.is_upload() || announced == 0 || announced == file.len()
 }
 
 /// The version a firmware file holds: its first line `version=…`, else the version number in

@@ -113,7 +113,7 @@ impl Leaf {
 }
 
 impl Limit {
-    fn allows(&self, value: &str) -> bool {
+    pub(crate) fn allows(&self, value: &str) -> bool {
         match self {
             Limit::None => true,
             Limit::Chars(max) => value.chars().count() <= *max,

@@ -82,6 +82,15 @@ impl Overlay {
         instance
     }
 
+    /// Forgets the added rows of a table; the next one has number 1 again.
+    pub(super) fn clear_rows(&mut self, table: &str) {
+        self.added.retain(|added| !added.path.starts_with(table));
+        self.values.retain(|path, _| !path.starts_with(table));
+        self.attributes.retain(|path, _| !path.starts_with(table));
+        self.next_instance
+            .retain(|known, _| !known.starts_with(table));
+    }
+
     /// Forgets a row and everything below it.
     pub(super) fn delete_row(&mut self, row: &str) {
         let was_added = self.added.iter().any(|added| *added.path == *row);

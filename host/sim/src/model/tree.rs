@@ -249,6 +249,25 @@ impl Tree {
         self.overlay.delete_row(row);
     }
 
+    /// Gives a table that only the device itself writes these rows, numbered from 1, instead of
+    /// those it had.
+    pub(crate) fn replace_rows(&mut self, table: &str, rows: &[Vec<(&str, String)>]) {
+        let row = match self.spot(table) {
+            Some(Spot::Entry { entry, .. }) => match &entry.what {
+                Place::Table { row, .. } => row,
+                _ => return,
+            },
+            _ => return,
+        };
+        self.overlay.clear_rows(table);
+        for values in rows {
+            let instance = self.overlay.add_row(table, 0, row);
+            for (name, value) in values {
+                self.set(&format!("{table}{instance}.{name}"), value.as_str().into());
+            }
+        }
+    }
+
     /// Deletes a row for the ACS, or returns the fault code.
     pub(crate) fn delete_row(&mut self, path: &str) -> Result<(), u32> {
         match self.spot(path) {

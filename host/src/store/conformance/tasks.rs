@@ -143,16 +143,8 @@ fn what_was_sent_when_the_host_stopped() {
         let (store, device) = open(records);
         let repeatable = store.enqueue(get(&device), 1).await.unwrap().id;
         let unknown = store.enqueue(reboot(&device), 1).await.unwrap().id;
-        let transfer = Operation::Download {
-            file_type: "1 Firmware Upgrade Image".to_owned(),
-            url: "http://192.0.2.1/".to_owned(),
-            username: String::new(),
-            password: String::new(),
-            file_size: 0,
-            target_file_name: String::new(),
-        };
         let transfer = NewTask {
-            operation: transfer,
+            operation: Operation::upload("1 Vendor Configuration File"),
             ..get(&device)
         };
         let running = store.enqueue(transfer.clone(), 1).await.unwrap().id;

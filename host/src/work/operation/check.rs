@@ -40,6 +40,11 @@ pub fn check(operation: &Operation) -> Result<(), String> {
         Operation::Names { path: p, .. } if p.is_empty() => Ok(()),
         Operation::Names { path: p, .. } => one_path(p).map(|_| ()),
         Operation::AddObject { object: o } | Operation::DeleteObject { object: o } => object(o),
+        Operation::Download { file_type, .. } | Operation::Upload { file_type, .. }
+            if operation.uses_files() =>
+        {
+            check_file_type(file_type)
+        }
         Operation::Download { url, file_type, .. } | Operation::Upload { url, file_type, .. } => {
             file(file_type, url)
         }
@@ -52,6 +57,7 @@ pub fn check(operation: &Operation) -> Result<(), String> {
             file(file_type, url)?;
             check_windows(windows)
         }
+        Operation::Diagnostics(diagnostics) => diagnostics.check(),
         Operation::CancelTransfer { command_key } => {
             text("command_key", command_key, COMMAND_KEY_CHARS_MAX)
         }
@@ -125,10 +131,15 @@ fn object(text: &str) -> Result<(), String> {
 }
 
 fn file(file_type: &str, url: &str) -> Result<(), String> {
+    check_file_type(file_type)?;
+    check_url(url, URL_CHARS_MAX)
+}
+
+fn check_file_type(file_type: &str) -> Result<(), String> {
     if file_type.is_empty() {
         return Err("expected a file_type such as \"1 Firmware Upgrade Image\"".into());
     }
-    check_url(url, URL_CHARS_MAX)
+    Ok(())
 }
 
 fn check_url(url: &str, chars_max: usize) -> Result<(), String> {

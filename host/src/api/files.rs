@@ -1,0 +1,262 @@
+//! `/v1/files`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::devices::key;
+use super::error::{ApiError, Page, Path, Query, limit, time};
+use crate::Acs;
+use crate::files::{
+    File, FileDevices, FileId, FilesError, NAME_CHARS_MAX, NewFile, TEXT_CHARS_MAX, TakeError, To,
+    answer, file_type, status, take,
+};
+
+/// Characters of a FileType (TR-069 A.3.2.8).
+const FILE_TYPE_CHARS_MAX: usize = 64;
+
+/// What is told of a file in the query of its upload, and what a PATCH may change.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct About {
+    name: Option<String>,
+    /// In full, or `firmware`, `configuration`, ….
+    #[serde(rename = "type")]
+    file_type: Option<String>,
+    version: Option<String>,
+    note: Option<String>,
+    manufacturer: Option<String>,
+    oui: Option<String>,
+    product_class: Option<String>,
+    hardware_version: Option<String>,
+    software_version: Option<String>,
+    /// Of the content; only with an upload.
+    sha256: Option<String>,
+}
+
+impl About {
+    fn check(&self) -> Result<(), ApiError> {
+        for (name, value, most) in [
+            ("name", &self.name, NAME_CHARS_MAX),
+            ("type", &self.file_type, FILE_TYPE_CHARS_MAX),
+            ("version", &self.version, NAME_CHARS_MAX),
+            ("note", &self.note, TEXT_CHARS_MAX),
+            ("manufacturer", &self.manufacturer, NAME_CHARS_MAX),
+            ("oui", &self.oui, NAME_CHARS_MAX),
+            ("product_class", &self.product_class, NAME_CHARS_MAX),
+            ("hardware_version", &self.hardware_version, NAME_CHARS_MAX),
+            ("software_version", &self.software_version, NAME_CHARS_MAX),
+        ] {
+            if let Some(value) = value
+                && (value.chars().count() > most || value.chars().any(char::is_control))
+            {
+                return Err(ApiError::bad(format!(
+                    "expected a {name} of at most {most} characters on one line, got {value:?}"
+                )));
+            }
+        }
+        let named = |text: &Option<String>| text.as_ref().is_none_or(|text| !text.is_empty());
+        if !named(&self.name) || !named(&self.file_type) {
+            return Err(ApiError::bad(
+                "expected a name and a type that are not empty",
+            ));
+        }
+        let digits =
+            |text: &String| text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+        match &self.sha256 {
+            Some(sha256) if !digits(sha256) => Err(ApiError::bad(format!(
+                "expected a sha256 of 64 hexadecimal digits, got {sha256:?}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lays what is told over the patterns; an empty one is taken away.
+    fn devices(&self, devices: &mut FileDevices) {
+        for (to, from) in [
+            (&mut devices.manufacturer, &self.manufacturer),
+            (&mut devices.oui, &self.oui),
+            (&mut devices.product_class, &self.product_class),
+            (&mut devices.hardware_version, &self.hardware_version),
+            (&mut devices.software_version, &self.software_version),
+        ] {
+            if let Some(pattern) = from {
+                *to = Some(pattern.clone()).filter(|pattern| !pattern.is_empty());
+            }
+        }
+    }
+}
+
+fn view(file: &File) -> Value {
+    json!({
+        "id": file.id,
+        "instance": file.instance,
+        "name": file.name,
+        "size_bytes": file.size,
+        "sha256": file.sha256,
+        "type": file.file_type,
+        "version": (!file.version.is_empty()).then_some(&file.version),
+        "devices": file.devices,
+        "note": file.note,
+        "uploaded": time(file.uploaded),
+        "uploaded_by": file.uploaded_by,
+        "device": file.from.as_ref().map(|from| &from.device),
+        "task": file.from.as_ref().map(|from| from.task),
+    })
+}
+
+/// Takes the body as a file: `curl --upload-file x.bin '…/v1/files?type=firmware'` and
+/// `curl --data-binary @x.bin '…'`.
+pub(super) async fn create(
+    State(acs): State<Arc<Acs>>,
+    Query(about): Query<About>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    about.check()?;
+    let Some(name) = about.name.clone() else {
+        return Err(ApiError::bad(
+            "expected a name: /v1/files?name=x.bin&type=firmware",
+        ));
+    };
+    let Some(kind) = &about.file_type else {
+        return Err(ApiError::bad(
+            "expected a type: firmware, configuration, or the whole text of a FileType",
+        ));
+    };
+    let mut new = NewFile {
+        name,
+        file_type: file_type(kind).to_owned(),
+        version: about.version.clone().unwrap_or_default(),
+        note: about.note.clone().unwrap_or_default(),
+        uploaded_by: "api".into(),
+        sha256: about.sha256.clone(),
+        ..NewFile::default()
+    };
+    about.devices(&mut new.devices);
+    let most = acs.files.settings().file_bytes_max;
+    let written = take(&acs.files, request.into_body(), most, None).await?;
+    let kept = acs
+        .files
+        .keep(&acs.instance.name, written, new, acs.clock.unix());
+    let file = kept.await?;
+    let mut response = (StatusCode::CREATED, Json(view(&file))).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/files/{}", file.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Which files to list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Only what this device has sent.
+    device: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(acs): State<Arc<Acs>>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Value>>, ApiError> {
+    let limit = limit(query.limit)?;
+    let after = query.after.map(|id| id.parse()).transpose();
+    let after = after.map_err(ApiError::bad)?;
+    let files = match query.device {
+        Some(device) => acs
+            .store
+            .files_of_device(&key(&acs, &device), after, limit)?,
+        None => acs.store.files(&acs.instance.name, after, limit)?,
+    };
+    let next = (files.len() == limit)
+        .then(|| files.last().map(|file| file.id.to_string()))
+        .flatten();
+    let items = files.iter().map(view).collect();
+    Ok(Json(Page { items, next }))
+}
+
+pub(super) async fn one(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(view(&find(&acs, &id)?)))
+}
+
+pub(super) async fn content(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let file = find(&acs, &id)?;
+    Ok(answer(&acs, &file, &method, &headers, To::default()).await)
+}
+
+pub(super) async fn change(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+    body: Result<Json<About>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Json(about) = body?;
+    about.check()?;
+    if about.sha256.is_some() {
+        return Err(ApiError::bad("the content of a file cannot be changed"));
+    }
+    let id = parse(&id)?;
+    let change = |file: &mut File| {
+        about.devices(&mut file.devices);
+        let kind = about.file_type.as_deref().map(file_type);
+        for (to, from) in [
+            (&mut file.name, about.name.as_deref()),
+            (&mut file.file_type, kind),
+            (&mut file.version, about.version.as_deref()),
+            (&mut file.note, about.note.as_deref()),
+        ] {
+            if let Some(from) = from {
+                from.clone_into(to);
+            }
+        }
+    };
+    let file = acs.files.change(&acs.instance.name, id, change).await?;
+    Ok(Json(view(&file)))
+}
+
+pub(super) async fn remove(
+    State(acs): State<Arc<Acs>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    acs.files.remove(&acs.instance.name, parse(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn parse(id: &str) -> Result<FileId, ApiError> {
+    id.parse().map_err(ApiError::bad)
+}
+
+fn find(acs: &Acs, id: &str) -> Result<File, ApiError> {
+    Ok(acs.files.get(&acs.instance.name, parse(id)?)?)
+}
+
+impl From<FilesError> for ApiError {
+    fn from(error: FilesError) -> ApiError {
+        TakeError::Files(error).into()
+    }
+}
+
+impl From<TakeError> for ApiError {
+    fn from(error: TakeError) -> ApiError {
+        let status = status(&error);
+        if status.is_server_error() {
+            tracing::error!(%error, "a file could not be kept");
+        }
+        ApiError::with_status(status, error.to_string())
+    }
+}

@@ -1,0 +1,96 @@
+//! How a device reached the host.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::door::Peer;
+
+/// How a device reached the host: by that it reaches its files too, unless told otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct ReachedAt {
+    host: Option<HeaderValue>,
+    is_tls: bool,
+}
+
+impl ReachedAt {
+    /// By the headers of its Inform; a trusted proxy may tell what the device itself sent.
+    pub fn of(headers: &HeaderMap, peer: Peer) -> ReachedAt {
+        let forwarded = |name: &str| headers.get(name).filter(|_| peer.through_proxy);
+        let host = forwarded("x-forwarded-host").or_else(|| headers.get(header::HOST));
+        ReachedAt {
+            host: host.cloned(),
+            is_tls: peer.tls,
+        }
+    }
+
+    /// `http://host:port`; with `port`, of the listener for files. `None`: it is not known.
+    pub(super) fn url(&self, port: Option<u16>) -> Option<String> {
+        let host = self.host.as_ref()?.to_str().ok()?.trim();
+        let usual = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        if host.is_empty() || !host.chars().all(usual) {
+            return None;
+        }
+        match port {
+            None => Some(format!(
+                "{}://{host}",
+                if self.is_tls { "https" } else { "http" }
+            )),
+            Some(port) => {
+                // The colons of an IPv6 address stand in brackets.
+                let name_end = match host.rfind(']') {
+                    Some(bracket) => bracket + 1,
+                    None => host.find(':').unwrap_or(host.len()),
+                };
+                Some(format!("http://{}:{port}", host.get(..name_end)?))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_device_reaches_its_files() {
+        let url = |headers: &[(&str, &str)], through_proxy: bool, port: Option<u16>| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                let name: http::HeaderName = name.parse().unwrap();
+                map.insert(name, value.parse().unwrap());
+            }
+            let tcp = std::net::IpAddr::from([10, 0, 0, 1]);
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            let trusted = if through_proxy { &trusted[..] } else { &[] };
+            let peer = Peer::of(tcp, false, &map, trusted);
+            ReachedAt::of(&map, peer).url(port)
+        };
+        let own = [("host", "acs.example:7547")];
+        assert_eq!(url(&own, false, None).unwrap(), "http://acs.example:7547");
+        assert_eq!(
+            url(&own, false, Some(7548)).unwrap(),
+            "http://acs.example:7548"
+        );
+        let six = [("host", "[2001:db8::1]:7547")];
+        assert_eq!(
+            url(&six, false, Some(80)).unwrap(),
+            "http://[2001:db8::1]:80"
+        );
+        let six = [("host", "[2001:db8::1]")];
+        assert_eq!(
+            url(&six, false, Some(80)).unwrap(),
+            "http://[2001:db8::1]:80"
+        );
+        let proxied = [
+            ("host", "10.0.0.9:7547"),
+            ("x-forwarded-host", "acs.example"),
+            ("x-forwarded-proto", "https"),
+        ];
+        assert_eq!(url(&proxied, true, None).unwrap(), "https://acs.example");
+        // Anybody can write these headers.
+        assert_eq!(url(&proxied, false, None).unwrap(), "http://10.0.0.9:7547");
+        for host in ["", "a b", "x/../y", "a@b"] {
+            assert_eq!(url(&[("host", host)], false, None), None, "{host}");
+        }
+        assert_eq!(url(&[], false, None), None);
+    }
+}

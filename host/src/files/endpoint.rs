@@ -1,0 +1,200 @@
+//! Where devices fetch and send files: below `/files/` of the address that they have their
+//! ACS at, or on a listener of its own.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderValue, Method, StatusCode, header};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use super::access::{Denied, Ticket};
+use super::multipart::boundary;
+use super::{FilesError, FromDevice, NewFile, TakeError, To, WriteError, answer, refuse, take};
+use crate::Acs;
+use crate::door::Peer;
+use crate::work::task::{Operation, Task};
+
+/// What every path of the endpoint begins with; any other path is the ACS.
+pub const PATH: &str = "/files/";
+/// When to come again after a 503, seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+
+/// Answers one request of a device. `too_slow` is notified when its connection is to be dropped.
+pub async fn serve(
+    acs: &Arc<Acs>,
+    peer: Peer,
+    too_slow: Arc<Notify>,
+    request: Request,
+) -> Response {
+    let method = request.method().clone();
+    let task = match allowed(acs, &request) {
+        Ok(task) => task,
+        Err(refusal) => return refused(acs, peer, None, refusal),
+    };
+    let Some(place) = acs.files.place() else {
+        acs.counters.requests_turned_away.add(1);
+        let mut answer = refuse(StatusCode::SERVICE_UNAVAILABLE, "too many transfers\n");
+        answer
+            .headers_mut()
+            .insert(header::RETRY_AFTER, RETRY_AFTER);
+        return answer;
+    };
+    let served = match (&task.operation, method) {
+        (Operation::Download { .. }, Method::GET | Method::HEAD) => {
+            download(acs, &task, too_slow, place, request).await
+        }
+        (Operation::Upload { .. }, Method::PUT | Method::POST) => upload(acs, &task, request).await,
+        (Operation::Download { .. }, _) => Err((
+            StatusCode::METHOD_NOT_ALLOWED,
+            "expected GET: this URL is for a download".into(),
+        )),
+        _ => Err((
+            StatusCode::METHOD_NOT_ALLOWED,
+            "expected PUT or POST: this URL is for an upload".into(),
+        )),
+    };
+    served.unwrap_or_else(|refusal| refused(acs, peer, Some(&task), refusal))
+}
+
+type Refusal = (StatusCode, String);
+
+fn refused(acs: &Acs, peer: Peer, task: Option<&Task>, (status, reason): Refusal) -> Response {
+    acs.counters.requests_refused.add(1);
+    tracing::info!(
+        peer = %peer.address, device = task.map_or("unknown", |task| task.device.as_str()),
+        status = status.as_u16(), reason, "a file was refused"
+    );
+    let mut answer = refuse(status, format!("{reason}\n"));
+    let headers = answer.headers_mut();
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            let challenge = HeaderValue::from_static("Basic realm=\"files\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        // What is left of a body is not read.
+        _ => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    answer
+}
+
+/// The task whose file the request may have.
+fn allowed(acs: &Acs, request: &Request) -> Result<Arc<Task>, Refusal> {
+    let forbidden = |reason: &str| (StatusCode::FORBIDDEN, reason.to_owned());
+    let ticket = Ticket::parse(request.uri().path())
+        .ok_or_else(|| forbidden("expected a URL that this ACS has made"))?;
+    let task = acs.store.task(&acs.instance.name, ticket.task());
+    let task = task
+        .ok()
+        .flatten()
+        .filter(|task| task.sent.is_some() && task.operation.uses_files())
+        .ok_or_else(|| forbidden("there is no transfer of this URL any more"))?;
+    let login = request.headers().get(header::AUTHORIZATION);
+    let login = login.and_then(|value| value.to_str().ok());
+    match acs
+        .files
+        .secret
+        .check(ticket, &task, login, acs.clock.unix())
+    {
+        Ok(()) => Ok(task),
+        Err(Denied::Forbidden(reason)) => Err(forbidden(reason)),
+        Err(Denied::LoginNeeded) => Err((
+            StatusCode::UNAUTHORIZED,
+            "expected the user name and the password of the Download or Upload".into(),
+        )),
+    }
+}
+
+async fn download(
+    acs: &Arc<Acs>,
+    task: &Task,
+    too_slow: Arc<Notify>,
+    place: OwnedSemaphorePermit,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let Operation::Download { file: Some(id), .. } = task.operation else {
+        return Err((StatusCode::NOT_FOUND, "the task names no file".into()));
+    };
+    let file = acs
+        .files
+        .get(&task.instance, id)
+        .map_err(|error| (StatusCode::NOT_FOUND, error.to_string()))?;
+    let fetches = request.method() == Method::GET && !task.state.is_final();
+    if fetches {
+        acs.transfer_begun(task).await;
+    }
+    let to = To {
+        task: fetches.then_some(task.id),
+        too_slow: Some(too_slow),
+        place: Some(place),
+    };
+    Ok(answer(acs, &file, request.method(), request.headers(), to).await)
+}
+
+async fn upload(acs: &Arc<Acs>, task: &Task, request: Request) -> Result<Response, Refusal> {
+    if task.state.is_final() {
+        let reason = "the transfer of this URL has ended".to_owned();
+        return Err((StatusCode::FORBIDDEN, reason));
+    }
+    if acs.files.has_moved(task) {
+        let reason = "the file of this upload has come already".to_owned();
+        return Err((StatusCode::CONFLICT, reason));
+    }
+    let Operation::Upload { file_type, .. } = &task.operation else {
+        return Err((StatusCode::NOT_FOUND, "the task wants no file".into()));
+    };
+    acs.transfer_begun(task).await;
+    let (head, body) = request.into_parts();
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let boundary = content_type.and_then(boundary);
+    let most = acs.files.settings().upload_bytes_max;
+    let name = head.uri.path().rsplit('/').next().unwrap_or_default();
+    let new = NewFile {
+        name: name.to_owned(),
+        file_type: file_type.clone(),
+        uploaded_by: "device".into(),
+        from: Some(FromDevice {
+            device: task.device.clone(),
+            task: task.id,
+        }),
+        ..NewFile::default()
+    };
+    let taken = take(&acs.files, body, most, boundary).await;
+    let written = taken.map_err(|error| (status(&error), error.to_string()))?;
+    let kept = acs
+        .files
+        .keep(&task.instance, written, new, acs.clock.unix())
+        .await;
+    let file = kept.map_err(|error| {
+        let error = TakeError::Files(error);
+        (status(&error), error.to_string())
+    })?;
+    acs.transfer_moved(task.id, Some(&file)).await;
+    acs.files.sweep_device(&task.device_key()).await;
+    // Not 201, which some devices take for a failure.
+    Ok(Response::new(Body::empty()))
+}
+
+/// The status that tells why a body was not taken.
+pub fn status(error: &TakeError) -> StatusCode {
+    match error {
+        TakeError::BrokeOff(_) | TakeError::Multipart(_) => StatusCode::BAD_REQUEST,
+        TakeError::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+        TakeError::Files(error) => match error {
+            FilesError::NoSuchFile(_) => StatusCode::NOT_FOUND,
+            FilesError::InUse { .. } => StatusCode::CONFLICT,
+            FilesError::Checksum { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            FilesError::Write(WriteError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            FilesError::Write(WriteError::Io(error))
+                if error.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
+            FilesError::Write(_) | FilesError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
