@@ -153,7 +153,7 @@ impl StandIns {
 fn is_public(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let is = |public: &&str| host == **public || host.ends_with(&format!(".{public}"));
-    PUBLIC_HOSTS.iter().any(|public| is(public)) || host == "localhost"
+    PUBLIC_HOSTS.iter().any(is) || host == "localhost"
 }
 
 /// Six pairs of hexadecimal digits with one kind of separator, or without.
