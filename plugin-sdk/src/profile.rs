@@ -27,6 +27,16 @@ pub trait Profile {
     /// Which of the functions below the host shall call: `Hooks::ON_INFORM | Hooks::ON_RESPONSE`.
     const HOOKS: Hooks = Hooks::empty();
 
+    /// [`HOOKS`](Self::HOOKS), for a profile that knows them from its settings.
+    fn hooks() -> Hooks {
+        Self::HOOKS
+    }
+
+    /// [`PRIORITY`](Self::PRIORITY), for a profile that knows it from its settings.
+    fn priority() -> i32 {
+        Self::PRIORITY
+    }
+
     /// The devices it is for; one of these is enough.
     fn matches() -> Vec<Match>;
 
@@ -211,9 +221,9 @@ macro_rules! export_profile {
                         name: $name.into(),
                         version: $version.into(),
                         matches: <$profile as Profile>::matches(),
-                        priority: <$profile as Profile>::PRIORITY,
+                        priority: <$profile as Profile>::priority(),
                         overrides: <$profile as Profile>::overrides().into_vec(),
-                        hooks: <$profile as Profile>::HOOKS,
+                        hooks: <$profile as Profile>::hooks(),
                     }
                 }
 

@@ -25,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Compiled plugins, shared by all tests: nobody waits for the same compilation twice.
 const COMPILED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled-plugins");
 
+/// What the names of profiles that are written down end with.
+const PROFILE: &str = ".profile.toml";
+
 /// Where the built components lie: `shipped`, `examples` and `test` below it.
 pub fn guests() -> PathBuf {
     match std::env::var_os("PATCHBAY_GUESTS") {
@@ -35,9 +38,14 @@ pub fn guests() -> PathBuf {
     }
 }
 
-/// A built component.
+/// A built component, or a profile that is written down.
 pub fn guest(kind: &str, name: &str) -> PathBuf {
-    let file = guests().join(kind).join(format!("{name}.wasm"));
+    let directory = guests().join(kind);
+    let profile = directory.join(format!("{name}{PROFILE}"));
+    if profile.exists() {
+        return profile;
+    }
+    let file = directory.join(format!("{name}.wasm"));
     assert!(
         file.exists(),
         "{} is missing: tests/run builds it",
@@ -169,10 +177,23 @@ impl Setup {
     }
 }
 
-/// Puts a plugin into a directory the way an operator should: complete, by a rename.
+/// Puts a plugin into a directory the way an operator should: complete, by a rename. With a profile that is written
+/// down goes the component that acts on it.
 pub fn put_plugin(directory: &Path, file: &Path, toml: Option<&str>) {
-    let name = file.file_stem().unwrap().to_str().unwrap();
-    put_plugin_as(directory, name, file, toml);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let Some(stem) = name.strip_suffix(PROFILE) else {
+        put_plugin_as(directory, name.trim_end_matches(".wasm"), file, toml);
+        return;
+    };
+    if !directory.join("profile.wasm").exists() {
+        put_plugin_as(directory, "profile", &guest("shipped", "profile"), None);
+    }
+    if let Some(toml) = toml {
+        std::fs::write(directory.join(format!("{stem}.toml")), toml).unwrap();
+    }
+    let temporary = directory.join(format!(".{name}.tmp"));
+    std::fs::copy(file, &temporary).unwrap();
+    std::fs::rename(&temporary, directory.join(name)).unwrap();
 }
 
 /// [`put_plugin`] under another name.

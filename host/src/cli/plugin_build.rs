@@ -18,12 +18,16 @@ use toolchain::Toolchain;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Where a workspace of plugins has its profiles that are written down: `NAME.profile.toml`.
+const PROFILES: &str = "profiles";
+
 /// The first bytes of every component; a core module has another layer number.
 const COMPONENT_PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 /// Builds the guest crate or workspace in `dir` and puts its components into `out` (default: `dir/dist`), each as
 /// `<crate>.wasm`, renamed into place so that a running host never sees half a file. A settings template
-/// `<crate>.toml` beside a crate's manifest goes along where none is yet. Returns the components' paths, sorted.
+/// `<crate>.toml` beside a crate's manifest goes along where none is yet, and so do the profiles that are written down
+/// (`profiles/NAME.profile.toml`). Returns the paths of components and profiles, sorted.
 ///
 /// Cargo's own progress goes to stderr. What is built on the way is kept below `CARGO_TARGET_DIR`, or `dir/target`.
 /// Where no compiler for the target is installed one is fetched (`rustup target add`, or Debian's packages if run by
@@ -50,8 +54,32 @@ pub fn build(dir: &Path, out: Option<&Path>) -> Result<Vec<PathBuf>> {
     for artifact in &artifacts {
         components.push(artifact.install(&out)?);
     }
+    components.extend(install_profiles(&dir.join(PROFILES), &out, &components)?);
     components.sort();
     Ok(components)
+}
+
+/// Puts the profiles that are written down beside the components. One that was a component in an
+/// earlier build takes its place.
+fn install_profiles(from: &Path, out: &Path, components: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut installed = Vec::new();
+    for entry in fs::read_dir(from).into_iter().flatten() {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let Some(stem) = name.strip_suffix(".profile.toml") else {
+            continue;
+        };
+        let component = out.join(format!("{stem}.wasm"));
+        if !components.contains(&component) && component.exists() {
+            fs::remove_file(&component)
+                .with_context(|| format!("cannot remove {}", component.display()))?;
+        }
+        let target = out.join(&*name);
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        replace(&target, &text)?;
+        installed.push(target);
+    }
+    Ok(installed)
 }
 
 /// One component as cargo left it.

@@ -1,19 +1,26 @@
 //! `patchbay plugin check` and `patchbay plugin list`: what the host would make of a plugin.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use super::shipped;
 use crate::plugins::{DefaultLimits, Inspection, inspect};
 
 /// Loads one component as the host would; the text says what it is. An error says why it would
 /// be refused.
 pub(super) async fn check(file: &Path) -> anyhow::Result<String> {
-    match inspect(file, &DefaultLimits::default()).await {
+    match inspect(file, components().as_deref(), &DefaultLimits::default()).await {
         Ok(found) => Ok(describe(&found)),
         Err(reason) => bail!("{}: {reason}", file.display()),
     }
+}
+
+/// Where the component of profiles that are written down lies, if it is not beside them: the
+/// shipped ones, if they are built.
+fn components() -> Option<PathBuf> {
+    shipped::built(shipped::Kind::Shipped)
 }
 
 /// One line for each component of a directory, those that would be refused included.
@@ -26,16 +33,17 @@ pub(super) async fn list(directory: &Path) -> anyhow::Result<String> {
         let hidden = file
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !hidden
-            && file
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
+        let name = file.to_string_lossy();
+        !hidden && (name.ends_with(".wasm") || name.ends_with(".profile.toml"))
     });
     files.sort();
     let mut text = String::new();
     for file in &files {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        match inspect(file, &DefaultLimits::default()).await {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = name
+            .trim_end_matches(".wasm")
+            .trim_end_matches(".profile.toml");
+        match inspect(file, None, &DefaultLimits::default()).await {
             Ok(found) => {
                 let mut parts = vec![found.kinds.join(" and ")];
                 parts.extend(found.matches);
@@ -81,7 +89,7 @@ fn describe(found: &Inspection) -> String {
     let mut lines = vec![
         format!(
             "{} {} ({})",
-            found.described_name,
+            found.name,
             found.version,
             found.kinds.join(" and ")
         ),

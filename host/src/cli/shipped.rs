@@ -13,8 +13,8 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The components of `plugins/` or `examples/plugins/`, built if they are missing or older
 /// than their source. `PATCHBAY_GUESTS` names a directory that has them built.
 pub(super) fn components(kind: Kind) -> anyhow::Result<PathBuf> {
-    if let Some(guests) = std::env::var_os("PATCHBAY_GUESTS") {
-        return Ok(Path::new(&guests).join(kind.name()));
+    if std::env::var_os("PATCHBAY_GUESTS").is_some() {
+        return Ok(place(kind));
     }
     let source = Path::new(SOURCE).join(kind.source());
     let source = source.canonicalize().with_context(|| {
@@ -23,17 +23,30 @@ pub(super) fn components(kind: Kind) -> anyhow::Result<PathBuf> {
             source.display()
         )
     })?;
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => PathBuf::from(target),
-        None => Path::new(SOURCE).join("target"),
-    };
-    let out = target.join("guests").join(kind.name());
+    let out = place(kind);
     if is_current(&source, &out) {
         return Ok(out);
     }
     eprintln!("building the plugins of {} (once)", source.display());
     plugin_build::build(&source, Some(&out))?;
     Ok(out)
+}
+
+/// The components as they were last built, current or not.
+pub(super) fn built(kind: Kind) -> Option<PathBuf> {
+    let place = place(kind);
+    place.is_dir().then_some(place)
+}
+
+fn place(kind: Kind) -> PathBuf {
+    if let Some(guests) = std::env::var_os("PATCHBAY_GUESTS") {
+        return Path::new(&guests).join(kind.name());
+    }
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => PathBuf::from(target),
+        None => Path::new(SOURCE).join("target"),
+    };
+    target.join("guests").join(kind.name())
 }
 
 /// Which components.

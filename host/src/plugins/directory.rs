@@ -2,19 +2,20 @@
 //! loaded, refused or dropped. Events of the file system only say "look again".
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use super::guest::Identity;
 use super::limits::Limits;
+use super::listing::{Source, Stamp, Stamps, list, read};
 use super::load::{Code, Linkers, hash};
 use super::operator::Operator;
 use super::plugin::LoadedPlugin;
 use super::pool::Pool;
 use super::status::{Counters, PluginState};
-use super::{PluginMemory, Table};
+use super::{PluginMemory, Table, written};
 
 const TOML_BYTES_MAX: u64 = 1 << 20;
 const NAME_BYTES_MAX: usize = 64;
@@ -60,20 +61,8 @@ pub(super) struct EntryStatus {
     pub(super) running: Option<Arc<LoadedPlugin>>,
     pub(super) refused: Option<String>,
     pub(super) generation: u64,
-}
-
-/// A file without its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: SystemTime,
-    bytes: u64,
-    inode: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamps {
-    wasm: Stamp,
-    toml: Option<Stamp>,
+    /// The file's name.
+    pub(super) file: String,
 }
 
 /// What a look at the directory found.
@@ -89,6 +78,15 @@ enum Loaded {
     Done,
     /// The file changed while it was read.
     Unfinished,
+}
+
+/// What a plugin is made from: the code, and what it is beside the code.
+pub(super) struct Made {
+    pub(super) code: Arc<Code>,
+    /// Of a profile that is written down: its settings as JSON.
+    pub(super) written: Option<String>,
+    /// SHA-256 of the file that makes it what it is.
+    pub(super) hash: Arc<str>,
 }
 
 impl Directory {
@@ -121,7 +119,10 @@ impl Directory {
             }
         };
         self.missing = false;
-        for (name, stamps) in &found {
+        // The component of the written profiles goes first: they are made with its code.
+        let component = found.get_key_value(written::COMPONENT);
+        let rest = found.iter().filter(|(name, _)| *name != written::COMPONENT);
+        for (name, stamps) in component.into_iter().chain(rest) {
             let mut entry = self.entries.remove(name).unwrap_or_default();
             if entry.stamps != Some(*stamps) {
                 match self.refresh(name, &mut entry, *stamps).await {
@@ -176,18 +177,34 @@ impl Directory {
             }
         };
         if !operator.enabled {
+            if name == written::COMPONENT {
+                // By itself it is disabled; the written profiles still need its code.
+                self.made(name, entry, stamps.source).await?;
+            }
             entry.running = None;
             entry.disabled = true;
             tracing::info!(target: "patchbay::plugin", plugin = name, "disabled");
             return Ok(Loaded::Done);
         }
-        let Some(code) = self.code(name, entry, stamps.wasm).await? else {
+        let Some(made) = self.made(name, entry, stamps.source).await? else {
             return Ok(Loaded::Unfinished);
         };
-        let same_file = entry
-            .running
-            .as_ref()
-            .is_some_and(|running| running.code.hash == code.hash);
+        let operator = match &made.written {
+            None => operator,
+            Some(_) if operator.has_settings() => {
+                return Err(format!(
+                    "{name}.toml: expected no [settings]: what the profile does stands in {}",
+                    stamps.source.file(name)
+                ));
+            }
+            Some(settings) => Operator {
+                settings: settings.clone(),
+                ..operator
+            },
+        };
+        let same_file = entry.running.as_ref().is_some_and(|running| {
+            running.hash == made.hash && running.code.hash == made.code.hash
+        });
         let same_toml = entry
             .stamps
             .is_some_and(|before| before.toml == stamps.toml)
@@ -196,9 +213,9 @@ impl Directory {
             return Ok(Loaded::Done);
         }
         let generation = entry.generation + 1;
-        let plugin = Arc::new(self.loader.load(name, &code, operator, generation).await?);
+        let plugin = Arc::new(self.loader.load(name, made, operator, generation).await?);
         tracing::info!(target: "patchbay::plugin", plugin = name, version = &**plugin.version(), generation,
-            kinds = code.kinds.names().join(" "), "loaded");
+            kinds = plugin.code.kinds.names().join(" "), "loaded");
         entry.generation = generation;
         entry.disabled = false;
         let before = entry.running.replace(plugin);
@@ -206,6 +223,59 @@ impl Directory {
             entry.former = before;
         }
         Ok(Loaded::Done)
+    }
+
+    /// Reads the files of a plugin. `None`: one changed meanwhile.
+    async fn made(
+        &self,
+        name: &str,
+        entry: &mut Entry,
+        source: Source,
+    ) -> Result<Option<Made>, String> {
+        match source {
+            Source::Component(stamp) => {
+                let code = self.code(name, entry, stamp).await?;
+                Ok(code.map(|code| Made {
+                    hash: Arc::clone(&code.hash),
+                    code,
+                    written: None,
+                }))
+            }
+            Source::Written {
+                component: None, ..
+            } => Err(written::no_component()),
+            Source::Written { profile, .. } => self.made_of_profile(name, profile).await,
+            Source::Both => Err(format!(
+                "there are {name}.wasm and {name}{}; expected one of them",
+                written::ENDING
+            )),
+        }
+    }
+
+    async fn made_of_profile(&self, name: &str, stamp: Stamp) -> Result<Option<Made>, String> {
+        let file = format!("{name}{}", written::ENDING);
+        let path = self.path.join(&file);
+        let read = blocking(move || read(&path, TOML_BYTES_MAX)).await?;
+        let (bytes, now) = read.map_err(|error| format!("{file}: {error}"))?;
+        if now != stamp {
+            return Ok(None);
+        }
+        let hash = hash(&bytes);
+        let text = String::from_utf8(bytes).map_err(|_| format!("{file}: not UTF-8"))?;
+        let settings = written::settings(&text).map_err(|error| format!("{file}: {error}"))?;
+        let component = self.entries.get(written::COMPONENT);
+        let code = component.and_then(|entry| entry.code.as_ref());
+        let Some((_, code)) = code else {
+            return Err(match component.and_then(|entry| entry.refused.as_deref()) {
+                Some(error) => format!("{}.wasm: {error}", written::COMPONENT),
+                None => written::no_component(),
+            });
+        };
+        Ok(Some(Made {
+            code: Arc::clone(code),
+            written: Some(settings),
+            hash,
+        }))
     }
 
     /// Compiles the file, unless its content is that of the code at hand.
@@ -293,7 +363,13 @@ impl Entry {
             running: self.running.clone(),
             refused: self.refused.clone(),
             generation: self.generation,
+            file: self.file(name),
         }
+    }
+
+    fn file(&self, name: &str) -> String {
+        let source = self.stamps.map(|stamps| stamps.source);
+        source.map_or_else(|| name.to_owned(), |source| source.file(name))
     }
 }
 
@@ -302,7 +378,7 @@ impl Loader {
     pub(super) async fn load(
         &self,
         name: &str,
-        code: &Arc<Code>,
+        made: Made,
         operator: Operator,
         generation: u64,
     ) -> Result<LoadedPlugin, String> {
@@ -316,7 +392,7 @@ impl Loader {
                 memory: Arc::clone(&self.memory),
             })
         };
-        let description = code.describe(&identity("")).await?;
+        let description = made.code.describe(&identity("")).await?;
         let identity = identity(description.title().1);
         let since_1970 = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -324,7 +400,8 @@ impl Loader {
         Ok(LoadedPlugin {
             pool: Pool::new(&identity.limits),
             identity,
-            code: Arc::clone(code),
+            code: made.code,
+            hash: made.hash,
             description,
             fresh_instances: operator.fresh_instances,
             operator,
@@ -344,69 +421,6 @@ fn check_name(name: &str) -> Result<(), String> {
     Err(format!(
         "the file's name must be 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`"
     ))
-}
-
-/// The plugins in a directory. Names that begin with a dot are files on their way.
-fn list(path: &Path) -> std::io::Result<BTreeMap<String, Stamps>> {
-    let mut wasm = BTreeMap::new();
-    let mut toml = BTreeMap::new();
-    for file in std::fs::read_dir(path)? {
-        let file = file?;
-        let Ok(name) = file.file_name().into_string() else {
-            continue;
-        };
-        let files = match name.rsplit_once('.') {
-            Some((stem, _)) if stem.is_empty() || stem.starts_with('.') => continue,
-            Some((stem, "wasm")) => (&mut wasm, stem),
-            Some((stem, "toml")) => (&mut toml, stem),
-            _ => continue,
-        };
-        // Follows links; a file that is gone again is none.
-        if let Some(stamp) = std::fs::metadata(file.path())
-            .ok()
-            .and_then(|metadata| Stamp::of(&metadata))
-        {
-            files.0.insert(files.1.to_owned(), stamp);
-        }
-    }
-    Ok(wasm
-        .into_iter()
-        .map(|(name, wasm)| {
-            let stamps = Stamps {
-                wasm,
-                toml: toml.remove(&name),
-            };
-            (name, stamps)
-        })
-        .collect())
-}
-
-impl Stamp {
-    fn of(metadata: &std::fs::Metadata) -> Option<Stamp> {
-        use std::os::unix::fs::MetadataExt as _;
-        let modified = metadata.modified().ok()?;
-        metadata.is_file().then(|| Stamp {
-            modified,
-            bytes: metadata.len(),
-            inode: metadata.ino(),
-        })
-    }
-}
-
-/// A file and its stamp after it was read.
-fn read(path: &Path, bytes_max: u64) -> std::io::Result<(Vec<u8>, Stamp)> {
-    use std::io::Read as _;
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > bytes_max {
-        return Err(std::io::Error::other(format!(
-            "{length} bytes long; at most {bytes_max}"
-        )));
-    }
-    let mut bytes = Vec::new();
-    (&mut file).take(bytes_max).read_to_end(&mut bytes)?;
-    let stamp = Stamp::of(&file.metadata()?).ok_or_else(|| std::io::Error::other("not a file"))?;
-    Ok((bytes, stamp))
 }
 
 /// On a thread where it may take its time. A panic in there is an error like others: odd bytes

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::PluginMemory;
-use super::directory::Loader;
+use super::directory::{Loader, Made};
 use super::engine;
 use super::limits::Limits;
 use super::load::{Code, Linkers, hash};
 use super::operator::Operator;
+use super::{PluginMemory, written};
 use crate::device::DeviceKey;
 
 /// What a component is, as the host sees it.
 #[derive(Debug, Clone)]
 pub struct Inspection {
-    /// The file's name without `.wasm`.
+    /// The file's name without `.wasm` or `.profile.toml`.
     pub name: String,
     /// `quirks`, `flow`, `nat-policy`.
     pub kinds: Vec<String>,
-    /// As it describes itself.
-    pub described_name: String,
     /// As it describes itself.
     pub version: String,
     /// Bytes.
@@ -64,45 +62,75 @@ impl PluginMemory for NoMemory {
     }
 }
 
-/// Loads a file as the host would, with its `<plugin>.toml`. An error is one line for its author.
-pub async fn inspect(file: &Path, limits: &Limits) -> Result<Inspection, String> {
+/// Loads a file as the host would, with the operator's `NAME.toml`. An error is one line for its
+/// author. For a `NAME.profile.toml` the component beside it is used, else the one in `components`.
+pub async fn inspect(
+    file: &Path,
+    components: Option<&Path>,
+    limits: &Limits,
+) -> Result<Inspection, String> {
+    let name = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let directory = file.parent().unwrap_or(Path::new(""));
     let bytes = std::fs::read(file).map_err(|error| format!("cannot read it: {error}"))?;
-    let operator = match std::fs::read_to_string(file.with_extension("toml")) {
+    let hash = hash(&bytes);
+    let size = bytes.len();
+    let (name, written, component) = match name.strip_suffix(written::ENDING) {
+        None => {
+            let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
+            (stem.to_owned(), None, bytes)
+        }
+        Some(stem) => {
+            let text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+            let settings = written::settings(&text)?;
+            let wasm = format!("{}.wasm", written::COMPONENT);
+            let component = [Some(directory), components]
+                .into_iter()
+                .flatten()
+                .find_map(|directory| std::fs::read(directory.join(&wasm)).ok());
+            let component = component.ok_or_else(written::no_component)?;
+            (stem.to_owned(), Some(settings), component)
+        }
+    };
+    let operator = match std::fs::read_to_string(directory.join(format!("{name}.toml"))) {
         Ok(text) => {
             Some(Operator::parse(&text, limits).map_err(|error| format!("its .toml: {error}"))?)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(format!("its .toml: {error}")),
     };
+    let has_toml = operator.is_some();
+    let mut operator = operator.unwrap_or_else(|| Operator::absent(limits));
+    if let Some(settings) = &written {
+        operator.settings.clone_from(settings);
+    }
     let linkers = engine::for_one()
         .map_err(|error| error.to_string())
         .and_then(|engine| Linkers::new(engine).map_err(|error| error.to_string()))?;
     let begun = Instant::now();
-    let hash = hash(&bytes);
-    let code = Arc::new(Code::compile(&linkers, &bytes, Arc::clone(&hash))?);
+    let code = Code::compile(&linkers, &component, super::load::hash(&component))?;
     let compiled_in = begun.elapsed();
-    let name = file
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
     let loader = Loader {
         linkers: Arc::new(linkers),
         limits: limits.clone(),
         memory: Arc::new(NoMemory),
         time_spent: Arc::new(AtomicU64::new(0)),
     };
-    let has_toml = operator.is_some();
-    let operator = operator.unwrap_or_else(|| Operator::absent(limits));
     let lookup = operator.lookup.iter().map(ToString::to_string).collect();
-    let plugin = loader.load(&name, &code, operator, 1).await?;
-    let profile = plugin.description.profile.as_ref();
+    let made = Made {
+        code: Arc::new(code),
+        written,
+        hash: Arc::clone(&hash),
+    };
+    let plugin = loader.load(&name, made, operator, 1).await?;
+    let (code, profile) = (&plugin.code, plugin.description.profile.as_ref());
     Ok(Inspection {
-        name,
         kinds: code.kinds.names(),
-        described_name: plugin.description.title().0.to_owned(),
         version: plugin.description.title().1.to_owned(),
-        bytes: bytes.len(),
+        bytes: size,
         hash: hash.to_string(),
         imports_wasi: code.imports_wasi,
         imports: code.imports.clone(),
@@ -117,5 +145,6 @@ pub async fn inspect(file: &Path, limits: &Limits) -> Result<Inspection, String>
             .unwrap_or_default(),
         compiled_in,
         has_toml,
+        name,
     })
 }

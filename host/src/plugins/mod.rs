@@ -13,6 +13,7 @@ mod guest;
 mod hooks;
 mod inspect;
 mod limits;
+mod listing;
 mod load;
 mod lookup;
 mod matching;
@@ -27,6 +28,7 @@ mod table;
 mod v0_1;
 mod wanted;
 mod watch;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -86,7 +88,7 @@ pub trait PluginMemory: Send + Sync {
 /// Where plugins are and what they may use.
 #[derive(Debug, Clone)]
 pub struct PluginsConfig {
-    /// `*.wasm` with their `*.toml`.
+    /// `NAME.wasm` and `NAME.profile.toml`, each with the operator's `NAME.toml`.
     pub directory: PathBuf,
     /// Compiled code, kept over restarts.
     pub cache_directory: Option<PathBuf>,

@@ -144,6 +144,10 @@ impl Operator {
         })
     }
 
+    pub(super) fn has_settings(&self) -> bool {
+        self.settings != "{}"
+    }
+
     pub(super) fn is_for(&self, instance: &str) -> bool {
         self.instances
             .as_ref()
@@ -225,7 +229,8 @@ impl Budgets {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line, from 1 on, that a byte of a text is in.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes()
         .take(offset)
         .filter(|byte| *byte == b'\n')
@@ -234,7 +239,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// TOML as JSON; times become their text.
-fn json(value: toml::Value) -> serde_json::Value {
+pub(super) fn json(value: toml::Value) -> serde_json::Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),

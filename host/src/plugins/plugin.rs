@@ -15,6 +15,8 @@ use crate::device::UnixTime;
 pub(super) struct LoadedPlugin {
     pub(super) identity: Arc<Identity>,
     pub(super) code: Arc<Code>,
+    /// SHA-256 of the file that makes it what it is: the component, or the written profile.
+    pub(super) hash: Arc<str>,
     pub(super) description: Description,
     pub(super) operator: Operator,
     pub(super) pool: Pool,

@@ -13,7 +13,7 @@ use super::{PluginError, PluginErrorKind};
 /// One plugin: a file in the directory, or what was one.
 #[derive(Debug, Clone, Serialize)]
 pub struct PluginStatus {
-    /// The file's name without `.wasm`.
+    /// The file's name without `.wasm` or `.profile.toml`.
     pub name: String,
     /// `quirks`, `flow`, `nat-policy`.
     pub kinds: Vec<String>,
@@ -21,7 +21,7 @@ pub struct PluginStatus {
     pub version: String,
     /// The file's name.
     pub file: String,
-    /// SHA-256 of the component that runs.
+    /// SHA-256 of the file that what runs was loaded from.
     pub hash: String,
     /// Grows with each load of this plugin.
     pub generation: u64,
@@ -86,9 +86,9 @@ impl PluginStatus {
             version: running
                 .map(|plugin| plugin.version().to_string())
                 .unwrap_or_default(),
-            file: format!("{}.wasm", entry.name),
+            file: entry.file.clone(),
             hash: running
-                .map(|plugin| plugin.code.hash.to_string())
+                .map(|plugin| plugin.hash.to_string())
                 .unwrap_or_default(),
             generation: entry.generation,
             state: entry.state,

@@ -4,6 +4,7 @@ mod flows;
 mod hooks;
 mod refused;
 mod reload;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

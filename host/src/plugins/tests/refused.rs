@@ -151,7 +151,7 @@ async fn a_file_alone_can_be_checked() {
     let host = Host::with(&[]).await;
     let path = host.directory.path().join("zhone.wasm");
     std::fs::write(&path, guest("shipped/zhone")).unwrap();
-    let found = inspect(&path, &Limits::default()).await.unwrap();
+    let found = inspect(&path, None, &Limits::default()).await.unwrap();
     assert_eq!(found.kinds, ["quirks"]);
     assert_eq!(found.hooks, ["on-inform", "on-response"]);
     assert_eq!(
@@ -161,7 +161,7 @@ async fn a_file_alone_can_be_checked() {
     assert!(!found.has_toml && !found.imports_wasi);
     std::fs::write(&path, b"\0asm\x01\0\0\0").unwrap();
     assert!(
-        inspect(&path, &Limits::default())
+        inspect(&path, None, &Limits::default())
             .await
             .unwrap_err()
             .contains("core module")
