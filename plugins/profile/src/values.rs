@@ -35,6 +35,11 @@ fn apply(rule: &ValueRule, parameter: &mut Parameter) {
     if let Some(text) = &rule.becomes {
         value.clone_from(text);
     }
+    if let Some(end) = &rule.before
+        && let Some((before, _)) = value.split_once(end.as_str())
+    {
+        *value = before.to_owned();
+    }
     if let Some(unit) = &rule.unit
         && let Some(number) = value.trim_end().strip_suffix(unit.as_str())
     {
@@ -127,6 +132,18 @@ mod tests {
         check(rules, string("A", "(null)"), "", "string");
         check(rules, string("A", "(null) x"), "(null) x", "string");
         check(rules, typed("A", "(null)", "int"), "(null)", "int");
+    }
+
+    #[test]
+    fn the_beginning_of_a_value() {
+        let rules = "[[values]]\npath = '*.HardwareVersion'\nbefore = ' ('";
+        check(
+            rules,
+            string("X.HardwareVersion", "Box 7170 ( ) 29.05"),
+            "Box 7170",
+            "string",
+        );
+        check(rules, string("X.HardwareVersion", "Box"), "Box", "string");
     }
 
     #[test]

@@ -106,10 +106,10 @@ pub struct Source {
 }
 
 /// What becomes of an event.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventRule {
-    /// A pattern for the event code: `X CT-COM *`.
+    /// A pattern for the event code: `X CT-COM *`; `""` = an event without a code.
     pub is: String,
     /// The code it becomes; without it the event is left out.
     pub becomes: Option<String>,
@@ -128,6 +128,8 @@ pub struct ValueRule {
     pub is: Option<String>,
     /// The value is this text.
     pub becomes: Option<String>,
+    /// Only what stands before this text stays.
+    pub before: Option<String>,
     /// A unit behind the number is left out: `dBm`.
     pub unit: Option<String>,
     /// A number is multiplied by this; what is no number stays.
@@ -239,14 +241,6 @@ impl ProfileFile {
             }
         }
         self.identity.check()?;
-        for (number, rule) in self.events.iter().enumerate() {
-            if rule.is.trim().is_empty() {
-                return Err(problem(
-                    &["events", &number.to_string()],
-                    "expected is = \"…\", a pattern for the event code",
-                ));
-            }
-        }
         for (number, rule) in self.values.iter().enumerate() {
             rule.check()
                 .map_err(|what| problem(&["values", &number.to_string()], what))?;
@@ -292,6 +286,7 @@ impl Identity {
 impl ValueRule {
     fn check(&self) -> Result<(), String> {
         let acts = self.becomes.is_some()
+            || self.before.is_some()
             || self.unit.is_some()
             || self.multiply.is_some()
             || self.boolean
@@ -299,7 +294,7 @@ impl ValueRule {
             || self.r#as.is_some();
         if !acts {
             return Err(
-                "expected something to do: becomes, unit, multiply, boolean, date_time or as"
+                "expected something to do: becomes, before, unit, multiply, boolean, date_time or as"
                     .into(),
             );
         }
