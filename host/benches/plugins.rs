@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use divan::Bencher;
-use patchbay::device::{DataModel, DeviceKey, Summary, UnixTime};
+use patchbay::device::{DataModel, DeviceKey, Summary};
 use patchbay::plugins::{
-    About, DeviceRecord, Facts, FlowRun, FlowStep, Matched, Occasion, PluginMemory, Plugins,
-    PluginsConfig,
+    About, DeviceRecord, Facts, FlowRun, FlowStep, KnownFuture, Matched, Occasion, PluginMemory,
+    Plugins, PluginsConfig,
 };
 use tokio::runtime::Runtime;
 
@@ -44,8 +44,8 @@ impl PluginMemory for NoMemory {
 struct NoRecord;
 
 impl DeviceRecord for NoRecord {
-    fn known(&self, _: &str) -> Vec<(cwmp::ParameterValue, UnixTime)> {
-        Vec::new()
+    fn known<'a>(&'a self, _: &'a str) -> KnownFuture<'a> {
+        Box::pin(std::future::ready(Vec::new()))
     }
     fn tag(&self, _: &str) {}
     fn untag(&self, _: &str) {}

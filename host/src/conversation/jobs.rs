@@ -16,6 +16,7 @@ use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
 use crate::work::operation;
+use crate::work::standard_names::{self, Names};
 use crate::work::task::{Operation, Task, TaskId, TaskState};
 
 /// A task whose answer never comes is not sent for ever.
@@ -27,6 +28,8 @@ pub(super) struct Jobs {
     stage: Stage,
     job: Option<Job>,
     exchange: Option<Exchange>,
+    /// Under which names the exchange was asked for.
+    pub(super) names: Names,
     /// Tasks this session has begun: each once, whatever the store says of it afterwards.
     tried: Vec<TaskId>,
     /// Flows that are still to be looked at; `None` before the stage of flows.
@@ -136,8 +139,10 @@ impl Conversation {
                 outcome = None;
                 continue;
             };
-            if let Some((job, request)) = self.step(job, outcome.take(), now).await {
+            let answer = self.under_asked_names(outcome.take());
+            if let Some((job, request)) = self.step(job, answer, now).await {
                 self.jobs.job = Some(job);
+                let request = self.under_own_names(request, now).await;
                 let request = self.adjust(request);
                 self.trace.note(now, format!("asks {}", request.method()));
                 let key = self.cell.key().clone();
@@ -415,10 +420,11 @@ impl Conversation {
             Ok(task) => {
                 let device = self.cell.lock();
                 let type_of = |path: &str| {
-                    device
-                        .tree()
-                        .get(path)
-                        .map(|reading| reading.xsd_type.clone())
+                    let standard = standard_names::is_standard(path)
+                        .then(|| standard_names::own_name(path, self.summary.data_model));
+                    let own = standard.as_deref().unwrap_or(path);
+                    let reading = device.tree().get(own);
+                    reading.map(|reading| reading.xsd_type.clone())
                 };
                 let known = operation::Known {
                     version: self.session.version(),
@@ -505,6 +511,8 @@ impl Conversation {
             let record = Arc::new(super::record::Record {
                 store: self.acs.store.clone(),
                 cell: Arc::clone(&self.cell),
+                matched: Arc::clone(&self.matched),
+                now: now.unix,
             });
             return Some(FlowRun::start(&flow, &about, occasion, record));
         }

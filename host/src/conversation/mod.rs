@@ -7,6 +7,7 @@
 mod begin;
 mod jobs;
 mod login;
+mod names;
 mod own_requests;
 mod record;
 mod software_modules;

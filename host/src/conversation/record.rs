@@ -7,9 +7,10 @@ use cwmp::{Fault, ParameterValue, Request, Response, SetParameterValues};
 use super::Conversation;
 use crate::clock::Now;
 use crate::device::{Credentials, UnixTime, is_secret};
-use crate::plugins::DeviceRecord;
+use crate::plugins::{About, DeviceRecord, KnownFuture, Matched};
 use crate::store::{Device, DeviceCell, Store};
 use crate::work::exchange::own_fault;
+use crate::work::standard_names::{self, Names};
 
 /// Credentials whose answer was lost, of one device: it has the last ones, or some before them.
 const PENDING_CREDENTIALS_MAX: usize = 4;
@@ -18,25 +19,28 @@ const PENDING_CREDENTIALS_MAX: usize = 4;
 pub(super) struct Record {
     pub(super) store: Store,
     pub(super) cell: Arc<DeviceCell>,
+    /// What of the plugins is for the device: a profile may have its own names.
+    pub(super) matched: Arc<Matched>,
+    pub(super) now: UnixTime,
 }
 
 impl DeviceRecord for Record {
-    fn known(&self, path: &str) -> Vec<(ParameterValue, UnixTime)> {
-        let mut device = self.cell.lock();
-        // A full name is looked up, not searched.
-        if !path.ends_with('.') && !path.contains('*') && !path.is_empty() {
-            let reading = device.tree().get(path);
-            return reading
-                .map(|reading| told(path, reading))
-                .into_iter()
-                .flatten()
-                .collect();
-        }
-        device
-            .tree_mut()
-            .prefix(path)
-            .filter_map(|(path, reading)| told(path, reading))
-            .collect()
+    fn known<'a>(&'a self, path: &'a str) -> KnownFuture<'a> {
+        Box::pin(async move {
+            if !standard_names::is_standard(path) {
+                return self.readings(path);
+            }
+            let own = self.own_name(path).await;
+            let mut readings = self.readings(&own);
+            let mut names = Names::default();
+            names.insert(path.to_owned(), own);
+            for (parameter, _) in &mut readings {
+                if let Some(asked) = names.asked(&parameter.path) {
+                    parameter.path = asked;
+                }
+            }
+            readings
+        })
     }
 
     fn tag(&self, name: &str) {
@@ -57,6 +61,38 @@ impl DeviceRecord for Record {
 }
 
 impl Record {
+    async fn own_name(&self, standard: &str) -> String {
+        let device = self.cell.lock().summary().clone();
+        let about = About {
+            key: self.cell.key(),
+            device: &device,
+            now: self.now,
+        };
+        // A reading is no message: nothing of it stands in the trace.
+        let mut calls = Vec::new();
+        let mapped = self.matched.map_path(&about, standard, &mut calls).await;
+        mapped.unwrap_or_else(|| standard_names::own_name(standard, device.data_model))
+    }
+
+    /// The readings under a name of the device's own.
+    fn readings(&self, path: &str) -> Vec<(ParameterValue, UnixTime)> {
+        let mut device = self.cell.lock();
+        // A full name is looked up, not searched.
+        if !path.ends_with('.') && !path.contains('*') && !path.is_empty() {
+            let reading = device.tree().get(path);
+            return reading
+                .map(|reading| told(path, reading))
+                .into_iter()
+                .flatten()
+                .collect();
+        }
+        device
+            .tree_mut()
+            .prefix(path)
+            .filter_map(|(path, reading)| told(path, reading))
+            .collect()
+    }
+
     fn change_tags(&self, change: impl FnOnce(&mut std::collections::BTreeSet<String>)) {
         self.cell
             .lock()

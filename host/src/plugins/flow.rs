@@ -18,10 +18,15 @@ use super::plugin::LoadedPlugin;
 use super::{About, PluginError, PluginErrorKind, v0_1};
 use crate::device::{Summary, UnixTime};
 
+/// Readings, each with the time of reading.
+pub type KnownFuture<'a> =
+    Pin<Box<dyn Future<Output = Vec<(cwmp::ParameterValue, UnixTime)>> + Send + 'a>>;
+
 /// What a flow can see and change of its device's record.
 pub trait DeviceRecord: Send + Sync {
-    /// The readings at a full name or below a partial path, with the time of reading.
-    fn known(&self, path: &str) -> Vec<(cwmp::ParameterValue, UnixTime)>;
+    /// The readings at a full name or below a partial path, under the name that was asked. A
+    /// profile may have to be asked what the device calls it.
+    fn known<'a>(&'a self, path: &'a str) -> KnownFuture<'a>;
     /// Sets a tag.
     fn tag(&self, name: &str);
     /// Removes a tag.

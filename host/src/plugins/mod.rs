@@ -45,7 +45,7 @@ use directory::{Directory, EntryStatus, Loader, Scan};
 use load::Linkers;
 
 pub use error::{PluginError, PluginErrorKind, PluginsError};
-pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, Occasion};
+pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, KnownFuture, Occasion};
 pub use hooks::{AfterFault, HookCall, HttpMeta};
 pub use inspect::{Inspection, inspect};
 pub use limits::{DefaultLimits, Limits, TICK};

@@ -3,4 +3,5 @@
 pub mod exchange;
 pub mod operation;
 pub mod retries;
+pub mod standard_names;
 pub mod task;

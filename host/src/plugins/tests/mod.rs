@@ -4,6 +4,7 @@ mod flows;
 mod hooks;
 mod refused;
 mod reload;
+mod vendors;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,14 +74,16 @@ pub(super) struct Record {
 }
 
 impl DeviceRecord for Record {
-    fn known(&self, path: &str) -> Vec<(cwmp::ParameterValue, UnixTime)> {
-        let known = self.known.lock();
-        let below = |one: &str| one == path || (path.ends_with('.') && one.starts_with(path));
-        known
-            .iter()
-            .filter(|(value, _)| below(&value.path))
-            .cloned()
-            .collect()
+    fn known<'a>(&'a self, path: &'a str) -> KnownFuture<'a> {
+        Box::pin(async move {
+            let known = self.known.lock();
+            let below = |one: &str| one == path || (path.ends_with('.') && one.starts_with(path));
+            known
+                .iter()
+                .filter(|(value, _)| below(&value.path))
+                .cloned()
+                .collect()
+        })
     }
     fn tag(&self, name: &str) {
         self.tags.lock().insert(name.to_owned());

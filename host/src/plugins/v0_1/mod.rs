@@ -42,7 +42,6 @@ pub(super) mod bindings {
         world: "patchbay:host/everything",
         imports: {
             "patchbay:plugin/lookup": async | trappable,
-            "patchbay:plugin/session.known": trappable,
             "patchbay:plugin/session.tag": trappable,
             "patchbay:plugin/session.untag": trappable,
             "patchbay:plugin/session": async | trappable,

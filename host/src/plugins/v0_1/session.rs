@@ -1,6 +1,8 @@
 //! `session`: what a flow asks of the device. Each question leaves through the flow's slot and
 //! sleeps there until the device's next POST brings the answer.
 
+use std::sync::Arc;
+
 use cwmp::{ParameterValue, Request, Response};
 
 use super::super::flow::{AskError, DeviceRecord};
@@ -67,14 +69,20 @@ impl Guest {
         }
     }
 
-    /// The value the record holds and `ensure` may rely on.
-    fn trusted(&self, path: &str) -> Option<ParameterValue> {
-        let flow = self.call.flow.as_ref()?;
-        flow.record
-            .known(path)
-            .into_iter()
-            .find(|(value, read_at)| value.path == path && *read_at >= flow.trusted_since)
-            .map(|(value, _)| value)
+    /// The values that the record holds and `ensure` may rely on.
+    async fn trusted(&mut self, wanted: &[ParameterValue]) -> Vec<Option<ParameterValue>> {
+        let Some(flow) = &self.call.flow else {
+            return vec![None; wanted.len()];
+        };
+        let (record, since) = (Arc::clone(&flow.record), flow.trusted_since);
+        let mut trusted = Vec::with_capacity(wanted.len());
+        for value in wanted {
+            let known = record.known(&value.path).await.into_iter();
+            let mut fresh = known.filter(|(_, read_at)| *read_at >= since);
+            let found = fresh.find(|(known, _)| known.path == value.path);
+            trusted.push(found.map(|(known, _)| known));
+        }
+        trusted
     }
 }
 
@@ -104,20 +112,22 @@ fn unfit(method: &str, response: &Response) -> Error {
 }
 
 impl Host for Guest {
-    fn known(&mut self, path: String) -> wasmtime::Result<Vec<Reading>> {
+    async fn known(&mut self, path: String) -> wasmtime::Result<Vec<Reading>> {
         self.count()?;
         let Some(flow) = &self.call.flow else {
             return Ok(Vec::new());
         };
+        let record = Arc::clone(&flow.record);
         let Ok(wanted) = Wanted::parse(std::slice::from_ref(&path)) else {
             return Ok(Vec::new());
         };
         let now = self.call.now;
-        let readings = wanted
-            .names()
-            .iter()
-            .flat_map(|name| flow.record.known(name));
+        let mut readings = Vec::new();
+        for name in wanted.names() {
+            readings.extend(record.known(name).await);
+        }
         Ok(readings
+            .into_iter()
             .filter(|(value, _)| wanted.includes(&value.path))
             .map(|(value, read_at)| Reading {
                 parameter: convert::parameter_to_wit(value),
@@ -160,10 +170,7 @@ impl Host for Guest {
     async fn ensure(&mut self, parameters: Vec<Parameter>) -> Asked<Vec<Parameter>> {
         self.count()?;
         let wanted: Vec<ParameterValue> = parameters.into_iter().map(convert::parameter).collect();
-        let mut present: Vec<Option<ParameterValue>> = wanted
-            .iter()
-            .map(|value| self.trusted(&value.path))
-            .collect();
+        let mut present = self.trusted(&wanted).await;
         let unknown: Vec<String> = std::iter::zip(&wanted, &present)
             .filter(|(_, present)| present.is_none())
             .map(|(value, _)| value.path.clone())
