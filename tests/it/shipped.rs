@@ -2,6 +2,7 @@
 //! again and with a fresh one for each session.
 
 mod modes;
+mod names;
 
 use cpe_sim::{CpeConfig, FleetConfig, Oddities, Oddity, Vendor};
 use cwmp::Request;

@@ -93,10 +93,10 @@ impl Rule {
             return Err("expected at least one value".into());
         }
         for path in self.values.keys() {
-            let rooted = path.starts_with("Device.") || path.starts_with("InternetGatewayDevice.");
-            if !rooted || path.ends_with('.') || path.contains(['*', ' ']) {
+            // Without a root object it is a standard name, which the host makes the device's own.
+            if !path.contains('.') || path.ends_with('.') || path.contains(['*', ' ']) {
                 return Err(format!(
-                    "expected a full parameter name such as Device.Time.NTPServer1, got `{path}`"
+                    "expected a full parameter name such as Device.Time.NTPServer1 or Time.NTPServer1, got `{path}`"
                 ));
             }
         }

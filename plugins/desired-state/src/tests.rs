@@ -98,7 +98,7 @@ fn wrong_settings_are_named_at_load_and_at_each_device() {
         ),
         (
             r#"{"rules": [{"values": {"Device.A": 1}}, {"values": {"WiFi.": 1}}]}"#,
-            "settings: rule 2: expected a full parameter name such as Device.Time.NTPServer1, got `WiFi.`",
+            "settings: rule 2: expected a full parameter name such as Device.Time.NTPServer1 or Time.NTPServer1, got `WiFi.`",
         ),
         (
             r#"{"rules": [{"match": {"data_model": "tr069"}, "values": {}}]}"#,
