@@ -170,6 +170,16 @@ impl Overrides {
         self.flag("no-stun")
     }
 
+    /// GetParameterValues knows full names only: partial paths are asked by the names below them.
+    pub fn no_partial_paths(self) -> Self {
+        self.flag("no-partial-paths")
+    }
+
+    /// The CWMP version to speak, `1.0` to `1.4`, whatever its Informs say.
+    pub fn cwmp_version(self, version: &str) -> Self {
+        self.with("cwmp-version", version)
+    }
+
     /// An override that this version of the crate has no method for.
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.0.push((name.into(), value.to_string()));

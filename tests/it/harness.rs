@@ -109,6 +109,15 @@ impl Setup {
         self
     }
 
+    /// With a profile that is written down, and the component that acts on it.
+    pub fn profile(self, name: &str, text: &str) -> Setup {
+        let file = format!("{name}{PROFILE}");
+        let text = text.to_owned();
+        self.plugin("shipped", "profile").config(move |config| {
+            std::fs::write(config.plugin_directory.join(file), text).unwrap();
+        })
+    }
+
     /// With other settings.
     pub fn config(mut self, change: impl FnOnce(&mut Config) + 'static) -> Setup {
         self.config.push(Box::new(change));

@@ -16,6 +16,7 @@ mod fixtures;
 mod http_quirks;
 mod misbehave;
 mod power_cut;
+mod quirks;
 mod reload;
 mod schemas;
 mod session_rules;

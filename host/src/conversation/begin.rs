@@ -55,7 +55,11 @@ impl Caller {
         };
         let trace = Trace::begin(acs, now);
         trace.received(now, head, raw);
-        correct(acs, inform, trace, now).await
+        let caller = correct(acs, inform, trace, now).await?;
+        if let Some(version) = caller.matched.overrides.cwmp_version {
+            message.version = version;
+        }
+        Ok(caller)
     }
 
     /// The device that it says it is.

@@ -33,6 +33,10 @@ pub struct Overrides {
     pub no_xmpp: bool,
     /// `no-stun`: what it reports of STUN is not to be trusted.
     pub no_stun: bool,
+    /// `no-partial-paths`: GetParameterValues knows full names only.
+    pub no_partial_paths: bool,
+    /// `cwmp-version`: the version to speak, whatever its Informs say.
+    pub cwmp_version: Option<cwmp::Version>,
 }
 
 /// How booleans are written to the device.
@@ -63,12 +67,14 @@ pub(super) enum Override {
     UdpTimestampMilliseconds(bool),
     NoXmpp(bool),
     NoStun(bool),
+    NoPartialPaths(bool),
+    CwmpVersion(cwmp::Version),
 }
 
 const NAMES: &str = "max-names-per-get, max-parameters-per-set, names-by-level, skip-root-names, \
     boolean-words, date-time-milliseconds, no-parameter-key, no-transfer-complete, no-xml-declaration, \
     session-by-connection, min-periodic-inform-interval, connection-request-basic-auth, \
-    udp-timestamp-milliseconds, no-xmpp, no-stun";
+    udp-timestamp-milliseconds, no-xmpp, no-stun, no-partial-paths, cwmp-version";
 
 impl Override {
     /// An error says what was expected.
@@ -110,6 +116,8 @@ impl Override {
             "udp-timestamp-milliseconds" => Override::UdpTimestampMilliseconds(yes()?),
             "no-xmpp" => Override::NoXmpp(yes()?),
             "no-stun" => Override::NoStun(yes()?),
+            "no-partial-paths" => Override::NoPartialPaths(yes()?),
+            "cwmp-version" => Override::CwmpVersion(version(name, value)?),
             _ => {
                 return Err(format!(
                     "override {name:?} is not known; expected one of {NAMES}"
@@ -117,6 +125,11 @@ impl Override {
             }
         })
     }
+}
+
+fn version(name: &str, value: &str) -> Result<cwmp::Version, String> {
+    cwmp::Version::from_number(value)
+        .ok_or_else(|| format!("override {name} is {value:?}; expected \"1.0\" to \"1.4\""))
 }
 
 impl Overrides {
@@ -142,6 +155,8 @@ impl Overrides {
             Override::UdpTimestampMilliseconds(yes) => self.udp_timestamp_milliseconds = yes,
             Override::NoXmpp(yes) => self.no_xmpp = yes,
             Override::NoStun(yes) => self.no_stun = yes,
+            Override::NoPartialPaths(yes) => self.no_partial_paths = yes,
+            Override::CwmpVersion(version) => self.cwmp_version = Some(version),
         }
     }
 }
@@ -153,7 +168,7 @@ mod tests {
     #[test]
     fn every_name_is_known_and_its_values_checked() {
         for name in NAMES.split(", ") {
-            let fits: Vec<&str> = ["true", "7", "0/1"]
+            let fits: Vec<&str> = ["true", "7", "0/1", "1.2"]
                 .into_iter()
                 .filter(|value| Override::parse(name, value).is_ok())
                 .collect();
