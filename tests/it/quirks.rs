@@ -145,6 +145,31 @@ async fn r5_a_fault_that_means_nothing_there() {
 }
 
 #[tokio::test]
+async fn r6_one_bad_name_spoils_no_others() {
+    let host = Setup::new().start().await;
+    let mut sim = device(&host, &[Oddity::BadNamesLeftOut]).await;
+    let good = sim.path("DeviceInfo.SoftwareVersion");
+    let get = json!({ "op": "get", "paths": [good, sim.path("DeviceInfo.Nothing")] });
+    let (task, _) = done(&host, &mut sim, get).await;
+    let parameters = task["result"]["parameters"].as_array().unwrap();
+    assert_eq!(parameters.len(), 1, "{task}");
+    assert_eq!(parameters[0]["path"], good);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn r14_an_object_that_cannot_be_added_is_asked_for_once() {
+    let host = Setup::new().start().await;
+    let mut sim = device(&host, &[]).await;
+    let add = json!({ "op": "add-object", "path": "InternetGatewayDevice.DeviceInfo." });
+    let (task, session) = run(&host, &mut sim, add).await;
+    assert_eq!(task["state"], "failed", "{task}");
+    assert_eq!(session.served("AddObject").count(), 1);
+    assert_eq!(sim.periodic().await.served("AddObject").count(), 0);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn r9_values_in_the_order_and_the_pieces_that_the_device_takes() {
     let host = host(
         "[sets]\nfirst = [\"*.SSID\", \"*.BeaconType\"]\nlast = [\"*.Enable\"]\none_object_each = true\n",
@@ -255,6 +280,27 @@ async fn r21_connection_requests_that_need_basic_authentication() {
         assert_eq!(report["state"], state, "{report}");
         host.stop().await;
     }
+}
+
+/// The challenge to a connection request is answered on a connection of its own, if need be.
+#[tokio::test]
+async fn b6_the_connection_ends_after_a_401() {
+    let host = Setup::new()
+        .plugin("shipped", "first-contact")
+        .start()
+        .await;
+    let live = Live::start(FleetConfig {
+        oddities: [Oddity::RequestClosedAfter401]
+            .into_iter()
+            .collect::<Oddities>(),
+        ..FleetConfig::single(&host.url(), Vendor::tr181())
+    })
+    .await;
+    let report = host
+        .post(&format!("{}/wake", live.at), json!({ "wait_seconds": 20 }))
+        .await;
+    assert_eq!(report["state"], "session-opened", "{report}");
+    host.stop().await;
 }
 
 /// Whatever URL a device gives for connection requests: its session goes on, and a wake-up says what is wrong.

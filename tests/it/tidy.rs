@@ -218,6 +218,65 @@ fn no_file_is_too_long_to_read_and_no_module_a_drawer() {
     none(drawers, "modules are named after what they are about");
 }
 
+/// Rows of `docs/quirks.md` without a test, because what they are about is not in this version.
+const NOT_IN_IT: [&str; 2] = ["R24", "R25"];
+
+#[test]
+fn every_row_of_the_quirk_table_has_its_test() {
+    let table = std::fs::read_to_string(Path::new(ROOT).join("docs/quirks.md")).unwrap();
+    let sources: String = ["host", "tests"]
+        .iter()
+        .flat_map(|directory| rust_files(directory))
+        .map(|(_, text)| text)
+        .collect();
+    let mut rows = Vec::new();
+    let mut wrong = Vec::new();
+    for line in table.lines() {
+        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+        let Some(row) = cells.next().filter(|row| is_row(row)) else {
+            continue;
+        };
+        rows.push(row);
+        let tests: Vec<&str> = cells.next_back().unwrap_or_default().split('`').collect();
+        let tests: Vec<&str> = tests.into_iter().skip(1).step_by(2).collect();
+        if tests.is_empty() != NOT_IN_IT.contains(&row) {
+            wrong.push(format!("{row} names {} tests", tests.len()));
+        }
+        for test in tests {
+            if !names(test).any(|named| named == row) {
+                wrong.push(format!("{row}: {test} does not begin with its row"));
+            }
+            if !sources.contains(&format!("fn {test}(")) {
+                wrong.push(format!("{row}: there is no {test}"));
+            }
+        }
+    }
+    none(wrong, "each row of docs/quirks.md has a test named by it");
+    let all = [("B", 14), ("E", 16), ("R", 28)];
+    let all = all
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")));
+    assert_eq!(rows, all.collect::<Vec<_>>());
+}
+
+/// `B7`.
+fn is_row(cell: &str) -> bool {
+    let mut letters = cell.chars();
+    matches!(letters.next(), Some('B' | 'E' | 'R'))
+        && !cell[1..].is_empty()
+        && letters.all(|letter| letter.is_ascii_digit())
+}
+
+/// The rows that a test's name begins with: `e5_e06_numbers` → `E5`, `E6`.
+fn names(test: &str) -> impl Iterator<Item = String> {
+    let parts = test.split('_').map(|part| {
+        let number = part.get(1..)?.parse::<u32>().ok()?;
+        let letter = part.get(..1).filter(|letter| "ber".contains(letter))?;
+        Some(format!("{}{number}", letter.to_uppercase()))
+    });
+    parts.map_while(|row| row).collect::<Vec<_>>().into_iter()
+}
+
 #[test]
 fn no_path_of_a_developers_machine_is_kept() {
     let output = Command::new("git")

@@ -48,6 +48,42 @@ async fn check(profile: &str, operation: Value, expected: &str) {
     host.stop().await;
 }
 
+/// What the parser cannot tell from a tag, a profile can.
+#[tokio::test]
+async fn b2_an_unescaped_angle_bracket() {
+    let path = "InternetGatewayDevice.DeviceInfo.SoftwareVersion";
+    let body = inform("1", &["2 PERIODIC"]).replace(">1.0<", ">1 < 2 <3<");
+    for (profile, status) in [("[repair]\nangle_brackets = true\n", 200), ("", 400)] {
+        let host = with(profile).start().await;
+        assert_eq!(post(&host, "", &body).await.status, status, "{profile}");
+        if status == 200 {
+            let shown = host.get(&format!("{AT}?parameters={path}")).await;
+            assert_eq!(shown["parameters"][path]["value"], "1 < 2 <3", "{shown}");
+        }
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn b11_authorization_headers_of_all_kinds() {
+    let host = Setup::new().start().await;
+    for header in [
+        "Digest",
+        "Digest username=\"a b\", realm=, qop=\"auth",
+        "Digest username=\"a\", algorithm=\"MD5\", qop=\"auth\", nc=1",
+        "Basic",
+        "Basic !!!",
+        "Bearer x",
+        ",,,",
+    ] {
+        let headers = format!("Authorization: {header}\r\n");
+        let body = inform("1", &["2 PERIODIC"]);
+        let answer = http(host.cwmp, "POST", "/", &headers, body.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{header}: {answer:?}");
+    }
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn r2_next_level_is_a_digit() {
     for (next_level, expected) in [(true, "<NextLevel>1<"), (false, "<NextLevel>0<")] {
