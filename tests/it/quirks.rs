@@ -161,7 +161,7 @@ async fn r6_one_bad_name_spoils_no_others() {
 async fn r14_an_object_that_cannot_be_added_is_asked_for_once() {
     let host = Setup::new().start().await;
     let mut sim = device(&host, &[]).await;
-    let add = json!({ "op": "add-object", "path": "InternetGatewayDevice.DeviceInfo." });
+    let add = json!({ "op": "add-object", "object": "InternetGatewayDevice.DeviceInfo." });
     let (task, session) = run(&host, &mut sim, add).await;
     assert_eq!(task["state"], "failed", "{task}");
     assert_eq!(session.served("AddObject").count(), 1);
