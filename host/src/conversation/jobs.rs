@@ -420,11 +420,9 @@ impl Conversation {
             Ok(task) => {
                 let device = self.cell.lock();
                 let type_of = |path: &str| {
-                    let standard = standard_names::is_standard(path)
-                        .then(|| standard_names::own_name(path, self.summary.data_model));
-                    let own = standard.as_deref().unwrap_or(path);
-                    let reading = device.tree().get(own);
-                    reading.map(|reading| reading.xsd_type.clone())
+                    let own = standard_names::rooted(path, self.summary.data_model);
+                    let reading = device.tree().get(&own)?;
+                    Some(reading.xsd_type.clone())
                 };
                 let known = operation::Known {
                     version: self.session.version(),
