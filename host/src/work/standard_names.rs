@@ -5,6 +5,8 @@
 //! first; then comes the table below, of what TR-181 and TR-098 name differently; what is in
 //! neither has the same name in both. Answers come back under the name that was asked.
 
+use std::borrow::Cow;
+
 use cwmp::{Request, Response};
 
 use super::exchange::Outcome;
@@ -155,6 +157,15 @@ pub fn own_name(standard: &str, model: DataModel) -> String {
             .find_map(|(tr181, tr098)| rewritten(tr098, tr181, standard)),
     };
     format!("{}{}", model.root(), own.as_deref().unwrap_or(standard))
+}
+
+/// A path with its root: as it is, or as [`own_name`] has it.
+pub fn rooted(path: &str, model: DataModel) -> Cow<'_, str> {
+    if is_standard(path) {
+        Cow::Owned(own_name(path, model))
+    } else {
+        Cow::Borrowed(path)
+    }
 }
 
 /// Under which names a request was asked, and what the device calls them.
