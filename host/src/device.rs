@@ -74,7 +74,7 @@ fn decode_part(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn encode_part(part: &str, out: &mut String) {
+pub(crate) fn encode_part(part: &str, out: &mut String) {
     use std::fmt::Write;
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'_' {

@@ -71,6 +71,10 @@ pub struct Acs {
     pub flow_retries: work::retries::Retries,
     /// The certificate for devices; `None`: no TLS.
     pub tls: Option<Arc<door::Tls>>,
+    /// What was learned of models by asking their devices.
+    pub lessons: work::lessons::Lessons,
+    /// The objects that devices would not add to.
+    pub additions: work::additions::Additions,
     /// The sessions under way.
     pub sessions: door::Sessions,
     /// Devices whose sessions are told by their URL.
@@ -152,8 +156,11 @@ impl Acs {
             config.plugins.flow_retry_seconds,
             config.plugins.flow_retry_seconds_max,
         );
+        let instance = instance::Instance::new(config.instance.clone());
         Ok(Arc::new(Acs {
-            instance: instance::Instance::new(config.instance.clone()),
+            lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
+            additions: work::additions::Additions::default(),
+            instance,
             clock,
             store,
             plugins,
@@ -235,7 +242,7 @@ async fn sweep(acs: Arc<Acs>) {
             open.conversation
                 .lock()
                 .await
-                .abandon("the device fell silent", now)
+                .lost("the device fell silent", now)
                 .await;
         }
         if let Err(error) = acs.store.expire(now.unix).await {

@@ -7,6 +7,7 @@ mod backups;
 mod credentials;
 mod devices;
 mod error;
+mod models;
 mod plugins;
 mod refusals;
 mod sessions;
@@ -81,6 +82,8 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::one))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{id}", delete(models::forget))
         .route("/v1/refusals", get(refusals::list))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/reload", post(plugins::reload))

@@ -27,6 +27,8 @@ pub(super) struct Jobs {
     stage: Stage,
     job: Option<Job>,
     exchange: Option<Exchange>,
+    /// Names that the exchange that ended last did not find.
+    missing: Vec<String>,
     /// Tasks this session has begun: each once, whatever the store says of it afterwards.
     tried: Vec<TaskId>,
     /// Flows that are still to be looked at; `None` before the stage of flows.
@@ -92,12 +94,20 @@ impl Conversation {
             device: &self.summary,
             now: now.unix,
         };
+        let refusal = answer.as_ref().err().cloned();
+        self.note_addition(sent, refusal.as_ref());
         let mut calls = Vec::new();
-        let failed = exchange
+        let stands = exchange
             .answered(sent, answer, &self.matched, &about, &mut calls)
             .await;
         self.trace.hooks(now, calls);
-        match failed {
+        let adapted = self.take_findings(&mut exchange, now);
+        if let Some(refusal) = refusal
+            && !adapted
+        {
+            self.note_fault(sent.method(), &refusal, now);
+        }
+        match stands {
             Some(fault) => Some(Err(fault)),
             None => {
                 self.jobs.exchange = Some(exchange);
@@ -115,8 +125,10 @@ impl Conversation {
         let mut outcome = outcome;
         loop {
             let is_full = self.is_full();
-            if let Some(exchange) = &mut self.jobs.exchange {
-                match exchange.next_rpc() {
+            if let Some(mut exchange) = self.jobs.exchange.take() {
+                let next = exchange.next_rpc();
+                self.take_findings(&mut exchange, now);
+                match next {
                     Ok(_) if is_full => {
                         let most = self.acs.config.cwmp.rpcs_per_session_max;
                         outcome = Some(Err(own_fault(format!(
@@ -124,12 +136,17 @@ impl Conversation {
                         ))));
                     }
                     Ok(request) => match self.before_sending(&request).await {
-                        Ok(()) => return Some(request),
+                        Ok(()) => {
+                            self.jobs.exchange = Some(exchange);
+                            return Some(request);
+                        }
                         Err(fault) => outcome = Some(Err(fault)),
                     },
-                    Err(end) => outcome = Some(end),
+                    Err(end) => {
+                        self.jobs.missing = exchange.take_missing();
+                        outcome = Some(end);
+                    }
                 }
-                self.jobs.exchange = None;
             }
             let Some(job) = self.jobs.job.take() else {
                 self.jobs.job = Some(self.next_job(now).await?);
@@ -140,16 +157,7 @@ impl Conversation {
                 self.jobs.job = Some(job);
                 let request = self.adjust(request);
                 self.trace.note(now, format!("asks {}", request.method()));
-                let key = self.cell.key().clone();
-                let about = About {
-                    key: &key,
-                    device: &self.summary,
-                    now: now.unix,
-                };
-                let mut calls = Vec::new();
-                let exchange = Exchange::begin(request, &self.matched, &about, &mut calls).await;
-                self.trace.hooks(now, calls);
-                self.jobs.exchange = Some(exchange);
+                self.jobs.exchange = Some(self.begin_exchange(request, now).await);
             }
         }
     }
@@ -460,7 +468,8 @@ impl Conversation {
                 if let Operation::CancelTransfer { command_key } = &task.operation {
                     self.transfer_cancelled(command_key, task.id, now).await;
                 }
-                let result = operation::result(&response);
+                let missing = std::mem::take(&mut self.jobs.missing);
+                let result = operation::with_missing(operation::result(&response), &missing);
                 self.close_task(task.id, TaskState::Done, Some(result), None, now)
                     .await;
             }

@@ -4,6 +4,7 @@
 //! POSTs it lies in the table of sessions, with a flow perhaps asleep inside it. No task and
 //! no channel belongs to it.
 
+mod asking;
 mod begin;
 mod jobs;
 mod login;
@@ -162,14 +163,12 @@ impl Conversation {
                 self.answered(&sent, Ok(response), now).await
             }
             Received::Fault(sent, fault) => {
-                self.note_fault(sent.method(), fault, now);
                 self.learn_failure(&sent).await;
                 self.answered(&sent, Err(fault.clone()), now).await
             }
             Received::NoAnswer(sent) => {
                 let text = format!("the device answered {} with an empty POST", sent.method());
                 let fault = own_fault(text);
-                self.note_fault(sent.method(), &fault, now);
                 self.answered(&sent, Err(fault), now).await
             }
             Received::OtherAnswer(sent, response) => {
@@ -307,8 +306,14 @@ impl Conversation {
         }
     }
 
-    /// The session ends before its time: the device fell silent, began another one, or the
-    /// host stops. A task whose answer did not come is seen to in the device's next session.
+    /// The device fell silent or began another session: perhaps because of what it was asked.
+    pub async fn lost(&mut self, why: &str, now: Now) {
+        self.fell_silent(now);
+        self.abandon(why, now).await;
+    }
+
+    /// The session ends before its time: the device was lost, broke the rules, or the host
+    /// stops. A task whose answer did not come is seen to in the device's next session.
     pub async fn abandon(&mut self, why: &str, now: Now) {
         self.trace.eventful();
         self.trace.ended(now, why);

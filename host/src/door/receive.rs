@@ -183,7 +183,7 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
                 .conversation
                 .lock()
                 .await
-                .abandon("the device began another session", now)
+                .lost("the device began another session", now)
                 .await;
         });
     }

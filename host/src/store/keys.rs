@@ -16,6 +16,7 @@
 //! | `r` | instance, task number, chunk | its result, JSON |
 //! | `d` | instance, device id, task number | nothing: the tasks of a device |
 //! | `x` | name, chunk | a setting, JSON |
+//! | `l` | instance, model id | what was learned of a model, JSON |
 //!
 //! Texts are preceded by their length in one byte, so no key of one instance (or device, or
 //! plugin) is a prefix of another's; numbers are big-endian, so keys sort as numbers do.
@@ -47,6 +48,7 @@ pub(super) enum Kind {
     TaskResult = b'r',
     DeviceTasks = b'd',
     Setting = b'x',
+    Lesson = b'l',
 }
 
 /// A key in the making.

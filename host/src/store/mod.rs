@@ -21,6 +21,7 @@ mod error;
 mod export;
 mod faults;
 mod keys;
+mod lessons;
 mod parts;
 mod paths;
 mod plugin_memory;

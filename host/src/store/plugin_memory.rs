@@ -93,7 +93,7 @@ impl Memory {
         backend.get(key)
     }
 
-    fn put(&self, key: Vec<u8>, value: Option<Vec<u8>>) {
+    pub(super) fn put(&self, key: Vec<u8>, value: Option<Vec<u8>>) {
         let mut changed = self.changed.lock();
         let known = changed.entry(key).or_insert(Changed {
             value: None,

@@ -3,7 +3,7 @@
 mod answer;
 mod check;
 
-pub use answer::{error, modules_changed, result, unit};
+pub use answer::{error, modules_changed, result, unit, with_missing};
 pub use check::check;
 
 use cwmp::{

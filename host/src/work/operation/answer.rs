@@ -123,6 +123,17 @@ pub fn unit(unit: &DuResult) -> Value {
     shown
 }
 
+/// A result with the names that were asked for and are not there.
+pub fn with_missing(mut result: Value, missing: &[String]) -> Value {
+    if !missing.is_empty()
+        && let Some(object) = result.as_object_mut()
+    {
+        let shown: Vec<&String> = missing.iter().take(RESULT_ITEMS_MAX).collect();
+        object.insert("missing".to_owned(), json!(shown));
+    }
+    result
+}
+
 fn listed<T>(name: &str, items: &[T], show: impl Fn(&T) -> Value) -> Value {
     let shown: Vec<Value> = items.iter().take(RESULT_ITEMS_MAX).map(show).collect();
     let mut result = json!({ "count": items.len() });
