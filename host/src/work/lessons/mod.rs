@@ -34,10 +34,13 @@ const MODELS_MAX: usize = 10_000;
 /// Devices whose last session broke off.
 const TRIALS_MAX: usize = 10_000;
 
+/// An instance, and the id of a model in it.
+type ModelKey = (Arc<str>, Arc<str>);
+
 /// All lessons.
 pub struct Lessons {
     store: Store,
-    models: Mutex<LruCache<(Arc<str>, Arc<str>), Lesson>>,
+    models: Mutex<LruCache<ModelKey, Lesson>>,
     trials: Mutex<LruCache<DeviceKey, Trial>>,
 }
 
@@ -86,11 +89,11 @@ impl Lessons {
         if !trials.is_empty()
             && let Some(trial) = trials.get(key)
         {
-            let fewer = |known: Option<u32>, tried: Option<u32>| match (known, tried) {
+            let known = manners.names_per_get;
+            manners.names_per_get = match (known, trial.names) {
                 (Some(known), Some(tried)) => Some(known.min(tried)),
                 (known, tried) => known.or(tried),
             };
-            manners.names_per_get = fewer(manners.names_per_get, trial.names);
             manners.no_partial_paths |= trial.no_partial_paths;
             manners.names_by_level |= trial.names_by_level;
         }

@@ -128,10 +128,11 @@ impl Virtual {
         {
             return Err(Fault::new(code));
         }
-        if (path.is_empty() || path == "Device.") && !asked.next_level {
-            if let Some(code) = self.exhausted {
-                return Err(Fault::new(code));
-            }
+        if (path.is_empty() || path == "Device.")
+            && !asked.next_level
+            && let Some(code) = self.exhausted
+        {
+            return Err(Fault::new(code));
         }
         if asked.next_level && self.next_level == NextLevel::Refused {
             return Err(Fault::new(9003));
