@@ -3,7 +3,7 @@
 
 mod judge;
 mod narrow;
-mod server;
+pub mod server;
 
 use std::collections::HashMap;
 use std::path::Path;

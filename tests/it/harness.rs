@@ -455,7 +455,7 @@ impl Sim {
         match self.cpe.receive(&answer.body, now).unwrap() {
             Step::Post(next) => self.next = Some(next),
             Step::Done => drop(self.cpe.finish_session(now)),
-            Step::Drop => self.hang_up(),
+            Step::Drop | Step::Hang(_) => self.hang_up(),
         }
         answer.text()
     }

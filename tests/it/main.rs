@@ -6,6 +6,7 @@
 mod harness;
 mod kept;
 
+mod adaptive;
 mod authentication;
 mod backup;
 mod bad_input;
@@ -15,6 +16,7 @@ mod cwmp_client;
 mod fixtures;
 mod http_quirks;
 mod misbehave;
+mod odd_fleet;
 mod power_cut;
 mod reload;
 mod schemas;

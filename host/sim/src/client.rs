@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::http::{Connection, CookieJar, Framing, HttpError, HttpResponse, Login, Url, coding};
-use crate::{Clock, Cpe, Oddities, Oddity, ProtocolError, SessionRecord, Step};
+use crate::http::{
+    Connection, CookieJar, Cuts, Framing, HttpError, HttpResponse, Login, Url, coding,
+};
+use crate::{Clock, Cpe, Oddities, Oddity, ProtocolError, Seed, SessionRecord, Step};
 
 /// A device follows as many redirects within a session (§3.4.3).
 const REDIRECTS_MAX: u32 = 5;
@@ -27,6 +29,8 @@ pub struct SessionOptions {
     /// Sent with each request, like `X-Forwarded-For`; `{wan}` stands for the device's address
     /// on the WAN side.
     pub extra_headers: Vec<(String, String)>,
+    /// Connections that break off.
+    pub cuts: Option<Cuts>,
 }
 
 impl Default for SessionOptions {
@@ -38,6 +42,7 @@ impl Default for SessionOptions {
             local_address: None,
             connect_to: None,
             extra_headers: Vec::new(),
+            cuts: None,
         }
     }
 }
@@ -116,6 +121,7 @@ impl SessionFailure {
             SessionFailure::Url(_) => "url",
             SessionFailure::Http(HttpError::Connect { .. }) => "connect",
             SessionFailure::Http(HttpError::Closed) => "closed",
+            SessionFailure::Http(HttpError::Cut) => "cut",
             SessionFailure::Http(_) => "http",
             SessionFailure::Timeout(_) => "timeout",
             SessionFailure::Unauthorized => "unauthorized",
@@ -161,6 +167,8 @@ struct Talk<'o> {
     oddities: Oddities,
     acs_url: String,
     wan_address: String,
+    /// Tells the connections of all devices apart, for those that are cut.
+    random: Seed,
     connection: Option<(String, Connection)>,
     cookies: CookieJar,
     login: Login,
@@ -172,11 +180,13 @@ impl<'o> Talk<'o> {
         let now = options.clock.now();
         let (username, password) = cpe.acs_login(now);
         let random = cpe.fork_random();
+        let connections = random.of(1);
         Talk {
             options,
             oddities: cpe.oddities(),
             acs_url: cpe.acs_url(now),
             wan_address: cpe.wan_address().to_owned(),
+            random: connections,
             connection: None,
             cookies: CookieJar::default(),
             login: Login::new(username, password, random).with_oddities(cpe.oddities()),
@@ -225,6 +235,10 @@ impl<'o> Talk<'o> {
                 Step::Post(next) => body = next,
                 Step::Done => return Ok(()),
                 Step::Drop => return Err(SessionFailure::Dropped),
+                Step::Hang(time) => {
+                    tokio::time::sleep(time).await;
+                    return Err(SessionFailure::Dropped);
+                }
             }
         }
     }
@@ -287,9 +301,11 @@ impl<'o> Talk<'o> {
             let address = to.as_deref().unwrap_or(&url.address);
             let wait = self.options.connect_timeout;
             let opening = Connection::open(address, &url.host, self.options.local_address);
-            let opened = timeout(wait, opening)
+            let mut opened = timeout(wait, opening)
                 .await
                 .map_err(|_| SessionFailure::Timeout(wait))??;
+            let cuts = self.options.cuts.as_ref();
+            opened.cut_at(cuts.and_then(|cuts| cuts.of(self.random.draw())));
             self.report.connections += 1;
             self.connection = Some((url.address.clone(), opened));
         }

@@ -70,7 +70,7 @@ pub use cpe::{
     Cpe, Due, METHODS, ProtocolError, Served, SessionRecord, Step, TransferJob, TransferResult,
 };
 pub use fleet::{Device, Fleet, FleetConfig, FleetEvent, FleetStats, Histogram, Listen};
-pub use http::{Connection, Framing, HttpError, HttpResponse, Url};
+pub use http::{Connection, Cuts, Framing, HttpError, HttpResponse, Url};
 pub use listener::{RequestListener, RequestTarget, TargetState};
 pub use load::{Load, LoadConfig, LoadReport};
 pub use oddity::{Oddities, Oddity};

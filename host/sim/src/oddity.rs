@@ -99,11 +99,39 @@ pub enum Oddity {
     DigestQuoted,
     /// Basic is sent before anybody asks for it.
     BasicUnasked,
+    /// GetParameterValues of more than 16 names is fault 9002.
+    GetLimit16Internal,
+    /// GetParameterValues of more than 16 names is fault 9003.
+    GetLimit16Arguments,
+    /// GetParameterValues of more than 16 names is never answered; seconds later it hangs up.
+    GetLimit16Hangs,
+    /// GetParameterValues of more than 16 names: the connection is dropped.
+    GetLimit16Drops,
+    /// GetParameterValues of more than 16 names makes it reboot.
+    GetLimit16Reboots,
+    /// Fault 9005 of GetParameterValues says which name it is.
+    BadNameNamed,
+    /// GetParameterValues of a partial path is fault 9005.
+    PartialPathsRefused,
+    /// GetParameterNames of the whole tree: the connection is dropped.
+    FullNamesDrop,
+    /// NextLevel of GetParameterNames is not looked at: all below comes.
+    NextLevelIgnored,
+    /// Objects in GetParameterNamesResponse lack their dot.
+    ObjectsWithoutDots,
+    /// AddObject is always fault 9002.
+    AddObjectRefused,
+    /// AddObjectResponse has the InstanceNumber 0.
+    AddObjectUncounted,
+    /// GetParameterAttributes is fault 9000.
+    AttributesUnsupported,
+    /// SetParameterValues of more than 4 values is fault 9004.
+    SetLimit4,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 46] = [
+    pub const ALL: [Oddity; 60] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -150,6 +178,20 @@ impl Oddity {
         Oddity::DigestMd5Only,
         Oddity::DigestQuoted,
         Oddity::BasicUnasked,
+        Oddity::GetLimit16Internal,
+        Oddity::GetLimit16Arguments,
+        Oddity::GetLimit16Hangs,
+        Oddity::GetLimit16Drops,
+        Oddity::GetLimit16Reboots,
+        Oddity::BadNameNamed,
+        Oddity::PartialPathsRefused,
+        Oddity::FullNamesDrop,
+        Oddity::NextLevelIgnored,
+        Oddity::ObjectsWithoutDots,
+        Oddity::AddObjectRefused,
+        Oddity::AddObjectUncounted,
+        Oddity::AttributesUnsupported,
+        Oddity::SetLimit4,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -201,6 +243,20 @@ impl Oddity {
             Oddity::DigestMd5Only => "digest-md5-only",
             Oddity::DigestQuoted => "digest-quoted",
             Oddity::BasicUnasked => "basic-unasked",
+            Oddity::GetLimit16Internal => "get-limit-16-internal",
+            Oddity::GetLimit16Arguments => "get-limit-16-arguments",
+            Oddity::GetLimit16Hangs => "get-limit-16-hangs",
+            Oddity::GetLimit16Drops => "get-limit-16-drops",
+            Oddity::GetLimit16Reboots => "get-limit-16-reboots",
+            Oddity::BadNameNamed => "bad-name-named",
+            Oddity::PartialPathsRefused => "partial-paths-refused",
+            Oddity::FullNamesDrop => "full-names-drop",
+            Oddity::NextLevelIgnored => "next-level-ignored",
+            Oddity::ObjectsWithoutDots => "objects-without-dots",
+            Oddity::AddObjectRefused => "add-object-refused",
+            Oddity::AddObjectUncounted => "add-object-uncounted",
+            Oddity::AttributesUnsupported => "attributes-unsupported",
+            Oddity::SetLimit4 => "set-limit-4",
         }
     }
 

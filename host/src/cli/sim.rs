@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use cpe_sim::{Fleet, FleetConfig, FleetStats, Listen, Oddity};
+use cpe_sim::{Cuts, Fleet, FleetConfig, FleetStats, Listen, Oddity, SessionOptions};
 
 use super::bench;
 
@@ -39,6 +39,12 @@ pub(super) struct Sim {
     /// What the devices do differently, such as `no-header`; may be given several times.
     #[arg(long, value_parser = oddity)]
     oddity: Vec<Oddity>,
+    /// Each device has so many further oddities, drawn so that the fleet has all there are.
+    #[arg(long, default_value_t = 0)]
+    odd: usize,
+    /// Of a hundred connections, so many break off at a random moment.
+    #[arg(long, default_value_t = 0)]
+    cut_percent: u8,
     /// The address on which the devices take connection requests.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
@@ -66,6 +72,14 @@ impl Sim {
             time_max: Some(Duration::from_secs(self.seconds)),
             sessions_max: self.sessions,
             oddities: self.oddity.iter().copied().collect(),
+            odd: self.odd,
+            session: SessionOptions {
+                cuts: (self.cut_percent > 0).then(|| Cuts {
+                    share: f64::from(self.cut_percent.min(100)) / 100.0,
+                    seed: self.seed,
+                }),
+                ..SessionOptions::default()
+            },
             seed: self.seed,
             ..FleetConfig::new(&self.url, self.devices)
         })

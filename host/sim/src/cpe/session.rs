@@ -1,6 +1,8 @@
 //! The device's half of a session (TR-069 §3.7.1): an envelope or nothing goes out, the
 //! answer comes in.
 
+use std::time::Duration;
+
 use cwmp::{Body, Event, Fault, Header, Message, RawRpc, Request, Response, Version};
 
 use super::rpc::Reply;
@@ -12,6 +14,9 @@ const INFORM_RETRIES_MAX: u8 = 5;
 /// The same for a request of its own; after these it waits for the next session.
 const REQUEST_RETRIES_MAX: u8 = 5;
 
+/// How long a device that hangs does so, until its watchdog ends that.
+const HANG_TIME: Duration = Duration::from_secs(3);
+
 /// What the device does next in its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -21,6 +26,8 @@ pub enum Step {
     Done,
     /// It drops the connection without an answer.
     Drop,
+    /// It does nothing more, and drops the connection after this time.
+    Hang(Duration),
 }
 
 /// The ACS broke the protocol, as the device sees it.
@@ -404,6 +411,7 @@ impl Cpe {
             Reply::Fault(fault) => Body::Fault(fault),
             Reply::Empty => return Step::Post(self.empty_post()),
             Reply::Drop => return Step::Drop,
+            Reply::Hang => return Step::Hang(HANG_TIME),
         };
         let id = match self.oddities {
             odd if odd.has(Oddity::EmptyId) => Some(String::new()),

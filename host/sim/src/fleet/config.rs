@@ -16,6 +16,8 @@ pub struct FleetConfig {
     pub vendors: Vec<Vendor>,
     /// Beside those of the vendors.
     pub oddities: Oddities,
+    /// Each device has as many further oddities, drawn so that the fleet has all of them.
+    pub odd: usize,
     /// Serial numbers are this and six digits, from 000001 on.
     pub serial_prefix: String,
     /// PeriodicInformInterval as delivered; the ACS may set another.
@@ -66,6 +68,7 @@ impl FleetConfig {
             count,
             vendors: Vendor::ALL.to_vec(),
             oddities: Oddities::NONE,
+            odd: 0,
             serial_prefix: "SIM".to_owned(),
             periodic_interval: Duration::from_secs(3600),
             periodic_jitter: true,

@@ -9,10 +9,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{FleetConfig, Listen};
 use crate::listener::{RequestListener, RequestTarget, TargetState};
 use crate::seed::Seed;
-use crate::{Clock, Cpe, CpeConfig, UnixTime, Vendor};
+use crate::{Clock, Cpe, CpeConfig, Oddities, Oddity, UnixTime, Vendor};
 
 /// Set in a number that wakes the scheduler: not a connection request, just look at the device.
 pub(super) const POKE: u32 = 1 << 31;
+
+/// Which of a device's streams of randomness its oddities are drawn from.
+const ODDITIES: u64 = 0x0DD;
 
 /// A device's place in the fleet.
 #[derive(Debug)]
@@ -109,6 +112,19 @@ pub(super) async fn make(
     Ok((slots, listeners))
 }
 
+/// The oddities of one device: in turn, so that none is left out, and at random.
+fn drawn(config: &FleetConfig, number: u32) -> Oddities {
+    let mut seed = Seed::new(config.seed).of(number.into()).of(ODDITIES);
+    let all = Oddity::ALL.len();
+    let turns = (0..config.odd).map(|turn| match turn {
+        0 => number as usize % all,
+        _ => usize::try_from(seed.below(all as u64)).unwrap_or_default(),
+    });
+    turns
+        .filter_map(|at| Oddity::ALL.get(at).copied())
+        .collect()
+}
+
 fn make_one(
     config: &FleetConfig,
     number: u32,
@@ -145,7 +161,7 @@ fn make_one(
             wan_address: format!("198.51.{}.{}", 100 + (number / 250) % 100, 2 + number % 250),
             bootstrapped: config.bootstrapped,
             boot_time: config.boot_time,
-            oddities: config.oddities,
+            oddities: config.oddities.and(drawn(config, number)),
             seed: seed.draw(),
             ..CpeConfig::of(vendor, &serial, &config.acs_url)
         },

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use super::cut::{Cut, Moment};
+
 /// Largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of an answer.
@@ -27,6 +29,8 @@ pub struct Connection {
     host: String,
     received: Vec<u8>,
     closing: bool,
+    cut: Option<Cut>,
+    exchanges: u64,
     bytes_sent: u64,
     bytes_received: u64,
 }
@@ -72,6 +76,9 @@ pub enum HttpError {
     /// The other side closed it where an answer, or the rest of one, was due.
     #[error("the connection was closed instead of an answer")]
     Closed,
+    /// It was cut on purpose.
+    #[error("the line was cut")]
+    Cut,
     /// What came is no HTTP, or too much of it.
     #[error("no usable HTTP answer: {0}")]
     Malformed(&'static str),
@@ -115,6 +122,8 @@ impl Connection {
             host: host.to_owned(),
             received: Vec::new(),
             closing: false,
+            cut: None,
+            exchanges: 0,
             bytes_sent: 0,
             bytes_received: 0,
         })
@@ -131,6 +140,11 @@ impl Connection {
             .await
     }
 
+    /// Cuts it at a moment to come.
+    pub(crate) fn cut_at(&mut self, cut: Option<Cut>) {
+        self.cut = cut;
+    }
+
     /// One request and its answer.
     pub async fn request(
         &mut self,
@@ -140,6 +154,7 @@ impl Connection {
         body: &[u8],
         framing: Framing,
     ) -> Result<HttpResponse, HttpError> {
+        self.exchanges += 1;
         let mut out = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.host).into_bytes();
         for (name, value) in headers {
             out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -180,9 +195,15 @@ impl Connection {
                 self.send(&out).await?;
             }
         }
+        if self.is_cut(Moment::BeforeAnswer) {
+            return Err(self.broken());
+        }
         loop {
             let head = self.head().await?;
             if head.status != 100 {
+                if self.is_cut(Moment::Answer) {
+                    return Err(self.broken());
+                }
                 return self.body_of(head, method).await;
             }
         }
@@ -202,8 +223,23 @@ impl Connection {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
+        if self.is_cut(Moment::Request) {
+            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            self.stream.write_all(half).await?;
+            return Err(self.broken());
+        }
         self.bytes_sent += bytes.len() as u64;
         Ok(self.stream.write_all(bytes).await?)
+    }
+
+    fn is_cut(&self, moment: Moment) -> bool {
+        self.cut
+            .is_some_and(|cut| cut.moment == moment && self.exchanges > cut.after)
+    }
+
+    fn broken(&mut self) -> HttpError {
+        self.closing = true;
+        HttpError::Cut
     }
 
     async fn fill(&mut self) -> Result<(), HttpError> {

@@ -5,10 +5,12 @@ mod auth;
 pub(crate) mod coding;
 mod connection;
 mod cookies;
+mod cut;
 mod url;
 
 pub(crate) use auth::Login;
 pub use connection::{Connection, Framing, HttpError, HttpResponse};
 pub(crate) use connection::{header_list, read_head};
 pub(crate) use cookies::CookieJar;
+pub use cut::Cuts;
 pub use url::Url;

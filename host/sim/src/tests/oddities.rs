@@ -59,6 +59,89 @@ fn limits_of_get_and_names() {
 }
 
 #[test]
+fn too_many_names_in_the_ways_of_devices() {
+    for (oddity, expected) in [
+        (Oddity::GetLimit16Internal, 9002),
+        (Oddity::GetLimit16Arguments, 9003),
+    ] {
+        let mut pair = odd(oddity);
+        assert_eq!(code(pair.ask(get(16))), 0);
+        assert_eq!(code(pair.ask(get(17))), expected);
+    }
+    for oddity in [
+        Oddity::GetLimit16Hangs,
+        Oddity::GetLimit16Drops,
+        Oddity::GetLimit16Reboots,
+    ] {
+        let mut pair = odd(oddity);
+        assert_eq!(code(pair.ask(get(16))), 0);
+        pair.queue.push_back(get(17));
+        pair.cpe.connection_request(pair.now);
+        pair.next_session();
+        assert!(pair.answers.is_empty(), "{oddity:?}");
+        let boots = codes(&pair.next_session()) == ["1 BOOT"];
+        assert_eq!(boots, oddity == Oddity::GetLimit16Reboots, "{oddity:?}");
+    }
+    let mut pair = odd(Oddity::SetLimit4);
+    let set = |count| {
+        let value = |n| ParameterValue::new(format!("Device.Bad{n}"), "", XsdType::STRING);
+        Request::SetParameterValues(SetParameterValues {
+            parameters: (0..count).map(value).collect(),
+            parameter_key: String::new(),
+        })
+    };
+    assert_eq!(code(pair.ask(set(4))), 9003);
+    assert_eq!(code(pair.ask(set(5))), 9004);
+}
+
+#[test]
+fn names_and_paths_in_the_ways_of_devices() {
+    let mut pair = odd(Oddity::PartialPathsRefused);
+    let partial = Request::GetParameterValues(vec!["Device.DeviceInfo.".to_owned()]);
+    assert_eq!(code(pair.ask(partial)), 9005);
+    let mut pair = odd(Oddity::BadNameNamed);
+    let bad = Request::GetParameterValues(vec!["Device.Bad".to_owned()]);
+    assert_eq!(
+        pair.ask(bad).unwrap_err().text,
+        "Invalid parameter name: Device.Bad"
+    );
+    let mut pair = odd(Oddity::FullNamesDrop);
+    pair.queue.push_back(names("", false));
+    pair.cpe.connection_request(pair.now);
+    pair.next_session();
+    assert!(pair.answers.is_empty());
+    let listed = |oddity, next_level| match odd(oddity).ask(names("Device.", next_level)) {
+        Ok(Response::GetParameterNames(names)) => names,
+        other => panic!("{other:?}"),
+    };
+    let all = listed(Oddity::NextLevelIgnored, false);
+    assert_eq!(listed(Oddity::NextLevelIgnored, true), all);
+    let dotless = listed(Oddity::ObjectsWithoutDots, false);
+    assert_eq!(dotless.len(), all.len());
+    assert!(!dotless.iter().any(|name| name.path.ends_with('.')));
+}
+
+#[test]
+fn objects_and_attributes_in_the_ways_of_devices() {
+    let add = || {
+        Request::AddObject(cwmp::AddObject {
+            object_name: "Device.NAT.PortMapping.".to_owned(),
+            parameter_key: String::new(),
+        })
+    };
+    assert_eq!(code(odd(Oddity::AddObjectRefused).ask(add())), 9002);
+    let mut pair = odd(Oddity::AddObjectUncounted);
+    let before = Pair::tr181().ask(add());
+    assert!(matches!(before, Ok(Response::AddObject(n, _)) if n > 0));
+    assert!(matches!(pair.ask(add()), Ok(Response::AddObject(0, _))));
+    let attributes = Request::GetParameterAttributes(vec!["Device.DeviceInfo.UpTime".to_owned()]);
+    assert_eq!(
+        code(odd(Oddity::AttributesUnsupported).ask(attributes)),
+        9000
+    );
+}
+
+#[test]
 fn bad_names_left_out() {
     let asked = vec![
         "Device.DeviceInfo.UpTime".to_owned(),

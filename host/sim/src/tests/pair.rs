@@ -105,7 +105,7 @@ impl Pair {
             match self.cpe.receive(answer.as_bytes(), self.now).unwrap() {
                 Step::Post(next) => body = next,
                 Step::Done => return self.cpe.finish_session(self.now),
-                Step::Drop => return self.cpe.fail_session(self.now),
+                Step::Drop | Step::Hang(_) => return self.cpe.fail_session(self.now),
             }
         }
         panic!("the session does not end");

@@ -10,7 +10,9 @@ use crate::model::Node;
 impl Cpe {
     pub(super) fn get_parameter_names(&self, asked: &GetParameterNames) -> Result<Response, Fault> {
         let path = asked.path.as_str();
-        let whole_tree = path.is_empty() || path == self.data_model().root();
+        let whole_tree = self.is_whole_tree(path);
+        let next_level = asked.next_level && !self.oddities.has(Oddity::NextLevelIgnored);
+        let without_dots = self.oddities.has(Oddity::ObjectsWithoutDots);
         if path.is_empty() && self.oddities.has(Oddity::RootNamesRefused) {
             return Err(fault(9005));
         }
@@ -22,7 +24,7 @@ impl Cpe {
         }
         let mut names = Vec::new();
         let found = self.tree.walk(path, &mut |below, node| {
-            if asked.next_level && !is_child(path, below) {
+            if next_level && !is_child(path, below) {
                 return;
             }
             let writable = match node {
@@ -30,7 +32,11 @@ impl Cpe {
                 Node::Parameter(parameter) => parameter.leaf.writable,
             };
             names.push(ParameterInfo {
-                path: below.to_owned(),
+                path: if without_dots {
+                    below.trim_end_matches('.').to_owned()
+                } else {
+                    below.to_owned()
+                },
                 writable,
             });
         });
@@ -39,6 +45,10 @@ impl Cpe {
         } else {
             Err(fault(9005))
         }
+    }
+
+    pub(super) fn is_whole_tree(&self, path: &str) -> bool {
+        path.is_empty() || path == self.data_model().root()
     }
 
     fn one_name(&self, asked: &GetParameterNames) -> Result<Response, Fault> {

@@ -7,21 +7,19 @@ use crate::cpe::Cpe;
 use crate::model::Node;
 use crate::{Oddity, UnixTime};
 
-/// How many names [`Oddity::GetLimit16`] takes.
-const NAMES_MAX: usize = 16;
-
 impl Cpe {
     pub(super) fn get_parameter_values(
         &self,
         names: &[String],
         now: UnixTime,
     ) -> Result<Response, Fault> {
-        if names.len() > NAMES_MAX && self.oddities.has(Oddity::GetLimit16) {
-            return Err(fault(9004));
-        }
         let mut values: Vec<ParameterValue> = Vec::with_capacity(names.len());
         for name in names {
-            let found = if name.is_empty() || name.ends_with('.') {
+            let is_partial = name.is_empty() || name.ends_with('.');
+            if is_partial && self.oddities.has(Oddity::PartialPathsRefused) {
+                return Err(fault(9005));
+            }
+            let found = if is_partial {
                 self.tree.walk(name, &mut |path, node| {
                     if let Node::Parameter(_) = node {
                         values.extend(self.shown(path, now));
@@ -34,7 +32,11 @@ impl Cpe {
                 found
             };
             if !found && !self.oddities.has(Oddity::BadNamesLeftOut) {
-                return Err(fault(9005));
+                let mut fault = fault(9005);
+                if self.oddities.has(Oddity::BadNameNamed) {
+                    fault.text = format!("{}: {name}", fault.text);
+                }
+                return Err(fault);
             }
         }
         Ok(Response::GetParameterValues(values))

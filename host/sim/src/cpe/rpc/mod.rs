@@ -47,6 +47,11 @@ pub(crate) fn methods(version: Version) -> &'static [&'static str] {
     METHODS.get(..METHODS.len() - later).unwrap_or(METHODS)
 }
 
+/// How many names the limits of GetParameterValues take.
+const NAMES_MAX: usize = 16;
+/// How many values [`Oddity::SetLimit4`] takes.
+const PARAMETERS_MAX: usize = 4;
+
 /// How a request is answered.
 pub(super) enum Reply {
     Response(Response),
@@ -55,6 +60,8 @@ pub(super) enum Reply {
     Empty,
     /// Not at all: the connection is dropped.
     Drop,
+    /// Not at all: nothing happens.
+    Hang,
 }
 
 impl Cpe {
@@ -76,11 +83,59 @@ impl Cpe {
         {
             return Reply::Empty;
         }
+        if let Some(reply) = self.exhausted(request) {
+            return reply;
+        }
         let drops = self.oddities.has(Oddity::DropsAtReboot);
         match self.answer(request, now) {
             Ok(Response::Reboot) if drops => Reply::Drop,
             Ok(response) => Reply::Response(response),
             Err(fault) => Reply::Fault(fault),
+        }
+    }
+
+    /// What is too much for it, in one of the ways that devices have.
+    fn exhausted(&mut self, request: &Request) -> Option<Reply> {
+        let has = |oddity| self.oddities.has(oddity);
+        match request {
+            Request::GetParameterValues(names) if names.len() > NAMES_MAX => {
+                if has(Oddity::GetLimit16Hangs) {
+                    return Some(Reply::Hang);
+                }
+                if has(Oddity::GetLimit16Reboots) {
+                    self.after_session.reboot = true;
+                    return Some(Reply::Drop);
+                }
+                if has(Oddity::GetLimit16Drops) {
+                    return Some(Reply::Drop);
+                }
+                let codes = [
+                    (Oddity::GetLimit16, 9004),
+                    (Oddity::GetLimit16Internal, 9002),
+                    (Oddity::GetLimit16Arguments, 9003),
+                ];
+                let code = codes.into_iter().find(|(oddity, _)| has(*oddity));
+                code.map(|(_, code)| Reply::Fault(fault(code)))
+            }
+            Request::GetParameterNames(asked)
+                if !asked.next_level
+                    && self.is_whole_tree(&asked.path)
+                    && has(Oddity::FullNamesDrop) =>
+            {
+                Some(Reply::Drop)
+            }
+            Request::SetParameterValues(set)
+                if set.parameters.len() > PARAMETERS_MAX && has(Oddity::SetLimit4) =>
+            {
+                Some(Reply::Fault(fault(9004)))
+            }
+            Request::AddObject(_) if has(Oddity::AddObjectRefused) => {
+                Some(Reply::Fault(fault(9002)))
+            }
+            Request::GetParameterAttributes(_) if has(Oddity::AttributesUnsupported) => {
+                Some(Reply::Fault(fault(9000)))
+            }
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@ use cwmp::{AddObject, Applied, DeleteObject, Fault, Response};
 
 use super::fault;
 use super::set_parameter_values::KEY_CHARS_MAX;
+use crate::Oddity;
 use crate::cpe::Cpe;
 
 impl Cpe {
@@ -11,7 +12,12 @@ impl Cpe {
         check_arguments(&add.object_name, &add.parameter_key)?;
         let instance = self.tree.add_row(&add.object_name).map_err(fault)?;
         self.store_parameter_key(&add.parameter_key);
-        Ok(Response::AddObject(instance, Applied::Now))
+        let told = if self.oddities.has(Oddity::AddObjectUncounted) {
+            0
+        } else {
+            instance
+        };
+        Ok(Response::AddObject(told, Applied::Now))
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Response, Fault> {
