@@ -114,15 +114,8 @@ async fn fewer_names_at_once_after_a_fault_and_the_model_is_remembered() {
         let (result, sessions) = done(&host, &mut first, get.clone()).await;
         assert_eq!(result["count"], 40);
         assert_eq!(result["missing"], Value::Null);
-        let sizes = [
-            (40, Some(code)),
-            (20, Some(code)),
-            (10, None),
-            (10, None),
-            (20, Some(code)),
-            (10, None),
-            (10, None),
-        ];
+        let mut sizes = vec![(40, Some(code)), (20, Some(code))];
+        sizes.extend([(10, None); 4]);
         assert_eq!(gets(&sessions), sizes);
 
         let model = model(&host).await;
@@ -283,7 +276,12 @@ async fn the_names_of_the_tree_are_the_same_whatever_the_device_refuses() {
         let mut sim = device(&host, "A1", oddities).await;
         done(&host, &mut sim, whole.clone()).await;
         let found = parameters(&host.get(&sim.at()).await);
-        assert_eq!(found, expected, "{oddities:?}");
+        let other: Vec<&String> = found
+            .iter()
+            .filter(|path| !expected.contains(path))
+            .collect();
+        assert!(other.is_empty(), "{oddities:?}: {other:?}");
+        assert_eq!(found.len(), expected.len(), "{oddities:?}");
         host.stop().await;
     }
 }
@@ -366,7 +364,8 @@ async fn a_set_that_is_too_large_is_split_between_objects() {
     for (path, value) in values {
         assert_eq!(sim.value(path.strip_prefix("Device.").unwrap()), value);
     }
-    assert_eq!(methods(&sessions).len(), 1 + 3);
+    // Refused once; then Time, and the other two together.
+    assert_eq!(methods(&sessions).len(), 1 + 2);
     assert_eq!(model(&host).await["parameters_per_set"]["too_many"], 5);
     host.stop().await;
 }

@@ -144,6 +144,9 @@ impl Conversation {
                     },
                     Err(end) => {
                         self.jobs.missing = exchange.take_missing();
+                        if let Ok(Response::GetParameterNames(names)) = &end {
+                            self.learn_names(names);
+                        }
                         outcome = Some(end);
                     }
                 }

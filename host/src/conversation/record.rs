@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cwmp::{Fault, ParameterValue, Request, Response, SetParameterValues};
+use cwmp::{Fault, ParameterInfo, ParameterValue, Request, Response, SetParameterValues};
 
 use super::Conversation;
 use crate::clock::Now;
@@ -105,15 +105,6 @@ impl Conversation {
                         keep(&mut device, parameter);
                     }
                 }
-                (Request::GetParameterNames(_), Response::GetParameterNames(names)) => {
-                    for name in names {
-                        if let Err(error) =
-                            device.tree_mut().set_writable(&name.path, name.writable)
-                        {
-                            refused = Some(error);
-                        }
-                    }
-                }
                 (Request::DeleteObject(object), Response::DeleteObject(_)) => {
                     device.tree_mut().remove_prefix(&object.object_name);
                 }
@@ -128,6 +119,23 @@ impl Conversation {
         }
         if let Request::SetParameterValues(set) = sent {
             self.credentials_answered(set, true).await;
+        }
+        self.acs.store.touched(&self.cell);
+    }
+
+    /// Takes in the names that an exchange ended with: put right, and from all its levels.
+    pub(super) fn learn_names(&self, names: &[ParameterInfo]) {
+        let mut refused = None;
+        {
+            let mut device = self.cell.lock();
+            for name in names {
+                if let Err(error) = device.tree_mut().set_writable(&name.path, name.writable) {
+                    refused = Some(error);
+                }
+            }
+        }
+        if let Some(error) = refused {
+            tracing::warn!(device = %self.device(), %error, "a name was not kept");
         }
         self.acs.store.touched(&self.cell);
     }
