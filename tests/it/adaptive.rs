@@ -276,12 +276,22 @@ async fn the_names_of_the_tree_are_the_same_whatever_the_device_refuses() {
         let mut sim = device(&host, "A1", oddities).await;
         done(&host, &mut sim, whole.clone()).await;
         let found = parameters(&host.get(&sim.at()).await);
-        let other: Vec<&String> = found
-            .iter()
-            .filter(|path| !expected.contains(path))
-            .collect();
-        assert!(other.is_empty(), "{oddities:?}: {other:?}");
-        assert_eq!(found.len(), expected.len(), "{oddities:?}");
+        let lacking = expected.iter().find(|path| !found.contains(path));
+        assert_eq!(lacking, None, "{oddities:?}");
+        // Without its dot, an empty table looks like a parameter.
+        let is_table = |path: &&String| {
+            oddities.contains(&Oddity::ObjectsWithoutDots)
+                && !path.contains("NumberOfEntries")
+                && !found
+                    .iter()
+                    .any(|other| other.starts_with(&format!("{path}.")))
+        };
+        let more = found.iter().filter(|path| !expected.contains(path));
+        assert_eq!(
+            more.clone().count(),
+            more.filter(is_table).count(),
+            "{oddities:?}"
+        );
         host.stop().await;
     }
 }

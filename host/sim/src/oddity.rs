@@ -280,6 +280,12 @@ impl Oddities {
         Oddities(self.0 | 1 << oddity as u8)
     }
 
+    /// But for `oddity`.
+    #[must_use]
+    pub const fn without(self, oddity: Oddity) -> Oddities {
+        Oddities(self.0 & !(1 << oddity as u8))
+    }
+
     /// Whether `oddity` is one of them.
     pub const fn has(self, oddity: Oddity) -> bool {
         self.0 & (1 << oddity as u8) != 0

@@ -120,9 +120,15 @@ fn drawn(config: &FleetConfig, number: u32) -> Oddities {
         0 => number as usize % all,
         _ => usize::try_from(seed.below(all as u64)).unwrap_or_default(),
     });
-    turns
+    let drawn: Oddities = turns
         .filter_map(|at| Oddity::ALL.get(at).copied())
-        .collect()
+        .collect();
+    // With neither cookie nor connection nobody could tell whose message it is.
+    if drawn.has(Oddity::ConnectionPerPost) {
+        drawn.without(Oddity::CookieIgnored)
+    } else {
+        drawn
+    }
 }
 
 fn make_one(
