@@ -330,10 +330,10 @@ async fn what_is_refused_is_asked_once_and_told_in_the_devices_words() {
         // A person's task is tried each time, and once.
         for _ in 0..2 {
             let (task, sessions) = run(&host, &mut sim, operation.clone()).await;
+            let error = &task["error"];
             assert_eq!(
-                task["error"],
-                json!({ "code": code, "text": text }),
-                "{task}"
+                (&error["code"], &error["text"]),
+                (&json!(code), &json!(text))
             );
             assert_eq!(methods(&sessions).len(), 1);
         }

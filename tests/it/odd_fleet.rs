@@ -21,14 +21,17 @@ use tokio::time::Instant;
 
 use crate::crash::server::{Api, Server};
 
-/// As many as are promised; `PATCHBAY_ODD_DEVICES` for another number.
-const DEVICES: usize = 2_000;
+/// Four of each oddity; 2,000 devices with `PATCHBAY_ODD_DEVICES=2000`, in minutes.
+const DEVICES: usize = 240;
 /// Of each, beside those of its vendor.
 const ODDITIES: usize = 3;
 const CUT_SHARE: f64 = 0.05;
 const CLIENTS: usize = 16;
 /// Until all tasks have come to their ends.
 const TIME_MAX: Duration = Duration::from_secs(300);
+/// From one session of a device that is waited for to the next.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Tasks of a device: a get, an added object, and for every tenth a reboot.
 const REBOOTS_EVERY: usize = 10;
 const READ: [&str; 20] = [
@@ -189,29 +192,14 @@ async fn run(cuts: Option<Cuts>) -> Ended {
     .await;
 
     let devices: Vec<Device> = fleet.devices().collect();
-    let mut asked = ask(api, &devices).await;
-    let mut tasks = Vec::new();
-    while !asked.is_empty() {
-        assert!(
-            began.elapsed() < TIME_MAX,
-            "{} tasks have no end",
-            asked.len()
-        );
-        // A device comes when it likes: here, as soon as there is something for it.
-        for (_, device) in &asked {
-            device.with(|cpe, now| cpe.connection_request(now)).await;
-        }
-        let mut open = Vec::new();
-        for (path, device) in asked {
-            let task = api.get(&path).await;
-            if ["queued", "sent"].contains(&task["state"].as_str().unwrap()) {
-                open.push((path, device));
-            } else {
-                tasks.push((task, Arc::from(device.serial())));
-            }
-        }
-        asked = open;
+    let mut waiting = JoinSet::new();
+    for (path, device) in ask(api, &devices).await {
+        waiting.spawn(async move {
+            let serial: Arc<str> = Arc::from(device.serial());
+            (end_of(api, &path, &device, began).await, serial)
+        });
     }
+    let tasks = waiting.join_all().await;
     let status = api.get("/v1/status").await;
     fleet.stop();
     fleet.wait().await;
@@ -232,6 +220,21 @@ async fn run(cuts: Option<Cuts>) -> Ended {
         failures,
         refused: status["counters"]["requests_refused"].as_u64().unwrap(),
         took: began.elapsed(),
+    }
+}
+
+/// A task at its end. Its device comes when it likes: here, as often as it takes.
+async fn end_of(api: Api, path: &str, device: &Device, began: Instant) -> Value {
+    let mut pause = PAUSE_MIN;
+    loop {
+        device.with(|cpe, now| cpe.connection_request(now)).await;
+        tokio::time::sleep(pause).await;
+        let task = api.get(path).await;
+        if !["queued", "sent"].contains(&task["state"].as_str().unwrap()) {
+            return task;
+        }
+        assert!(began.elapsed() < TIME_MAX, "{task} has no end");
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
