@@ -26,7 +26,7 @@ const ATTEMPTS_MAX: u32 = 5;
 pub(super) struct Jobs {
     stage: Stage,
     job: Option<Job>,
-    exchange: Option<Exchange>,
+    pub(super) exchange: Option<Exchange>,
     /// Names that the exchange that ended last did not find.
     missing: Vec<String>,
     /// Tasks this session has begun: each once, whatever the store says of it afterwards.
@@ -80,42 +80,6 @@ impl Jobs {
 }
 
 impl Conversation {
-    /// Hands the device's answer to the exchange under way. `Some` = the exchange failed.
-    pub(super) async fn answered(
-        &mut self,
-        sent: &Request,
-        answer: Outcome,
-        now: Now,
-    ) -> Option<Outcome> {
-        let mut exchange = self.jobs.exchange.take()?;
-        let key = self.cell.key().clone();
-        let about = About {
-            key: &key,
-            device: &self.summary,
-            now: now.unix,
-        };
-        let refusal = answer.as_ref().err().cloned();
-        self.note_addition(sent, refusal.as_ref());
-        let mut calls = Vec::new();
-        let stands = exchange
-            .answered(sent, answer, &self.matched, &about, &mut calls)
-            .await;
-        self.trace.hooks(now, calls);
-        let adapted = self.take_findings(&mut exchange, now);
-        if let Some(refusal) = refusal
-            && !adapted
-        {
-            self.note_fault(sent.method(), &refusal, now);
-        }
-        match stands {
-            Some(fault) => Some(Err(fault)),
-            None => {
-                self.jobs.exchange = Some(exchange);
-                None
-            }
-        }
-    }
-
     /// The next RPC for the device, or `None`: there is nothing left to do.
     pub(super) async fn next_request(
         &mut self,
