@@ -5,7 +5,7 @@ use cwmp::Request;
 use super::Conversation;
 use crate::clock::Now;
 use crate::plugins::About;
-use crate::work::exchange::{Exchange, Finding, instances};
+use crate::work::exchange::{Exchange, Finding, Outcome, instances};
 
 impl Conversation {
     /// Begins to ask the device, the way its profile and the lessons of its model say.
@@ -42,6 +42,42 @@ impl Conversation {
             Exchange::begin(request, &self.matched, &about, manners, known, &mut calls).await;
         self.trace.hooks(now, calls);
         exchange
+    }
+
+    /// Hands the device's answer to the exchange under way. `Some` = the exchange failed.
+    pub(super) async fn answered(
+        &mut self,
+        sent: &Request,
+        answer: Outcome,
+        now: Now,
+    ) -> Option<Outcome> {
+        let mut exchange = self.jobs.exchange.take()?;
+        let key = self.cell.key().clone();
+        let about = About {
+            key: &key,
+            device: &self.summary,
+            now: now.unix,
+        };
+        let refusal = answer.as_ref().err().cloned();
+        self.note_addition(sent, refusal.as_ref());
+        let mut calls = Vec::new();
+        let stands = exchange
+            .answered(sent, answer, &self.matched, &about, &mut calls)
+            .await;
+        self.trace.hooks(now, calls);
+        let adapted = self.take_findings(&mut exchange, now);
+        if let Some(refusal) = refusal
+            && !adapted
+        {
+            self.note_fault(sent.method(), &refusal, now);
+        }
+        match stands {
+            Some(fault) => Some(Err(fault)),
+            None => {
+                self.jobs.exchange = Some(exchange);
+                None
+            }
+        }
     }
 
     /// Notes what an exchange has found out. Whether it went round a refusal.
@@ -83,7 +119,7 @@ impl Conversation {
     }
 
     /// Notes how the device answered an AddObject.
-    pub(super) fn note_addition(&self, sent: &Request, refused: Option<&cwmp::Fault>) {
+    fn note_addition(&self, sent: &Request, refused: Option<&cwmp::Fault>) {
         let Request::AddObject(add) = sent else {
             return;
         };

@@ -23,7 +23,7 @@ use crate::work::task::{Task, TaskId};
 pub(super) struct Jobs {
     stage: Stage,
     job: Option<Job>,
-    exchange: Option<Exchange>,
+    pub(super) exchange: Option<Exchange>,
     /// Names that the exchange that ended last did not find.
     pub(super) missing: Vec<String>,
     /// Under which names the exchange was asked for.
@@ -81,42 +81,6 @@ impl Jobs {
 }
 
 impl Conversation {
-    /// Hands the device's answer to the exchange under way. `Some` = the exchange failed.
-    pub(super) async fn answered(
-        &mut self,
-        sent: &Request,
-        answer: Outcome,
-        now: Now,
-    ) -> Option<Outcome> {
-        let mut exchange = self.jobs.exchange.take()?;
-        let key = self.cell.key().clone();
-        let about = About {
-            key: &key,
-            device: &self.summary,
-            now: now.unix,
-        };
-        let refusal = answer.as_ref().err().cloned();
-        self.note_addition(sent, refusal.as_ref());
-        let mut calls = Vec::new();
-        let stands = exchange
-            .answered(sent, answer, &self.matched, &about, &mut calls)
-            .await;
-        self.trace.hooks(now, calls);
-        let adapted = self.take_findings(&mut exchange, now);
-        if let Some(refusal) = refusal
-            && !adapted
-        {
-            self.note_fault(sent.method(), &refusal, now);
-        }
-        match stands {
-            Some(fault) => Some(Err(fault)),
-            None => {
-                self.jobs.exchange = Some(exchange);
-                None
-            }
-        }
-    }
-
     /// The next RPC for the device, or `None`: there is nothing left to do.
     pub(super) async fn next_request(
         &mut self,
@@ -390,110 +354,6 @@ impl Conversation {
             parameter.value = seconds.to_string();
         }
         request
-    }
-
-    // ---- tasks
-
-    fn next_task(&self) -> Option<Arc<Task>> {
-        if !self.acs.store.has_pending(self.device()) {
-            return None;
-        }
-        let mut pending = self.acs.store.pending(self.device());
-        pending.retain(|task| !self.jobs.tried.contains(&task.id));
-        pending.into_iter().find(|task| match task.state {
-            TaskState::Queued => true,
-            // Sent in a session that broke before the answer, and safe to send again.
-            TaskState::Sent => task.operation.is_repeatable() && task.accepted.is_none(),
-            _ => false,
-        })
-    }
-
-    /// Marks the task sent, durably, before its RPC leaves.
-    async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Arc<Task>, Request)> {
-        self.trace.eventful();
-        self.trace.note(now, format!("task {} begins", task.id));
-        self.jobs.tried.push(task.id);
-        if task.expires.is_some_and(|expires| expires <= now.unix) {
-            self.close_task(task.id, TaskState::Expired, None, None, now)
-                .await;
-            return None;
-        }
-        if task.attempts >= ATTEMPTS_MAX {
-            let fault = own_fault(format!("no answer in {ATTEMPTS_MAX} sessions"));
-            self.close_task(
-                task.id,
-                TaskState::Failed,
-                None,
-                Some(operation::error(&fault)),
-                now,
-            )
-            .await;
-            return None;
-        }
-        if task.state == TaskState::Sent
-            && let Err(error) = self.acs.store.requeue(task.id).await
-        {
-            self.store_failed("requeue a task", &error);
-            return None;
-        }
-        match self.acs.store.mark_sent(task.id, now.unix).await {
-            Ok(task) => {
-                let device = self.cell.lock();
-                let type_of = |path: &str| {
-                    let own = standard_names::rooted(path, self.summary.data_model);
-                    let reading = device.tree().get(&own)?;
-                    Some(reading.xsd_type.clone())
-                };
-                let known = operation::Known {
-                    version: self.session.version(),
-                    rpc_methods: &self.summary.rpc_methods,
-                };
-                let request = operation::request(&task, &known, type_of);
-                drop(device);
-                Some((task, request))
-            }
-            // Cancelled or expired a moment ago: not an error.
-            Err(error) if error.is_callers() => None,
-            Err(error) => {
-                self.store_failed("mark a task as sent", &error);
-                None
-            }
-        }
-    }
-
-    async fn end_task(&mut self, task: &Task, outcome: Outcome, now: Now) {
-        match outcome {
-            Ok(Response::Download(started) | Response::Upload(started))
-                if started.applied == cwmp::Applied::Later
-                    && !self.matched.overrides.no_transfer_complete =>
-            {
-                // The end comes with TransferComplete.
-                if let Err(error) = self.acs.store.mark_accepted(task.id, now.unix).await {
-                    self.store_failed("mark a transfer as accepted", &error);
-                }
-            }
-            // So does that of a scheduled one, and with DUStateChangeComplete that of modules.
-            Ok(Response::ScheduleDownload | Response::ChangeDuState)
-                if !self.matched.overrides.no_transfer_complete =>
-            {
-                if let Err(error) = self.acs.store.mark_accepted(task.id, now.unix).await {
-                    self.store_failed("mark a task as accepted", &error);
-                }
-            }
-            Ok(response) => {
-                if let Operation::CancelTransfer { command_key } = &task.operation {
-                    self.transfer_cancelled(command_key, task.id, now).await;
-                }
-                let result = operation::result(&response);
-                self.close_task(task.id, TaskState::Done, Some(result), None, now)
-                    .await;
-            }
-            Err(fault) => {
-                let error = operation::error(&fault);
-                self.close_task(task.id, TaskState::Failed, None, Some(error), now)
-                    .await;
-            }
-        }
     }
 
     // ---- flows
