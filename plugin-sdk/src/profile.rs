@@ -140,11 +140,6 @@ impl Overrides {
         self.flag("no-xml-declaration")
     }
 
-    /// The device drops cookies: its TCP connection is its session.
-    pub fn session_by_connection(self) -> Self {
-        self.flag("session-by-connection")
-    }
-
     /// Seconds: a shorter PeriodicInformInterval is refused by the device.
     pub fn min_periodic_inform_interval(self, seconds: u32) -> Self {
         self.with("min-periodic-inform-interval", seconds)

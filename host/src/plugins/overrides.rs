@@ -21,8 +21,6 @@ pub struct Overrides {
     pub no_transfer_complete: bool,
     /// `no-xml-declaration`: begin at the envelope.
     pub no_xml_declaration: bool,
-    /// `session-by-connection`: the device keeps no cookies; its connection is its session.
-    pub session_by_connection: bool,
     /// `min-periodic-inform-interval`: seconds; a shorter one is never set.
     pub min_periodic_inform_interval: Option<u32>,
     /// `connection-request-basic-auth`: the device knows no digest authentication.
@@ -61,7 +59,6 @@ pub(super) enum Override {
     NoParameterKey(bool),
     NoTransferComplete(bool),
     NoXmlDeclaration(bool),
-    SessionByConnection(bool),
     MinPeriodicInformInterval(u32),
     ConnectionRequestBasicAuth(bool),
     UdpTimestampMilliseconds(bool),
@@ -73,7 +70,7 @@ pub(super) enum Override {
 
 const NAMES: &str = "max-names-per-get, max-parameters-per-set, names-by-level, skip-root-names, \
     boolean-words, date-time-milliseconds, no-parameter-key, no-transfer-complete, no-xml-declaration, \
-    session-by-connection, min-periodic-inform-interval, connection-request-basic-auth, \
+    min-periodic-inform-interval, connection-request-basic-auth, \
     udp-timestamp-milliseconds, no-xmpp, no-stun, no-partial-paths, cwmp-version";
 
 impl Override {
@@ -110,7 +107,6 @@ impl Override {
             "no-parameter-key" => Override::NoParameterKey(yes()?),
             "no-transfer-complete" => Override::NoTransferComplete(yes()?),
             "no-xml-declaration" => Override::NoXmlDeclaration(yes()?),
-            "session-by-connection" => Override::SessionByConnection(yes()?),
             "min-periodic-inform-interval" => Override::MinPeriodicInformInterval(number()?),
             "connection-request-basic-auth" => Override::ConnectionRequestBasicAuth(yes()?),
             "udp-timestamp-milliseconds" => Override::UdpTimestampMilliseconds(yes()?),
@@ -147,7 +143,6 @@ impl Overrides {
             Override::NoParameterKey(yes) => self.no_parameter_key = yes,
             Override::NoTransferComplete(yes) => self.no_transfer_complete = yes,
             Override::NoXmlDeclaration(yes) => self.no_xml_declaration = yes,
-            Override::SessionByConnection(yes) => self.session_by_connection = yes,
             Override::MinPeriodicInformInterval(seconds) => {
                 self.min_periodic_inform_interval = Some(seconds);
             }
