@@ -2,7 +2,7 @@
 
 use crate::charset;
 use crate::error::quoted;
-use crate::write::Writer;
+use crate::write::{Writer, is_name};
 use crate::xml::{MESSAGE_BYTES_MAX, Reader};
 use crate::{Body, Error, Header, Message, Version};
 
@@ -98,6 +98,10 @@ fn read_body(
         return Err(not_cwmp(xml, "an RPC in the Body", "none".to_owned()));
     };
     let namespace = Version::in_tag(method.tag()).or(namespace);
+    // The reader takes any bytes for a name; what is none could not be written again.
+    if !is_name(method.name()) {
+        return Err(not_cwmp(xml, "an RPC in the Body", quoted(method.name())));
+    }
     let body = Body::parse(method.name(), xml)?;
     xml.finish()?;
     Ok((body, namespace))

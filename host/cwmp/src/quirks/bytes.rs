@@ -83,6 +83,14 @@ fn b13_what_is_no_envelope() {
 }
 
 #[test]
+fn an_rpc_has_a_name() {
+    read(
+        b"<Envelope><Body><c:Get\0~ xmlns:c='urn:dslforum-org:cwmp-1-2'/></Body></Envelope>",
+        expect![[r#"no CWMP message: expected an RPC in the Body, got Get\0~ at byte 62"#]],
+    );
+}
+
+#[test]
 fn trailing_bytes_after_the_envelope_do_not_matter() {
     read(
         b"\xEF\xBB\xBF\r\n<Envelope><Body><Inform/></Body></Envelope>\0\0<junk",
