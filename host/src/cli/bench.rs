@@ -5,6 +5,8 @@
 //! `read-five`, which asks for five parameters in each session), and the floor: a stateless
 //! axum handler that answers the same session with fixed text. What counts is their ratio.
 
+pub(super) mod large_names;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,39 +25,15 @@ const START_TIME: Duration = Duration::from_secs(60);
 /// Measures for about `seconds` seconds and prints what came out.
 pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     let time = Duration::from_secs((seconds / (2 * ROUNDS as u64)).max(2));
-    let directory = tempfile::tempdir()?;
-    let plugins = directory.path().join("plugins");
-    std::fs::create_dir(&plugins)?;
-    let built = tokio::task::spawn_blocking(|| {
-        let shipped = shipped::components(shipped::Kind::Shipped)?;
-        anyhow::Ok((shipped, shipped::components(shipped::Kind::Examples)?))
-    });
-    let (shipped, examples) = built.await??;
-    shipped::copy(&shipped, &plugins)?;
-    std::fs::copy(
-        examples.join("read-five.wasm"),
-        plugins.join("read-five.wasm"),
-    )?;
-
     let floor = Server::start(free_port()?, |command, address| {
         command.args(["floor", "--listen", &address.to_string()]);
         Ok(())
     })
     .await?;
-    let api = free_port()?;
-    let host = Server::start(free_port()?, |command, address| {
-        let config = directory.path().join("patchbay.toml");
-        std::fs::write(
-            &config,
-            configuration(directory.path(), &plugins, address, api),
-        )?;
-        command.arg("serve").arg("--config").arg(&config);
-        if std::env::var_os("PATCHBAY_LOG").is_none() {
-            command.env("PATCHBAY_LOG", "error");
-        }
-        Ok(())
-    })
-    .await?;
+    let Host {
+        server: host, api, ..
+    } = &Host::start().await?;
+    let api = *api;
 
     // The first session of each device is another one: credentials, NAT mode, tags.
     let first = LoadConfig {
@@ -74,7 +52,7 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     for round in 1..=ROUNDS {
         let floor = measure(&floor, time).await?;
         let plugins_before = plugin_time(api).await?;
-        let measured = measure(&host, time).await?;
+        let measured = measure(host, time).await?;
         let plugins = plugin_time(api).await?.saturating_sub(plugins_before);
         let share = plugins.as_secs_f64() / measured.cpu.as_secs_f64();
         let ratio = measured.per_core_second() / floor.per_core_second();
@@ -96,6 +74,51 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
         median(&mut ratios)
     );
     Ok(())
+}
+
+/// This program as it is served, in a directory of its own.
+struct Host {
+    server: Server,
+    api: SocketAddr,
+    _directory: tempfile::TempDir,
+}
+
+impl Host {
+    async fn start() -> anyhow::Result<Host> {
+        let directory = tempfile::tempdir()?;
+        let plugins = directory.path().join("plugins");
+        std::fs::create_dir(&plugins)?;
+        let built = tokio::task::spawn_blocking(|| {
+            let shipped = shipped::components(shipped::Kind::Shipped)?;
+            anyhow::Ok((shipped, shipped::components(shipped::Kind::Examples)?))
+        });
+        let (shipped, examples) = built.await??;
+        shipped::copy(&shipped, &plugins)?;
+        std::fs::copy(
+            examples.join("read-five.wasm"),
+            plugins.join("read-five.wasm"),
+        )?;
+
+        let api = free_port()?;
+        let server = Server::start(free_port()?, |command, address| {
+            let config = directory.path().join("patchbay.toml");
+            std::fs::write(
+                &config,
+                configuration(directory.path(), &plugins, address, api),
+            )?;
+            command.arg("serve").arg("--config").arg(&config);
+            if std::env::var_os("PATCHBAY_LOG").is_none() {
+                command.env("PATCHBAY_LOG", "error");
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(Host {
+            server,
+            api,
+            _directory: directory,
+        })
+    }
 }
 
 fn configuration(directory: &Path, plugins: &Path, cwmp: SocketAddr, api: SocketAddr) -> String {
@@ -215,24 +238,41 @@ impl Server {
 }
 
 async fn plugin_time(api: SocketAddr) -> anyhow::Result<Duration> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(api).await?;
-    let request = format!(
-        "GET /v1/status HTTP/1.1\r\nHost: {api}\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let (_, body) = answer
-        .split_once("\r\n\r\n")
-        .context("no answer of the API")?;
-    let status: serde_json::Value = serde_json::from_str(body)?;
+    let body = request_api(api, "GET", "/v1/status", "").await?;
+    let status: serde_json::Value = serde_json::from_str(&body)?;
     let time = status
         .get("plugins_milliseconds")
         .and_then(serde_json::Value::as_u64);
     Ok(Duration::from_millis(
         time.context("no plugins_milliseconds in the status")?,
     ))
+}
+
+/// The body of the API's answer.
+async fn request_api(
+    api: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> anyhow::Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(api).await?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {api}\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("no answer of the API")?;
+    anyhow::ensure!(
+        head.starts_with("HTTP/1.1 2"),
+        "{method} {path} was answered with {head}: {body}"
+    );
+    Ok(body.to_owned())
 }
 
 fn free_port() -> anyhow::Result<SocketAddr> {

@@ -18,6 +18,9 @@ pub(super) struct Sim {
     /// Measure whole sessions of this very program, against the floor of a fixed answer.
     #[arg(long)]
     bench: bool,
+    /// With --bench: measure how others fare while a device answers with its 3,343 names.
+    #[arg(long, requires = "bench")]
+    large_names: bool,
     /// The ACS URL.
     #[arg(long, default_value = "http://127.0.0.1:7547/")]
     url: String,
@@ -56,6 +59,9 @@ pub(super) struct Sim {
 impl Sim {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         super::log("warn");
+        if self.large_names {
+            return bench::large_names::run(self.seconds.min(SECONDS)).await;
+        }
         if self.bench {
             return bench::run(self.seconds.min(SECONDS)).await;
         }
