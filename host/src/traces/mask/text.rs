@@ -22,6 +22,9 @@ const QUERY_SECRETS: [&str; 10] = [
     "key",
 ];
 
+/// Shorter ones are the id of a task, which is a right only with a password.
+const TICKET_BYTES_MIN: usize = 32;
+
 /// Hides user information and signatures of all URLs in a text.
 pub(super) fn urls(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -67,14 +70,26 @@ fn one_url(url: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(MASK);
         rest = url.get(at..).unwrap_or_default();
     }
-    let Some(query) = memchr::memchr(b'?', rest) else {
-        out.extend_from_slice(rest);
-        return;
-    };
-    let (before, query) = rest.split_at(query);
-    out.extend_from_slice(before);
+    let end = memchr::memchr(b'?', rest).unwrap_or(rest.len());
+    let (path, query) = rest.split_at(end);
+    path_parts(path, out);
     let mut pieces = query.split_inclusive(|byte| b"?&;#".contains(byte));
     pieces.by_ref().for_each(|piece| query_part(piece, out));
+}
+
+/// A path; the right to fetch a file stands in it as `/files/<ticket>/<name>`.
+fn path_parts(path: &[u8], out: &mut Vec<u8>) {
+    let mut after_files = false;
+    for part in path.split_inclusive(|byte| *byte == b'/') {
+        let (name, slash) = match part.strip_suffix(b"/") {
+            Some(name) => (name, &b"/"[..]),
+            None => (part, &b""[..]),
+        };
+        let is_ticket = after_files && name.len() >= TICKET_BYTES_MIN;
+        out.extend_from_slice(if is_ticket { MASK } else { name });
+        out.extend_from_slice(slash);
+        after_files = name == b"files";
+    }
 }
 
 /// `name=value`, with what separates it from the next.
@@ -279,6 +294,11 @@ mod tests {
                 "https://h/f?X-Amz-Signature=***&Expires=3#access_token=***",
             ),
             ("<u>http://u:p@h</u>", "<u>http://***@h</u>"),
+            (
+                "http://h/files/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/a.bin",
+                "http://h/files/***/a.bin",
+            ),
+            ("http://h/files/t-1f/a.bin?x", "http://h/files/t-1f/a.bin?x"),
             ("http://h/?token=", "http://h/?token="),
             ("://", "://"),
         ] {
