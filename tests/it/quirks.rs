@@ -145,6 +145,22 @@ async fn r5_a_fault_that_means_nothing_there() {
 }
 
 #[tokio::test]
+async fn r5_full_names_only() {
+    let host = host("[overrides]\nno-partial-paths = true\n").await;
+    let mut sim = device(&host, &[Oddity::PartialPathsRefused]).await;
+    let get = json!({ "op": "get", "paths": [sim.path("Time.")] });
+    let (task, session) = done(&host, &mut sim, get).await;
+    assert!(task["result"]["parameters"].as_array().unwrap().len() > 3);
+    for served in session.served("GetParameterValues") {
+        let Request::GetParameterValues(names) = &served.request else {
+            panic!("{served:?}")
+        };
+        assert!(names.iter().all(|name| !name.ends_with('.')), "{names:?}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn r6_one_bad_name_spoils_no_others() {
     let host = Setup::new().start().await;
     let mut sim = device(&host, &[Oddity::BadNamesLeftOut]).await;

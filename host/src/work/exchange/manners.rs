@@ -52,6 +52,7 @@ impl Manners {
         }
         self.names_by_level |= overrides.names_by_level;
         self.no_root_names |= overrides.skip_root_names;
+        self.no_partial_paths |= overrides.no_partial_paths;
         self.overrides = overrides.clone();
         self
     }
