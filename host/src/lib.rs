@@ -101,6 +101,8 @@ pub struct Listeners {
     pub cwmp: Vec<TcpListener>,
     /// For devices, over TLS.
     pub cwmp_tls: Vec<TcpListener>,
+    /// For devices, files only.
+    pub files: Option<TcpListener>,
     /// For people and systems; `None`: the API is off.
     pub api: Option<TcpListener>,
 }
@@ -122,6 +124,10 @@ impl Listeners {
         for address in &config.cwmp.tls.listen {
             cwmp_tls.push(bind(*address).await?);
         }
+        let files = match config.files.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let api = match &config.api.token {
             Some(_) => Some(bind(config.api.listen).await?),
             None => None,
@@ -129,6 +135,7 @@ impl Listeners {
         Ok(Listeners {
             cwmp,
             cwmp_tls,
+            files,
             api,
         })
     }
@@ -192,16 +199,20 @@ impl Acs {
     ) -> anyhow::Result<()> {
         let mut tasks = tokio::task::JoinSet::new();
         for listener in listeners.cwmp {
-            let serving = door::serve(Arc::clone(&self), listener, None, shutdown.clone());
+            let entrance = door::Entrance::Plain;
+            let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
             tasks.spawn(serving);
         }
         for listener in listeners.cwmp_tls {
-            let serving = door::serve(
-                Arc::clone(&self),
-                listener,
-                self.tls.clone(),
-                shutdown.clone(),
-            );
+            // Only where the configuration names a certificate are there such listeners.
+            let Some(tls) = &self.tls else { continue };
+            let entrance = door::Entrance::Tls(Arc::clone(tls));
+            let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
+            tasks.spawn(serving);
+        }
+        if let Some(listener) = listeners.files {
+            let entrance = door::Entrance::Files;
+            let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
             tasks.spawn(serving);
         }
         if let Some(listener) = listeners.api {

@@ -165,9 +165,14 @@ impl Setup {
             .first()
             .map(|listener| listener.local_addr().unwrap());
         let (cwmp, api_address) = (listener.local_addr().unwrap(), api.local_addr().unwrap());
+        let files = match config.files.listen {
+            Some(address) => Some(TcpListener::bind(address).await.unwrap()),
+            None => None,
+        };
         let listeners = Listeners {
             cwmp: vec![listener],
             cwmp_tls,
+            files,
             api: Some(api),
         };
         let acs = Acs::open(config).await.unwrap();

@@ -29,6 +29,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     for listener in &listeners.cwmp_tls {
         tracing::info!(address = %listener.local_addr()?, "devices, over TLS");
     }
+    if let Some(listener) = &listeners.files {
+        tracing::info!(address = %listener.local_addr()?, "files");
+    }
     match &listeners.api {
         Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),
         None => tracing::warn!("the API is off: give it a token (api.token or PATCHBAY_API_TOKEN)"),

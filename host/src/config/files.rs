@@ -52,6 +52,8 @@ pub enum FileAccess {
     SignedUrl,
     /// By a user name and a password of this transfer, in Basic authentication.
     Basic,
+    /// The same, in Digest authentication (MD5, which all devices know).
+    Digest,
 }
 
 impl Files {

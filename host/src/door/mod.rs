@@ -41,11 +41,9 @@ pub use by_url::ByUrl;
 pub use certificate::Certificate;
 pub use cookie::Token;
 pub use peer::Peer;
-pub use refusals::Refusals;
+pub use refusals::{Refusals, Refused, Why};
 pub use sessions::{Found, Open, Sessions};
 pub use tls::{Tls, TlsError};
-
-use refusals::{Refused, Why};
 
 /// Headers of one request.
 const HEADERS_MAX: usize = 100;
@@ -61,6 +59,8 @@ pub(crate) struct Connection {
     /// What the client showed in the handshake, signed by an authority that the operator named.
     certificate: Option<Arc<Certificate>>,
     carried: Mutex<Carried>,
+    /// It came in where there is nothing but files.
+    only_files: bool,
     /// Notified when it is to be dropped: its client takes nothing of a file.
     too_slow: Arc<Notify>,
 }
@@ -82,6 +82,7 @@ impl Connection {
             tls: false,
             certificate: None,
             carried: Mutex::default(),
+            only_files: false,
             too_slow: Arc::default(),
         }
     }
@@ -109,11 +110,22 @@ impl Connection {
     }
 }
 
-/// Serves devices on one listener until `shutdown`; with `tls`, over TLS only.
+/// What a listener is for.
+#[derive(Clone)]
+pub enum Entrance {
+    /// CWMP and files.
+    Plain,
+    /// The same, over TLS only.
+    Tls(Arc<Tls>),
+    /// Nothing but files.
+    Files,
+}
+
+/// Serves devices on one listener until `shutdown`.
 pub async fn serve(
     acs: Arc<Acs>,
     listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    entrance: Entrance,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let connections = Arc::new(Semaphore::new(
@@ -139,16 +151,19 @@ pub async fn serve(
         };
         let _ = stream.set_nodelay(true);
         let (closed, shutdown) = (closed.clone(), shutdown.clone());
-        match &tls {
-            None => {
-                let connection = Connection::plain(peer);
+        match &entrance {
+            Entrance::Plain | Entrance::Files => {
+                let connection = Connection {
+                    only_files: matches!(entrance, Entrance::Files),
+                    ..Connection::plain(peer)
+                };
                 let serving = serve_connection(&acs, stream, connection, shutdown);
                 tokio::spawn(async move {
                     serving.await;
                     drop((permit, closed));
                 });
             }
-            Some(tls) => {
+            Entrance::Tls(tls) => {
                 let (acs, tls) = (Arc::clone(&acs), Arc::clone(tls));
                 tokio::spawn(async move {
                     match tls.accept(stream).await {

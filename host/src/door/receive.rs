@@ -55,7 +55,7 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
         request.headers(),
         &acs.config.cwmp.trusted_proxies,
     );
-    if request.uri().path().starts_with(files::PATH) {
+    if connection.only_files || request.uri().path().starts_with(files::PATH) {
         let too_slow = Arc::clone(&connection.too_slow);
         return Box::pin(files::serve(acs, peer, too_slow, request)).await;
     }

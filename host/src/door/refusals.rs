@@ -54,10 +54,12 @@ pub enum Why {
     TooManyFailures,
     /// Too many sessions are open.
     TooManySessions,
+    /// A file that it has no right to, or one that could not be taken from it.
+    File,
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 16] = [
+const WHYS: [Why; 17] = [
     Why::NoPost,
     Why::NoHttp,
     Why::Tls,
@@ -74,6 +76,7 @@ const WHYS: [Why; 16] = [
     Why::FactorySpent,
     Why::TooManyFailures,
     Why::TooManySessions,
+    Why::File,
 ];
 
 /// A client that was refused, and why.
@@ -130,7 +133,7 @@ impl Default for Refusals {
 
 impl Refusals {
     /// Takes one down, and says so in the log. Whether it is the first of its kind in the list.
-    pub(super) fn note(&self, mut refused: Refused, now: UnixTime) -> bool {
+    pub(crate) fn note(&self, mut refused: Refused, now: UnixTime) -> bool {
         for text in [&mut refused.path, &mut refused.user_agent] {
             shorten(text);
         }

@@ -8,6 +8,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cwmp::authentication::{
+    Algorithm, Authorization, DigestChallenge, Nonce, Nonces, basic_challenge,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -28,6 +31,9 @@ const NAME_CHARS_MAX: usize = 64;
 const KEY_BYTES: usize = 64;
 /// Bytes kept of a MAC: a shorter URL, and still nobody's to guess.
 const MAC_BYTES: usize = 16;
+/// How long a nonce of Digest may be used.
+const NONCE_SECONDS: i64 = 600;
+const REALM: &str = "files";
 /// The name of the setting that holds the key.
 const SETTING: &str = "files/key";
 
@@ -52,6 +58,17 @@ pub struct Access {
     pub password: String,
 }
 
+/// What a request shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'r> {
+    /// Its method.
+    pub method: &'r str,
+    /// Its path.
+    pub path: &'r str,
+    /// Its Authorization header.
+    pub authorization: Option<&'r str>,
+}
+
 /// What stands in the path of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ticket {
@@ -73,8 +90,8 @@ pub enum Ticket {
 pub enum Denied {
     /// 403.
     Forbidden(&'static str),
-    /// 401: a login is needed.
-    LoginNeeded,
+    /// 401: a login is needed; the challenge that asks for it.
+    LoginNeeded(String),
 }
 
 impl Ticket {
@@ -134,7 +151,7 @@ impl Secret {
                 let ticket = self.sign(task, now.saturating_add(TICKET_SECONDS));
                 (ticket, String::new(), String::new())
             }
-            FileAccess::Basic => {
+            FileAccess::Basic | FileAccess::Digest => {
                 let id = task.id.to_string();
                 (id.clone(), id, self.password(task))
             }
@@ -148,13 +165,14 @@ impl Secret {
         })
     }
 
-    /// Whether a request with this ticket and this Authorization header may have what the task
-    /// names.
+    /// Whether a request with this ticket may have what the task names. `how`: the login that is
+    /// asked for where the ticket is not signed.
     pub fn check(
         &self,
+        how: FileAccess,
         ticket: Ticket,
         task: &Task,
-        authorization: Option<&str>,
+        request: &Shown<'_>,
         now: UnixTime,
     ) -> Result<(), Denied> {
         let expires = match ticket {
@@ -167,10 +185,8 @@ impl Secret {
                 expires
             }
             Ticket::Login(_) => {
-                let login = authorization.and_then(basic).ok_or(Denied::LoginNeeded)?;
-                let expected = format!("{}:{}", task.id, self.password(task));
-                if !bool::from(login.as_slice().ct_eq(expected.as_bytes())) {
-                    return Err(Denied::LoginNeeded);
+                if !self.knows(how, task, request, now) {
+                    return Err(Denied::LoginNeeded(self.challenge(how, now)));
                 }
                 task.sent.unwrap_or(0).saturating_add(TICKET_SECONDS)
             }
@@ -179,6 +195,50 @@ impl Secret {
             return Err(Denied::Forbidden("the time to use this URL is over"));
         }
         Ok(())
+    }
+
+    /// Whether the request shows the login of the task.
+    fn knows(&self, how: FileAccess, task: &Task, request: &Shown<'_>, now: UnixTime) -> bool {
+        let authorization = request.authorization.map(Authorization::parse);
+        let (name, right) = match (authorization, how) {
+            (Some(Ok(Authorization::Digest(digest))), FileAccess::Digest) => {
+                let nonce = self.nonces().read(&digest.nonce);
+                let age = nonce.map(|nonce| now.saturating_sub(i64::from(nonce.issued)));
+                let fresh = age.is_some_and(|age| (0..=NONCE_SECONDS).contains(&age));
+                let right = fresh
+                    && digest.uri.ends_with(request.path)
+                    && digest.verify(request.method, &self.password(task));
+                (digest.username, right)
+            }
+            (Some(Ok(Authorization::Basic { username, password })), FileAccess::Basic) => {
+                let expected = self.password(task);
+                let right = password.as_bytes().ct_eq(expected.as_bytes());
+                (username, bool::from(right))
+            }
+            _ => return false,
+        };
+        right && name == task.id.to_string()
+    }
+
+    fn challenge(&self, how: FileAccess, now: UnixTime) -> String {
+        match how {
+            FileAccess::Digest => {
+                let nonce = self.nonces().issue(Nonce {
+                    issued: u32::try_from(now).unwrap_or(u32::MAX),
+                    number: rand::random(),
+                });
+                DigestChallenge::new(REALM, &nonce, Algorithm::Md5).to_header()
+            }
+            FileAccess::Basic | FileAccess::SignedUrl => basic_challenge(REALM),
+        }
+    }
+
+    fn nonces(&self) -> Nonces {
+        let mut secret = [0; 32];
+        for (to, from) in secret.iter_mut().zip(self.0) {
+            *to = from;
+        }
+        Nonces::new(secret)
     }
 
     fn sign(&self, task: &Task, expires: UnixTime) -> String {
@@ -221,15 +281,6 @@ impl Secret {
     }
 }
 
-/// User name and password of a Basic login, with their colon.
-fn basic(authorization: &str) -> Option<Vec<u8>> {
-    let (scheme, login) = authorization.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    STANDARD.decode(login.trim()).ok()
-}
-
 /// A name as it may stand in a URL without being escaped.
 fn plain(name: &str) -> String {
     let plain = name.chars().map(|c| match c {
@@ -246,6 +297,7 @@ mod tests {
     use super::*;
     use crate::files::FileId;
     use crate::work::task::TaskState;
+    use cwmp::authentication::{Challenge, parse_challenges};
     use proptest::prelude::*;
 
     const NOW: UnixTime = 1_800_000_000;
@@ -266,13 +318,22 @@ mod tests {
         }
     }
 
+    fn shown(login: Option<&str>) -> Shown<'_> {
+        Shown {
+            method: "GET",
+            path: "/files/t-7/x.bin",
+            authorization: login,
+        }
+    }
+
     fn check(
         ticket: Ticket,
         task: &Task,
         login: Option<&str>,
         now: UnixTime,
     ) -> Result<(), Denied> {
-        Secret([1; KEY_BYTES]).check(ticket, task, login, now)
+        let secret = Secret([1; KEY_BYTES]);
+        secret.check(FileAccess::Basic, ticket, task, &shown(login), now)
     }
 
     fn path(access: &Access) -> &str {
@@ -326,7 +387,7 @@ mod tests {
         };
         assert_eq!(check(later, &task, None, NOW), changed);
         assert_eq!(
-            Secret([2; KEY_BYTES]).check(ticket, &task, None, NOW),
+            Secret([2; KEY_BYTES]).check(FileAccess::Basic, ticket, &task, &shown(None), NOW),
             changed
         );
         for other in [
@@ -365,10 +426,42 @@ mod tests {
         let right = login(&access.username, &access.password);
         assert_eq!(check(ticket, &task, Some(&right), NOW), Ok(()));
         for wrong in [None, Some("Digest x"), Some(login("t-7", "x").as_str())] {
-            assert_eq!(check(ticket, &task, wrong, NOW), Err(Denied::LoginNeeded));
+            let challenge = "Basic realm=\"files\"".to_owned();
+            let denied = check(ticket, &task, wrong, NOW);
+            assert_eq!(denied, Err(Denied::LoginNeeded(challenge)));
         }
         let late = check(ticket, &task, Some(&right), NOW + TICKET_SECONDS + 1);
         assert!(matches!(late, Err(Denied::Forbidden(_))), "{late:?}");
+    }
+
+    #[test]
+    fn a_digest_is_for_one_request_and_a_while() {
+        let (secret, task) = (Secret([1; KEY_BYTES]), task());
+        let access = secret
+            .access(FileAccess::Digest, &task, "http://acs:7547", "x.bin", NOW)
+            .unwrap();
+        let ticket = Ticket::parse(path(&access)).unwrap();
+        let check = |login: Option<&str>, now| {
+            secret.check(FileAccess::Digest, ticket, &task, &shown(login), now)
+        };
+        let Err(Denied::LoginNeeded(challenge)) = check(None, NOW) else {
+            panic!("no challenge")
+        };
+        let challenges = parse_challenges([challenge.as_str()]);
+        let challenge = Challenge::first_digest(&challenges).unwrap();
+        let respond = |uri: &str, password: &str| {
+            challenge.respond("GET", uri, &access.username, password, "abc", 1)
+        };
+        let right = respond("/files/t-7/x.bin", &access.password);
+        assert_eq!(check(Some(&right), NOW + NONCE_SECONDS), Ok(()));
+        for (login, now) in [
+            (right.clone(), NOW + NONCE_SECONDS + 1),
+            (respond("/files/t-8/x.bin", &access.password), NOW),
+            (respond("/files/t-7/x.bin", "guessed"), NOW),
+        ] {
+            let denied = check(Some(&login), now);
+            assert!(matches!(denied, Err(Denied::LoginNeeded(_))), "{login}");
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::access::{Denied, Ticket};
+use super::access::{Denied, Shown, Ticket};
 use super::multipart::boundary;
 use super::{FilesError, FromDevice, NewFile, TakeError, To, WriteError, answer, refuse, take};
 use crate::Acs;
-use crate::door::Peer;
+use crate::door::{Peer, Refused, Why};
 use crate::work::task::{Operation, Task};
 
 /// What every path of the endpoint begins with; any other path is the ACS.
@@ -29,9 +29,11 @@ pub async fn serve(
     request: Request,
 ) -> Response {
     let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let refused = |device: Option<&str>, refusal| refused(acs, peer, &path, device, refusal);
     let task = match allowed(acs, &request) {
         Ok(task) => task,
-        Err(refusal) => return refused(acs, peer, None, refusal),
+        Err(refusal) => return refused(None, refusal),
     };
     let Some(place) = acs.files.place() else {
         acs.counters.requests_turned_away.add(1);
@@ -46,36 +48,61 @@ pub async fn serve(
             download(acs, &task, too_slow, place, request).await
         }
         (Operation::Upload { .. }, Method::PUT | Method::POST) => upload(acs, &task, request).await,
-        (Operation::Download { .. }, _) => Err((
+        (Operation::Download { .. }, _) => Err(refusal(
             StatusCode::METHOD_NOT_ALLOWED,
-            "expected GET: this URL is for a download".into(),
+            "expected GET: this URL is for a download",
         )),
-        _ => Err((
+        _ => Err(refusal(
             StatusCode::METHOD_NOT_ALLOWED,
-            "expected PUT or POST: this URL is for an upload".into(),
+            "expected PUT or POST: this URL is for an upload",
         )),
     };
-    served.unwrap_or_else(|refusal| refused(acs, peer, Some(&task), refusal))
+    served.unwrap_or_else(|refusal| refused(Some(&task.device), refusal))
 }
 
-type Refusal = (StatusCode, String);
+/// Why a request is refused.
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+    challenge: Option<String>,
+}
 
-fn refused(acs: &Acs, peer: Peer, task: Option<&Task>, (status, reason): Refusal) -> Response {
-    acs.counters.requests_refused.add(1);
-    tracing::info!(
-        peer = %peer.address, device = task.map_or("unknown", |task| task.device.as_str()),
-        status = status.as_u16(), reason, "a file was refused"
-    );
+fn refusal(status: StatusCode, reason: impl Into<String>) -> Refusal {
+    Refusal {
+        status,
+        reason: reason.into(),
+        challenge: None,
+    }
+}
+
+fn refused(acs: &Acs, peer: Peer, path: &str, device: Option<&str>, refusal: Refusal) -> Response {
+    let Refusal {
+        status,
+        reason,
+        challenge,
+    } = refusal;
     let mut answer = refuse(status, format!("{reason}\n"));
     let headers = answer.headers_mut();
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            let challenge = HeaderValue::from_static("Basic realm=\"files\"");
+    match challenge.as_deref().map(HeaderValue::from_str) {
+        // Without credentials at first: that is how HTTP asks for them.
+        Some(Ok(challenge)) => {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        // What is left of a body is not read.
         _ => {
+            // What is left of a body is not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            acs.counters.requests_refused.add(1);
+            let refused = Refused {
+                address: peer.address,
+                why: Why::File,
+                status: status.as_u16(),
+                reason,
+                device: device.map(str::to_owned),
+                username: None,
+                path: path.to_owned(),
+                user_agent: String::new(),
+            };
+            acs.refusals.note(refused, acs.clock.unix());
         }
     }
     answer
@@ -83,28 +110,33 @@ fn refused(acs: &Acs, peer: Peer, task: Option<&Task>, (status, reason): Refusal
 
 /// The task whose file the request may have.
 fn allowed(acs: &Acs, request: &Request) -> Result<Arc<Task>, Refusal> {
-    let forbidden = |reason: &str| (StatusCode::FORBIDDEN, reason.to_owned());
-    let ticket = Ticket::parse(request.uri().path())
-        .ok_or_else(|| forbidden("expected a URL that this ACS has made"))?;
+    let forbidden = |reason: &str| refusal(StatusCode::FORBIDDEN, reason);
+    let path = request.uri().path();
+    let ticket =
+        Ticket::parse(path).ok_or_else(|| forbidden("expected a URL that this ACS has made"))?;
     let task = acs.store.task(&acs.instance.name, ticket.task());
     let task = task
         .ok()
         .flatten()
         .filter(|task| task.sent.is_some() && task.operation.uses_files())
         .ok_or_else(|| forbidden("there is no transfer of this URL any more"))?;
-    let login = request.headers().get(header::AUTHORIZATION);
-    let login = login.and_then(|value| value.to_str().ok());
-    match acs
-        .files
-        .secret
-        .check(ticket, &task, login, acs.clock.unix())
-    {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let shown = Shown {
+        method: request.method().as_str(),
+        path,
+        authorization: authorization.and_then(|value| value.to_str().ok()),
+    };
+    let (secret, how) = (&acs.files.secret, acs.files.settings().access);
+    match secret.check(how, ticket, &task, &shown, acs.clock.unix()) {
         Ok(()) => Ok(task),
         Err(Denied::Forbidden(reason)) => Err(forbidden(reason)),
-        Err(Denied::LoginNeeded) => Err((
-            StatusCode::UNAUTHORIZED,
-            "expected the user name and the password of the Download or Upload".into(),
-        )),
+        Err(Denied::LoginNeeded(challenge)) => Err(Refusal {
+            challenge: Some(challenge),
+            ..refusal(
+                StatusCode::UNAUTHORIZED,
+                "expected the user name and the password of the Download or Upload",
+            )
+        }),
     }
 }
 
@@ -116,12 +148,12 @@ async fn download(
     request: Request,
 ) -> Result<Response, Refusal> {
     let Operation::Download { file: Some(id), .. } = task.operation else {
-        return Err((StatusCode::NOT_FOUND, "the task names no file".into()));
+        return Err(refusal(StatusCode::NOT_FOUND, "the task names no file"));
     };
     let file = acs
         .files
         .get(&task.instance, id)
-        .map_err(|error| (StatusCode::NOT_FOUND, error.to_string()))?;
+        .map_err(|error| refusal(StatusCode::NOT_FOUND, error.to_string()))?;
     let fetches = request.method() == Method::GET && !task.state.is_final();
     if fetches {
         acs.transfer_begun(task).await;
@@ -136,15 +168,15 @@ async fn download(
 
 async fn upload(acs: &Arc<Acs>, task: &Task, request: Request) -> Result<Response, Refusal> {
     if task.state.is_final() {
-        let reason = "the transfer of this URL has ended".to_owned();
-        return Err((StatusCode::FORBIDDEN, reason));
+        let reason = "the transfer of this URL has ended";
+        return Err(refusal(StatusCode::FORBIDDEN, reason));
     }
     if acs.files.has_moved(task) {
-        let reason = "the file of this upload has come already".to_owned();
-        return Err((StatusCode::CONFLICT, reason));
+        let reason = "the file of this upload has come already";
+        return Err(refusal(StatusCode::CONFLICT, reason));
     }
     let Operation::Upload { file_type, .. } = &task.operation else {
-        return Err((StatusCode::NOT_FOUND, "the task wants no file".into()));
+        return Err(refusal(StatusCode::NOT_FOUND, "the task wants no file"));
     };
     acs.transfer_begun(task).await;
     let (head, body) = request.into_parts();
@@ -164,19 +196,20 @@ async fn upload(acs: &Arc<Acs>, task: &Task, request: Request) -> Result<Respons
         ..NewFile::default()
     };
     let taken = take(&acs.files, body, most, boundary).await;
-    let written = taken.map_err(|error| (status(&error), error.to_string()))?;
+    let written = taken.map_err(not_taken)?;
     let kept = acs
         .files
         .keep(&task.instance, written, new, acs.clock.unix())
         .await;
-    let file = kept.map_err(|error| {
-        let error = TakeError::Files(error);
-        (status(&error), error.to_string())
-    })?;
+    let file = kept.map_err(|error| not_taken(error.into()))?;
     acs.transfer_moved(task.id, Some(&file)).await;
     acs.files.sweep_device(&task.device_key()).await;
     // Not 201, which some devices take for a failure.
     Ok(Response::new(Body::empty()))
+}
+
+fn not_taken(error: TakeError) -> Refusal {
+    refusal(status(&error), error.to_string())
 }
 
 /// The status that tells why a body was not taken.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use cpe_sim::Seed;
@@ -189,11 +190,13 @@ fn binary() -> PathBuf {
 }
 
 /// A port that is free and stays so while the host is down: not one of those that the system
-/// gives to outgoing connections.
+/// gives to outgoing connections, nor one that another test has for a host that is down.
 fn free_address(seed: &mut Seed) -> SocketAddr {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + seed.below(10_000) as u16));
-        if TcpListener::bind(address).is_ok() {
+        let port = 20_000 + seed.below(10_000) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if GIVEN.lock().unwrap().insert(port) && TcpListener::bind(address).is_ok() {
             return address;
         }
     }
