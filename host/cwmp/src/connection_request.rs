@@ -39,7 +39,7 @@ impl CallbackUrl {
             return Err(UrlError::None);
         }
         let bad = || UrlError::Bad(url.chars().take(URL_BYTES_MAX).collect());
-        if url.len() > URL_BYTES_MAX || url.chars().any(|c| c.is_control() || c == ' ') {
+        if url.len() > URL_BYTES_MAX || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(bad());
         }
         let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
@@ -64,7 +64,10 @@ impl CallbackUrl {
                 // A zone (`%eth0`) means link-local, which the guard refuses by its address.
                 let host = host.split('%').next().unwrap_or_default();
                 host.parse::<Ipv6Addr>().map_err(|_| bad())?;
-                (host, rest.strip_prefix(':'))
+                match rest.strip_prefix(':') {
+                    None if !rest.is_empty() => return Err(bad()),
+                    port => (host, port),
+                }
             }
             None => match authority.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -121,6 +124,8 @@ mod tests {
             "http://[::1/",
             "http://10.0.0.1/a b",
             "http://10.0.0.1/\r\nX: y",
+            "http://10.0.0.1/a\u{a0}b",
+            "http://[2001:db8::1]0/",
             "gopher://10.0.0.1/",
         ] {
             assert!(matches!(parts(bad), Err(UrlError::Bad(_))), "{bad}");
