@@ -28,6 +28,8 @@ mod version;
 mod session;
 
 pub mod authentication;
+pub mod connection_request;
+pub mod stun;
 
 mod envelope;
 mod error;
