@@ -18,6 +18,8 @@ pub struct Config {
     pub plugin_directory: PathBuf,
     /// The endpoint that devices talk to.
     pub cwmp: Cwmp,
+    /// Reaching devices behind NAT by UDP.
+    pub stun: Stun,
     /// The northbound interface.
     pub api: Api,
     /// What is remembered, and how long.
@@ -36,6 +38,7 @@ impl Default for Config {
             data_directory: "/var/lib/patchbay".into(),
             plugin_directory: "/etc/patchbay/plugins".into(),
             cwmp: Cwmp::default(),
+            stun: Stun::default(),
             api: Api::default(),
             store: Store::default(),
             plugins: Plugins::default(),
@@ -87,6 +90,109 @@ impl Default for Cwmp {
         }
     }
 }
+
+/// `[stun]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stun {
+    /// Whether devices behind NAT are reached by UDP.
+    pub enabled: bool,
+    /// Addresses to listen on; the standard's port is 3478. Devices are told the port of the first.
+    pub listen: Vec<SocketAddr>,
+    /// A second address and port of the same host for each family, for clients that ask what kind
+    /// of NAT there is: each combination with the first of that family is listened on.
+    pub second_listen: Vec<SocketAddr>,
+    /// What devices are told; empty: the host of their ACS URL.
+    pub host: String,
+    /// The shortest time between two binding requests of a device.
+    pub keepalive_seconds_min: u32,
+    /// The longest time between two binding requests: no longer than the NATs remember.
+    pub keepalive_seconds_max: u32,
+    /// Requests of one source address (of IPv6: of a /64) that are answered in a second.
+    pub requests_per_second_max: u32,
+}
+
+impl Default for Stun {
+    fn default() -> Stun {
+        Stun {
+            enabled: true,
+            listen: vec![
+                SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 3478)),
+                SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 3478)),
+            ],
+            second_listen: Vec::new(),
+            host: String::new(),
+            keepalive_seconds_min: 20,
+            keepalive_seconds_max: 60,
+            requests_per_second_max: 5_000,
+        }
+    }
+}
+
+impl Stun {
+    /// The second address that goes with a first one.
+    pub fn second_of(&self, listen: SocketAddr) -> Option<SocketAddr> {
+        let first = self
+            .listen
+            .iter()
+            .find(|first| first.is_ipv4() == listen.is_ipv4());
+        let second = self
+            .second_listen
+            .iter()
+            .find(|second| second.is_ipv4() == listen.is_ipv4());
+        second.copied().filter(|_| first == Some(&listen))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |name, got: String, expected| {
+            Err(ConfigError::Value {
+                name,
+                got,
+                expected,
+            })
+        };
+        if self.enabled && self.listen.is_empty() {
+            return wrong(
+                "stun.listen",
+                "[]".into(),
+                "at least one address such as \"0.0.0.0:3478\", or stun.enabled = false",
+            );
+        }
+        for second in &self.second_listen {
+            let first = self
+                .listen
+                .iter()
+                .find(|first| first.is_ipv4() == second.is_ipv4());
+            let fits = first.is_some_and(|first| {
+                let ips = [first.ip(), second.ip()];
+                ips.iter().all(|ip| !ip.is_unspecified())
+                    && first.ip() != second.ip()
+                    && (first.port() != second.port() || first.port() == 0)
+            });
+            if !fits {
+                return wrong(
+                    "stun.second_listen",
+                    second.to_string(),
+                    "another address and another port than the first one of its family in stun.listen, both without wildcards",
+                );
+            }
+        }
+        let host = self.host.as_str();
+        if host.len() > STUN_HOST_BYTES_MAX
+            || host.contains(|c: char| c.is_whitespace() || c == '/')
+        {
+            return wrong(
+                "stun.host",
+                format!("{host:?}"),
+                "a host name or an address",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// STUNServerAddress holds no more (TR-098, TR-181).
+const STUN_HOST_BYTES_MAX: usize = 256;
 
 /// `[api]`
 #[derive(Clone, Deserialize)]
@@ -436,6 +542,26 @@ impl Config {
             1..=instance.standard_periodic_inform_seconds,
             "1 second to the standard interval",
         )?;
+        let stun = &self.stun;
+        within(
+            "stun.keepalive_seconds_max",
+            stun.keepalive_seconds_max,
+            1..=3600,
+            "1 to 3600 seconds",
+        )?;
+        within(
+            "stun.keepalive_seconds_min",
+            stun.keepalive_seconds_min,
+            1..=stun.keepalive_seconds_max,
+            "1 second to stun.keepalive_seconds_max",
+        )?;
+        within(
+            "stun.requests_per_second_max",
+            stun.requests_per_second_max,
+            1..=1_000_000,
+            "1 to 1000000",
+        )?;
+        stun.check()?;
         if let Some(token) = &self.api.token
             && token.len() < 16
         {
@@ -485,8 +611,11 @@ mod tests {
         let table: toml::Table = toml::from_str(example).unwrap();
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
-            ["cwmp", "api", "store", "plugins", "instance", "traces"].map(keys),
-            [10, 2, 3, 5, 5, 2]
+            [
+                "cwmp", "stun", "api", "store", "plugins", "instance", "traces"
+            ]
+            .map(keys),
+            [10, 7, 2, 3, 5, 5, 2]
         );
     }
 
@@ -512,6 +641,15 @@ mod tests {
         check(
             "[cwmp]\ntrusted_proxies = [\"x\"]\n",
             &["line 2", "10.0.0.0/8"],
+        );
+        check(
+            "[stun]\nlisten = [\"192.0.2.1:3478\"]\nsecond_listen = [\"192.0.2.2:3478\"]\n",
+            &["stun.second_listen = 192.0.2.2:3478", "another port"],
+        );
+        check("[stun]\nlisten = []\n", &["stun.listen", "stun.enabled"]);
+        check(
+            "[stun]\nkeepalive_seconds_max = 10\n",
+            &["stun.keepalive_seconds_min = 20"],
         );
     }
 }

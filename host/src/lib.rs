@@ -75,6 +75,10 @@ pub struct Acs {
     pub refusals: door::Refusals,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
+    /// The STUN server.
+    pub stun: Arc<nat::stun::Stun>,
+    /// Which names devices of a model have below ManagementServer.
+    pub models: nat::supports::Models,
     /// What is counted.
     pub counters: metrics::Counters,
 }
@@ -83,6 +87,8 @@ pub struct Acs {
 pub struct Listeners {
     /// For devices.
     pub cwmp: Vec<TcpListener>,
+    /// For the STUN requests of devices behind NAT; none: STUN is off.
+    pub stun: Vec<nat::stun::Group>,
     /// For people and systems; `None`: the API is off.
     pub api: Option<TcpListener>,
 }
@@ -104,7 +110,14 @@ impl Listeners {
             Some(_) => Some(bind(config.api.listen).await?),
             None => None,
         };
-        Ok(Listeners { cwmp, api })
+        let mut stun = Vec::new();
+        for address in config.stun.listen.iter().filter(|_| config.stun.enabled) {
+            let group = nat::stun::bind(*address, config.stun.second_of(*address));
+            stun.push(group.with_context(|| {
+                format!("cannot listen on UDP {address} (stun.enabled = false does without)")
+            })?);
+        }
+        Ok(Listeners { cwmp, stun, api })
     }
 }
 
@@ -127,8 +140,19 @@ impl Acs {
             config.plugins.flow_retry_seconds,
             config.plugins.flow_retry_seconds_max,
         );
+        let instance = instance::Instance::new(config.instance.clone());
+        let secret = nat::stun::secret(&store).await?;
+        let (known, name) = (store.clone(), Arc::clone(&instance.name));
+        let is_known = move |id: &str| {
+            known.is_known(&DeviceKey {
+                instance: Arc::clone(&name),
+                id: id.into(),
+            })
+        };
+        let stun = nat::stun::Stun::new(config.stun.clone(), &secret, clock, Box::new(is_known));
+        stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
         Ok(Arc::new(Acs {
-            instance: instance::Instance::new(config.instance.clone()),
+            instance,
             clock,
             store,
             plugins,
@@ -138,6 +162,8 @@ impl Acs {
             by_url: door::ByUrl::default(),
             refusals: door::Refusals::default(),
             wakes: nat::wake::Wakes::default(),
+            stun: Arc::new(stun),
+            models: nat::supports::Models::default(),
             counters: metrics::Counters::default(),
             config,
         }))
@@ -150,10 +176,12 @@ impl Acs {
         listeners: Listeners,
         mut shutdown: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
+        self.stun.open(listeners.stun)?;
         let mut tasks = tokio::task::JoinSet::new();
         for listener in listeners.cwmp {
             tasks.spawn(door::serve(Arc::clone(&self), listener, shutdown.clone()));
         }
+        tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
         if let Some(listener) = listeners.api {
             tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
         }
@@ -198,6 +226,7 @@ async fn sweep(acs: Arc<Acs>) {
             if let Err(error) = acs.store.sweep_finished_tasks(now.unix).await {
                 tracing::error!(%error, "cannot remove old tasks");
             }
+            acs.stun.sweep(now.unix);
             if let Err(error) = acs.store.traces().sweep(now.unix) {
                 tracing::error!(%error, "cannot remove old traces");
             }

@@ -52,7 +52,7 @@ pub struct Host {
     pub cwmp: SocketAddr,
     pub api: SocketAddr,
     pub plugins: PathBuf,
-    _directory: TempDir,
+    directory: TempDir,
     stop: watch::Sender<bool>,
     running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
 }
@@ -65,6 +65,7 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 pub struct Setup {
     plugins: Vec<(PathBuf, Option<String>)>,
     config: Vec<Change>,
+    stun: bool,
 }
 
 impl Setup {
@@ -105,6 +106,17 @@ impl Setup {
         self
     }
 
+    /// With a STUN server on loopback, whose devices send a keepalive each second.
+    pub fn stun(mut self) -> Setup {
+        self.stun = true;
+        self.config(|config| {
+            config.stun.listen = vec!["127.0.0.1:0".parse().unwrap()];
+            config.stun.host = "127.0.0.1".into();
+            config.stun.keepalive_seconds_min = 1;
+            config.stun.keepalive_seconds_max = 1;
+        })
+    }
+
     /// Starts the host.
     pub async fn start(self) -> Host {
         let _ = tracing_subscriber::fmt()
@@ -136,25 +148,35 @@ impl Setup {
         for change in self.config {
             change(&mut config);
         }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (cwmp, api_address) = (listener.local_addr().unwrap(), api.local_addr().unwrap());
-        let listeners = Listeners {
-            cwmp: vec![listener],
-            api: Some(api),
-        };
-        let acs = Acs::open(config).await.unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(Arc::clone(&acs).run(listeners, stopped));
-        Host {
-            acs,
-            cwmp,
-            api: api_address,
-            plugins,
-            _directory: directory,
-            stop,
-            running: Some(running),
-        }
+        config.cwmp.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.api.listen = "127.0.0.1:0".parse().unwrap();
+        config.stun.enabled = self.stun;
+        serve(config, directory).await
+    }
+}
+
+/// Serves what is in the directory.
+async fn serve(mut config: Config, directory: TempDir) -> Host {
+    let listeners = Listeners::bind(&config).await.unwrap();
+    let cwmp = listeners.cwmp[0].local_addr().unwrap();
+    let api = listeners.api.as_ref().unwrap().local_addr().unwrap();
+    // It is found at the same place after a restart.
+    (config.cwmp.listen, config.api.listen) = (vec![cwmp], api);
+    if let Some(stun) = listeners.stun.first() {
+        config.stun.listen = vec![stun.address().unwrap()];
+    }
+    let plugins = config.plugin_directory.clone();
+    let acs = Acs::open(config).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Arc::clone(&acs).run(listeners, stopped));
+    Host {
+        acs,
+        cwmp,
+        api,
+        plugins,
+        directory,
+        stop,
+        running: Some(running),
     }
 }
 
@@ -254,8 +276,22 @@ impl Host {
         self.post("/v1/plugins/reload", Value::Null).await;
     }
 
+    /// Stops the host and starts it again with what it has kept, changed settings and all.
+    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Host {
+        let mut config = self.acs.config.clone();
+        change(&mut config);
+        self.end().await;
+        let Host { acs, directory, .. } = self;
+        drop(acs);
+        serve(config, directory).await
+    }
+
     /// Stops the host as Ctrl-C does, and waits for its end.
     pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    async fn end(&mut self) {
         self.stop.send_replace(true);
         let running = self.running.take().unwrap();
         tokio::time::timeout(PATIENCE, running)

@@ -19,6 +19,7 @@ mod reload;
 mod schemas;
 mod session_rules;
 mod shipped;
+mod stun;
 mod tasks;
 mod tidy;
 mod tour;

@@ -99,11 +99,21 @@ pub enum Oddity {
     DigestQuoted,
     /// Basic is sent before anybody asks for it.
     BasicUnasked,
+    /// STUN: CONNECTION-REQUEST-BINDING of 19 bytes, and no padding between attributes.
+    StunShortBinding,
+    /// STUN: the user name is filled up with blanks, and they count.
+    StunBlankUsername,
+    /// STUN: MESSAGE-INTEGRITY without the zeros of RFC 3489.
+    StunUnpaddedIntegrity,
+    /// STUN: never asks for an answer to another port, to learn how long its binding lasts.
+    StunNoResponseAddress,
+    /// The connection request by UDP: its last timestamp was in milliseconds.
+    UdpMilliseconds,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 46] = [
+    pub const ALL: [Oddity; 51] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -150,6 +160,11 @@ impl Oddity {
         Oddity::DigestMd5Only,
         Oddity::DigestQuoted,
         Oddity::BasicUnasked,
+        Oddity::StunShortBinding,
+        Oddity::StunBlankUsername,
+        Oddity::StunUnpaddedIntegrity,
+        Oddity::StunNoResponseAddress,
+        Oddity::UdpMilliseconds,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -201,6 +216,11 @@ impl Oddity {
             Oddity::DigestMd5Only => "digest-md5-only",
             Oddity::DigestQuoted => "digest-quoted",
             Oddity::BasicUnasked => "basic-unasked",
+            Oddity::StunShortBinding => "stun-short-binding",
+            Oddity::StunBlankUsername => "stun-blank-username",
+            Oddity::StunUnpaddedIntegrity => "stun-unpadded-integrity",
+            Oddity::StunNoResponseAddress => "stun-no-response-address",
+            Oddity::UdpMilliseconds => "udp-milliseconds",
         }
     }
 

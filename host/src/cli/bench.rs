@@ -100,7 +100,7 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
 
 fn configuration(directory: &Path, plugins: &Path, cwmp: SocketAddr, api: SocketAddr) -> String {
     format!(
-        "data_directory = {:?}\nplugin_directory = {plugins:?}\n[cwmp]\nlisten = [\"{cwmp}\"]\n\
+        "data_directory = {:?}\nplugin_directory = {plugins:?}\n[stun]\nenabled = false\n[cwmp]\nlisten = [\"{cwmp}\"]\n\
          [api]\nlisten = \"{api}\"\ntoken = \"{TOKEN}\"\n",
         directory.join("data")
     )

@@ -7,6 +7,7 @@
 mod begin;
 mod jobs;
 mod own_requests;
+mod reach;
 mod record;
 mod software_modules;
 mod trace;
