@@ -11,7 +11,7 @@ use cwmp::connection_request::SignedUdpRequest;
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
-use crate::harness::{Host, Live, PATIENCE, Setup, Sim, rpcs};
+use crate::harness::{Host, Live, PATIENCE, Setup, Sim, http, inform, rpcs};
 
 /// An address that its device does not come from: it is behind NAT.
 const PRIVATE_HOST: &str = "192.168.1.1";
@@ -273,6 +273,7 @@ async fn a_mode_is_undone_by_the_next() {
     assert_eq!(value(&live, "STUNEnable").await, "1");
     bound(&host, &live.at).await;
     opened_by_stun(&wake(&host, &live.at).await);
+    session_with(&mut live, "6 CONNECTION REQUEST").await;
 
     // Switched off by the operator: the devices follow, one by one.
     let host = host.restart(|config| config.stun.enabled = false).await;
@@ -287,7 +288,7 @@ async fn a_mode_is_undone_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_device_that_refuses_a_parameter_gets_the_others() {
+async fn a_device_that_refuses_everything_is_left_alone() {
     let host = setup().start().await;
     let mut sim = Sim::new(CpeConfig {
         connection_request_url: format!("http://{PRIVATE_HOST}:7547/cr"),
@@ -295,7 +296,7 @@ async fn a_device_that_refuses_a_parameter_gets_the_others() {
     });
     sim.cpe.fail_next("GetParameterNames", 9002);
     sim.cpe.fail_next("SetParameterValues", 9001);
-    // It would not say what it has, so it counts as having nothing of it.
+    // It would not say what it has, and counts as having nothing of it.
     let session = sim.session().await;
     assert_eq!(rpcs(&session)[0], "GetParameterNames");
     let device = host.get(&sim.at()).await;
@@ -306,6 +307,69 @@ async fn a_device_that_refuses_a_parameter_gets_the_others() {
     );
     // Neither is asked again right away.
     assert_eq!(rpcs(&sim.periodic().await), [""; 0]);
+    host.stop().await;
+}
+
+/// The names that it gives are not the names that it takes.
+#[tokio::test]
+async fn a_parameter_that_the_device_does_not_know_after_all() {
+    let host = Setup::new()
+        .stun()
+        .plugin("shipped", "nat-default")
+        .start()
+        .await;
+    let envelope = |body: &str| {
+        let inform = inform("X1", &["2 PERIODIC"]);
+        let (before, rest) = inform.split_once("<cwmp:Inform>").unwrap();
+        let (_, after) = rest.split_once("</cwmp:Inform>").unwrap();
+        format!("{before}{body}{after}")
+    };
+    let server = "InternetGatewayDevice.ManagementServer.";
+    let post = async |cookie: &str, body: &str| {
+        let headers = format!("Cookie: {cookie}\r\n");
+        http(host.cwmp, "POST", "/", &headers, body.as_bytes()).await
+    };
+    let begin = inform("X1", &["2 PERIODIC"]).replace("127.0.0.1:9", "192.168.1.1:9");
+    let answer = post("", &begin).await;
+    let cookie = answer
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("Set-Cookie:"));
+    let cookie = cookie.unwrap().split(';').next().unwrap().trim().to_owned();
+    let asked = post(&cookie, "").await.text();
+    assert!(asked.contains("<cwmp:GetParameterNames>"), "{asked}");
+    let names: String = ["STUNEnable", "STUNServerAddress", "STUNServerPort", "STUNUsername"]
+        .iter()
+        .map(|name| {
+            format!("<ParameterInfoStruct><Name>{server}{name}</Name><Writable>1</Writable></ParameterInfoStruct>")
+        })
+        .collect();
+    let names = envelope(&format!(
+        "<cwmp:GetParameterNamesResponse><ParameterList>{names}</ParameterList></cwmp:GetParameterNamesResponse>"
+    ));
+    let told = post(&cookie, &names).await.text();
+    assert!(
+        told.contains("STUNServerPort") && !told.contains("STUNPassword"),
+        "{told}"
+    );
+    let refused = envelope(&format!(
+        "<soap-env:Fault><faultcode>Client</faultcode><faultstring>CWMP fault</faultstring><detail><cwmp:Fault>\
+         <FaultCode>9003</FaultCode><FaultString>Invalid arguments</FaultString><SetParameterValuesFault>\
+         <ParameterName>{server}STUNServerPort</ParameterName><FaultCode>9005</FaultCode>\
+         <FaultString>Invalid parameter name</FaultString></SetParameterValuesFault></cwmp:Fault></detail></soap-env:Fault>"
+    ));
+    let told = post(&cookie, &refused).await.text();
+    assert!(
+        told.contains("STUNEnable") && !told.contains("STUNServerPort"),
+        "{told}"
+    );
+    let taken = envelope(
+        "<cwmp:SetParameterValuesResponse><Status>0</Status></cwmp:SetParameterValuesResponse>",
+    );
+    post(&cookie, &taken).await;
+    let device = host.get("/v1/devices/00AABB-Box-X1").await;
+    assert_eq!(device["reachability"]["mode"], "stun");
+    assert_eq!(device["reachability"]["configuration_error"], Value::Null);
     host.stop().await;
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use cpe_sim::{Fleet, FleetConfig, FleetStats, Listen, Oddity};
 
-use super::bench;
+use super::{bench, stun_bench};
 
 /// A load that nobody stopped ends by itself.
 const SECONDS: u64 = 60;
@@ -18,6 +18,9 @@ pub(super) struct Sim {
     /// Measure whole sessions of this very program, against the floor of a fixed answer.
     #[arg(long)]
     bench: bool,
+    /// Measure STUN requests of this very program, beside coturn if that is installed.
+    #[arg(long, conflicts_with = "bench")]
+    stun_bench: bool,
     /// The ACS URL.
     #[arg(long, default_value = "http://127.0.0.1:7547/")]
     url: String,
@@ -52,6 +55,10 @@ impl Sim {
         super::log("warn");
         if self.bench {
             return bench::run(self.seconds.min(SECONDS)).await;
+        }
+        if self.stun_bench {
+            let seconds = self.seconds.min(SECONDS);
+            return tokio::task::spawn_blocking(move || stun_bench::run(seconds)).await?;
         }
         anyhow::ensure!(
             (1..=DEVICES_MAX).contains(&self.devices),

@@ -1,7 +1,5 @@
 //! What anybody can send to an open UDP port.
 
-use std::time::Duration;
-
 use cwmp::stun::{Binding, Flavour, Message, Request, TransactionId};
 use serde_json::Value;
 use tokio::net::UdpSocket;
@@ -109,8 +107,12 @@ async fn no_answer_goes_to_a_third_party() {
         })
         .collect();
     attacker.unanswered(&reflected).await;
-    let nothing = tokio::time::timeout(Duration::from_millis(100), victim.recv(&mut [0; 100]));
-    assert!(nothing.await.is_err(), "the victim got an answer");
+    // The answers before this one have all been decided on.
+    let mut bytes = [0; 100];
+    assert!(
+        victim.try_recv(&mut bytes).is_err(),
+        "the victim got an answer"
+    );
     assert_eq!(counters(&host).await["reflections_refused"], 10);
     host.stop().await;
 }
@@ -127,7 +129,7 @@ async fn garbage_is_counted_and_not_answered() {
     let whole = whole.to_bytes(Some((b"key", Flavour::Padded)));
     // Cut short at each of its bytes; and with each of its lengths too long.
     let mut garbage: Vec<Vec<u8>> = (1..whole.len()).map(|end| whole[..end].to_vec()).collect();
-    for at in [2, 3, 22, 46, 54] {
+    for at in [2, 3, 22, 46, 58] {
         let mut bytes = whole.clone();
         bytes[at] = 0xFF;
         garbage.push(bytes);

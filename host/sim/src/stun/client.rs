@@ -219,10 +219,6 @@ impl<'a> Client<'a> {
             return;
         }
         let mut last = self.shared.last.lock();
-        if last.is_none() && self.shared.oddities.has(Oddity::UdpMilliseconds) {
-            let now = self.shared.options.clock.now().as_secs();
-            *last = Some((now * 1000, 0));
-        }
         let (username, password) = target.login();
         match signed.check(&username, &password, *last) {
             Ok(()) => {

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::fleet::Slot;
 use crate::http::Url;
 use crate::listener::RequestTarget;
-use crate::{Cpe, Oddities, SessionOptions, UnixTime};
+use crate::{Cpe, Oddities, Oddity, SessionOptions, UnixTime};
 
 /// What the client and the listener have seen since the device was made.
 #[derive(Debug, Default)]
@@ -136,6 +136,11 @@ impl Agent {
         seed: u64,
     ) -> Agent {
         let oddities = target.oddities();
+        // It took one a second before it was made.
+        let last = oddities.has(Oddity::UdpMilliseconds).then(|| {
+            let now = options.clock.now().as_secs();
+            (now.saturating_sub(1) * 1000, 0)
+        });
         let shared = Shared {
             slot,
             target,
@@ -143,7 +148,7 @@ impl Agent {
             oddities,
             seed,
             counts: UdpCounts::default(),
-            last: Mutex::default(),
+            last: Mutex::new(last),
         };
         Agent {
             shared: Arc::new(shared),
