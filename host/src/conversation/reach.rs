@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use cwmp::{EventKind, Fault, GetParameterNames, ParameterValue, Request, Response, SetParameterValues};
+use cwmp::{
+    EventKind, Fault, GetParameterNames, ParameterValue, Request, Response, SetParameterValues,
+};
 
 use super::Conversation;
 use crate::clock::Now;
