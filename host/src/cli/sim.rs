@@ -45,6 +45,9 @@ pub(super) struct Sim {
     /// The address on which the devices take connection requests.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
+    /// What the devices give as their host instead: with 192.168.1.1, say, they are behind NAT.
+    #[arg(long)]
+    announce: Option<String>,
     /// The same number makes the same devices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -70,6 +73,7 @@ impl Sim {
             periodic_interval: Duration::from_secs(self.interval.max(1)),
             boot_spread: Duration::from_secs(self.spread),
             listen: Listen::Shared(SocketAddr::new(self.listen, 0)),
+            announce_host: self.announce.clone(),
             time_max: Some(Duration::from_secs(self.seconds)),
             sessions_max: self.sessions,
             oddities: self.oddity.iter().copied().collect(),
