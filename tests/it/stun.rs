@@ -426,7 +426,6 @@ async fn by_the_address_that_the_device_tells_and_never_by_an_old_timestamp() {
     for round in 0..4 {
         host.post(&format!("{at}/wake"), json!({})).await;
         let signed = told.called(&host).await;
-        // Newer each time, though all of them are of the same second.
         assert_eq!(signed.check(&username, &password, last), Ok(()), "{round}");
         last = Some((signed.request.timestamp, signed.request.id));
         host.until(&at, |device| {
@@ -434,7 +433,23 @@ async fn by_the_address_that_the_device_tells_and_never_by_an_old_timestamp() {
         })
         .await;
         if round == 1 {
-            // The clock stands still while the host is away; what was sent is not forgotten.
+            // As if the clock had been an hour ahead at the last request, and was set right since:
+            // only what the host has kept makes the next timestamp newer.
+            let key = patchbay::device::DeviceKey {
+                instance: "default".into(),
+                id: at.rsplit('/').next().unwrap().into(),
+            };
+            let cell = host.acs.store.device(&key).unwrap().unwrap();
+            let mut ahead = 0;
+            cell.lock().summary_mut(|summary| {
+                let kept = &mut summary.connection_request.udp_timestamp;
+                assert_eq!(*kept, signed.request.timestamp, "kept as it was sent");
+                *kept += 3_600;
+                ahead = *kept;
+            });
+            host.acs.store.persist(&cell).await.unwrap();
+            drop(cell);
+            last = Some((ahead, 0));
             host = host
                 .restart(|config| config.instance.session_after_wake_seconds_max = 1)
                 .await;
