@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod stun;
+
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
 pub use network::Network;
+pub use stun::Stun;
 
 /// Everything the operator decides when the host starts.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +29,8 @@ pub struct Config {
     pub plugin_directory: PathBuf,
     /// The endpoint that devices talk to.
     pub cwmp: Cwmp,
+    /// Reaching devices behind NAT by UDP.
+    pub stun: Stun,
     /// The northbound interface.
     pub api: Api,
     /// What is remembered, and how long.
@@ -46,6 +51,7 @@ impl Default for Config {
             data_directory: "/var/lib/patchbay".into(),
             plugin_directory: "/etc/patchbay/plugins".into(),
             cwmp: Cwmp::default(),
+            stun: Stun::default(),
             api: Api::default(),
             store: Store::default(),
             plugins: Plugins::default(),
@@ -499,6 +505,26 @@ impl Config {
                 expected: "a password, and a username that is not empty or none",
             });
         }
+        let stun = &self.stun;
+        within(
+            "stun.keepalive_seconds_max",
+            stun.keepalive_seconds_max,
+            1..=3600,
+            "1 to 3600 seconds",
+        )?;
+        within(
+            "stun.keepalive_seconds_min",
+            stun.keepalive_seconds_min,
+            1..=stun.keepalive_seconds_max,
+            "1 second to stun.keepalive_seconds_max",
+        )?;
+        within(
+            "stun.requests_per_second_max",
+            stun.requests_per_second_max,
+            1..=1_000_000,
+            "1 to 1000000",
+        )?;
+        stun.check()?;
         if let Some(token) = &self.api.token
             && token.len() < 16
         {
@@ -526,10 +552,10 @@ mod tests {
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
             [
-                "cwmp", "api", "store", "plugins", "files", "instance", "traces"
+                "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces"
             ]
             .map(keys),
-            [11, 2, 3, 5, 7, 6, 4]
+            [11, 7, 2, 3, 5, 7, 6, 4]
         );
     }
 
@@ -555,6 +581,15 @@ mod tests {
         check(
             "[cwmp]\ntrusted_proxies = [\"x\"]\n",
             &["line 2", "10.0.0.0/8"],
+        );
+        check(
+            "[stun]\nlisten = [\"192.0.2.1:3478\"]\nsecond_listen = [\"192.0.2.2:3478\"]\n",
+            &["stun.second_listen = 192.0.2.2:3478", "another port"],
+        );
+        check("[stun]\nlisten = []\n", &["stun.listen", "stun.enabled"]);
+        check(
+            "[stun]\nkeepalive_seconds_max = 10\n",
+            &["stun.keepalive_seconds_min = 20"],
         );
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn encode_part(part: &str, out: &mut String) {
 }
 
 /// Which tree the device speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataModel {
     /// `InternetGatewayDevice.`
@@ -172,6 +172,18 @@ pub struct ConnectionRequest {
     /// Durable before the device was asked to take them, in force once it has answered.
     /// All are tried while there are some, the last first: answers may have been lost.
     pub pending_credentials: Vec<Credentials>,
+    /// `ts` of the last connection request by UDP: durable before it is sent, because a device
+    /// takes none that is not newer (TR-069 Annex G.2.2.3).
+    pub udp_timestamp: u64,
+}
+
+impl ConnectionRequest {
+    /// The credentials that the device may have, the likeliest first: the answer to the last
+    /// change of them may have been lost, and then it has some of those before.
+    pub fn candidates(&self) -> Vec<Credentials> {
+        let pending = self.pending_credentials.iter().rev();
+        pending.chain(&self.credentials).cloned().collect()
+    }
 }
 
 /// How the device shows the ACS who it is.
@@ -240,6 +252,30 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// What a device was told so that it can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// The mode that it is for.
+    pub mode: Mode,
+    /// A fingerprint of all that this mode wants of the device; another one means: tell it again.
+    pub wanted: u64,
+    /// When.
+    pub at: UnixTime,
+    /// Why the device did not take it.
+    pub error: Option<String>,
+}
+
+/// What a firmware has below `ManagementServer.`, of what matters to how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Management {
+    /// Which firmware.
+    pub software_version: String,
+    /// Names of parameters, with blanks between; `None`: the device would not tell.
+    pub names: Option<String>,
+    /// Names that it has refused since.
+    pub refused: BTreeSet<String>,
+}
+
 /// The summary of a device: small, always wanted whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -278,6 +314,10 @@ pub struct Summary {
     pub nat: Option<NatDecision>,
     /// How each mode has done.
     pub nat_history: BTreeMap<Mode, ModeHistory>,
+    /// What it was last told, so that its mode works.
+    pub configured: Option<Configured>,
+    /// What its firmware has below `ManagementServer.`, once it was asked.
+    pub management: Option<Management>,
     /// RPCs the device said it has (GetRPCMethods); empty = never asked.
     pub rpc_methods: Vec<String>,
     /// What the device last told or asked by itself, the newest first.

@@ -91,6 +91,10 @@ pub struct Acs {
     pub traces: traces::Traces,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
+    /// The STUN server.
+    pub stun: Arc<nat::stun::Stun>,
+    /// Which names devices of a model have below ManagementServer.
+    pub models: nat::supports::Models,
     /// What is counted.
     pub counters: metrics::Counters,
 }
@@ -103,6 +107,8 @@ pub struct Listeners {
     pub cwmp_tls: Vec<TcpListener>,
     /// For devices, files only.
     pub files: Option<TcpListener>,
+    /// For the STUN requests of devices behind NAT; none: STUN is off.
+    pub stun: Vec<nat::stun::Group>,
     /// For people and systems; `None`: the API is off.
     pub api: Option<TcpListener>,
 }
@@ -132,10 +138,18 @@ impl Listeners {
             Some(_) => Some(bind(config.api.listen).await?),
             None => None,
         };
+        let mut stun = Vec::new();
+        for address in config.stun.listen.iter().filter(|_| config.stun.enabled) {
+            let group = nat::stun::bind(*address, config.stun.second_of(*address));
+            stun.push(group.with_context(|| {
+                format!("cannot listen on UDP {address} (stun.enabled = false does without)")
+            })?);
+        }
         Ok(Listeners {
             cwmp,
             cwmp_tls,
             files,
+            stun,
             api,
         })
     }
@@ -168,6 +182,16 @@ impl Acs {
             config.plugins.flow_retry_seconds_max,
         );
         let instance = instance::Instance::new(config.instance.clone());
+        let secret = nat::stun::secret(&store).await?;
+        let (known, name) = (store.clone(), Arc::clone(&instance.name));
+        let is_known = move |id: &str| {
+            known.is_known(&DeviceKey {
+                instance: Arc::clone(&name),
+                id: id.into(),
+            })
+        };
+        let stun = nat::stun::Stun::new(config.stun.clone(), &secret, clock, Box::new(is_known));
+        stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
         Ok(Arc::new(Acs {
             lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
             additions: work::additions::Additions::default(),
@@ -185,6 +209,8 @@ impl Acs {
             refusals: door::Refusals::default(),
             traces: traces.await??,
             wakes: nat::wake::Wakes::default(),
+            stun: Arc::new(stun),
+            models: nat::supports::Models::default(),
             counters: metrics::Counters::default(),
             config,
         }))
@@ -197,6 +223,7 @@ impl Acs {
         listeners: Listeners,
         mut shutdown: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
+        self.stun.open(listeners.stun)?;
         let mut tasks = tokio::task::JoinSet::new();
         for listener in listeners.cwmp {
             let entrance = door::Entrance::Plain;
@@ -215,6 +242,7 @@ impl Acs {
             let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
             tasks.spawn(serving);
         }
+        tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
         if let Some(listener) = listeners.api {
             tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
         }
@@ -271,6 +299,7 @@ async fn sweep(acs: Arc<Acs>) {
             acs.end_overdue_transfers(now.unix).await;
             acs.ask_for_diagnostics(now.unix).await;
             acs.files.sweep(&acs.instance.name, now.unix).await;
+            acs.stun.sweep(now.unix);
             let sweeping = Arc::clone(&acs);
             let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
             if let Ok(Err(error)) = swept {

@@ -15,7 +15,7 @@ use patchbay::{Acs, Listeners};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{broadcast, watch};
 
 /// The API's token in tests.
@@ -62,7 +62,7 @@ pub struct Host {
     /// For devices over TLS, if there is a certificate.
     pub tls: Option<SocketAddr>,
     pub plugins: PathBuf,
-    _directory: TempDir,
+    directory: TempDir,
     stop: watch::Sender<bool>,
     running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
 }
@@ -75,6 +75,7 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 pub struct Setup {
     plugins: Vec<(PathBuf, Option<String>)>,
     config: Vec<Change>,
+    stun: bool,
 }
 
 impl Setup {
@@ -124,6 +125,17 @@ impl Setup {
         self
     }
 
+    /// With a STUN server on loopback, whose devices send a keepalive each second.
+    pub fn stun(mut self) -> Setup {
+        self.stun = true;
+        self.config(|config| {
+            config.stun.listen = vec!["127.0.0.1:0".parse().unwrap()];
+            config.stun.host = "127.0.0.1".into();
+            config.stun.keepalive_seconds_min = 1;
+            config.stun.keepalive_seconds_max = 1;
+        })
+    }
+
     /// Starts the host.
     pub async fn start(self) -> Host {
         let _ = tracing_subscriber::fmt()
@@ -155,39 +167,42 @@ impl Setup {
         for change in self.config {
             change(&mut config);
         }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let cwmp_tls = match config.cwmp.tls.certificate {
-            Some(_) => vec![TcpListener::bind("127.0.0.1:0").await.unwrap()],
-            None => Vec::new(),
-        };
-        let tls = cwmp_tls
-            .first()
-            .map(|listener| listener.local_addr().unwrap());
-        let (cwmp, api_address) = (listener.local_addr().unwrap(), api.local_addr().unwrap());
-        let files = match config.files.listen {
-            Some(address) => Some(TcpListener::bind(address).await.unwrap()),
-            None => None,
-        };
-        let listeners = Listeners {
-            cwmp: vec![listener],
-            cwmp_tls,
-            files,
-            api: Some(api),
-        };
-        let acs = Acs::open(config).await.unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(Arc::clone(&acs).run(listeners, stopped));
-        Host {
-            acs,
-            cwmp,
-            api: api_address,
-            tls,
-            plugins,
-            _directory: directory,
-            stop,
-            running: Some(running),
+        config.cwmp.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        if config.cwmp.tls.certificate.is_some() {
+            config.cwmp.tls.listen = vec!["127.0.0.1:0".parse().unwrap()];
         }
+        config.api.listen = "127.0.0.1:0".parse().unwrap();
+        config.stun.enabled = self.stun;
+        serve(config, directory).await
+    }
+}
+
+/// Serves what is in the directory.
+async fn serve(mut config: Config, directory: TempDir) -> Host {
+    let listeners = Listeners::bind(&config).await.unwrap();
+    let cwmp = listeners.cwmp[0].local_addr().unwrap();
+    let api = listeners.api.as_ref().unwrap().local_addr().unwrap();
+    let tls = listeners.cwmp_tls.first();
+    let tls = tls.map(|listener| listener.local_addr().unwrap());
+    // It is found at the same place after a restart.
+    (config.cwmp.listen, config.api.listen) = (vec![cwmp], api);
+    config.cwmp.tls.listen = tls.into_iter().collect();
+    if let Some(stun) = listeners.stun.first() {
+        config.stun.listen = vec![stun.address().unwrap()];
+    }
+    let plugins = config.plugin_directory.clone();
+    let acs = Acs::open(config).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Arc::clone(&acs).run(listeners, stopped));
+    Host {
+        acs,
+        cwmp,
+        api,
+        tls,
+        plugins,
+        directory,
+        stop,
+        running: Some(running),
     }
 }
 
@@ -300,8 +315,22 @@ impl Host {
         self.post("/v1/plugins/reload", Value::Null).await;
     }
 
+    /// Stops the host and starts it again with what it has kept, changed settings and all.
+    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Host {
+        let mut config = self.acs.config.clone();
+        change(&mut config);
+        self.end().await;
+        let Host { acs, directory, .. } = self;
+        drop(acs);
+        serve(config, directory).await
+    }
+
     /// Stops the host as Ctrl-C does, and waits for its end.
     pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    async fn end(&mut self) {
         self.stop.send_replace(true);
         let running = self.running.take().unwrap();
         tokio::time::timeout(PATIENCE, running)

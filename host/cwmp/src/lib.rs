@@ -29,6 +29,7 @@ mod session;
 
 pub mod authentication;
 pub mod connection_request;
+pub mod stun;
 
 mod envelope;
 mod error;

@@ -48,6 +48,7 @@ mod load;
 
 mod client;
 mod listener;
+mod stun;
 mod transfer;
 
 mod config;
@@ -75,5 +76,6 @@ pub use listener::{RequestListener, RequestTarget, TargetState};
 pub use load::{Load, LoadConfig, LoadReport};
 pub use oddity::{Oddities, Oddity};
 pub use seed::Seed;
+pub use stun::UdpCounts;
 pub use transfer::run_transfer;
 pub use vendor::{DataModel, Vendor};

@@ -135,11 +135,21 @@ pub enum Oddity {
     TransferDelayNeeded,
     /// Diagnostics are run, `8 DIAGNOSTICS COMPLETE` never comes.
     DiagnosticsSilent,
+    /// STUN: CONNECTION-REQUEST-BINDING of 19 bytes, and no padding between attributes.
+    StunShortBinding,
+    /// STUN: the user name is filled up with blanks, and they count.
+    StunBlankUsername,
+    /// STUN: MESSAGE-INTEGRITY without the zeros of RFC 3489.
+    StunUnpaddedIntegrity,
+    /// STUN: never asks for an answer to another port, to learn how long its binding lasts.
+    StunNoResponseAddress,
+    /// The connection request by UDP: its last timestamp was in milliseconds.
+    UdpMilliseconds,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 64] = [
+    pub const ALL: [Oddity; 69] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -204,6 +214,11 @@ impl Oddity {
         Oddity::TransferFaultFlashed,
         Oddity::TransferDelayNeeded,
         Oddity::DiagnosticsSilent,
+        Oddity::StunShortBinding,
+        Oddity::StunBlankUsername,
+        Oddity::StunUnpaddedIntegrity,
+        Oddity::StunNoResponseAddress,
+        Oddity::UdpMilliseconds,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -273,6 +288,11 @@ impl Oddity {
             Oddity::TransferFaultFlashed => "transfer-fault-flashed",
             Oddity::TransferDelayNeeded => "transfer-delay-needed",
             Oddity::DiagnosticsSilent => "diagnostics-silent",
+            Oddity::StunShortBinding => "stun-short-binding",
+            Oddity::StunBlankUsername => "stun-blank-username",
+            Oddity::StunUnpaddedIntegrity => "stun-unpadded-integrity",
+            Oddity::StunNoResponseAddress => "stun-no-response-address",
+            Oddity::UdpMilliseconds => "udp-milliseconds",
         }
     }
 

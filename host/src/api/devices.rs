@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use super::error::{ApiError, Page, PageQuery, Path, Query, maybe_time, time};
 use crate::Acs;
-use crate::device::{Contacts, DataModel, DeviceKey, Mode, ModeHistory, Summary, is_secret};
+use crate::device::{
+    Contacts, DataModel, DeviceKey, Mode, ModeHistory, Summary, UnixTime, is_secret,
+};
+use crate::nat::udp::UdpAddress;
 use crate::nat::wake::{WakeReport, WakeState};
 use crate::store::DeviceCell;
 
@@ -64,7 +67,13 @@ pub(super) struct ParameterView {
     writable: Option<bool>,
 }
 
-fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> DeviceView {
+fn view(
+    acs: &Acs,
+    key: &DeviceKey,
+    summary: &Summary,
+    contacts: Contacts,
+    udp: Option<UdpAddress>,
+) -> DeviceView {
     let request = &summary.connection_request;
     let nat = summary.nat.as_ref();
     let history: BTreeMap<String, &ModeHistory> = summary
@@ -103,6 +112,8 @@ fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> De
             "decided_by": nat.map(|nat| &nat.decided_by),
             "decided_at": nat.map(|nat| time(nat.decided_at)),
             "history": history,
+            "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
+            "udp": udp.map(|udp| udp_view(&udp, acs.clock.unix())),
             "last_wake": acs.wakes.last(key).as_ref().map(wake_view),
         }),
         device_requests: summary
@@ -113,6 +124,14 @@ fn view(acs: &Acs, key: &DeviceKey, summary: &Summary, contacts: Contacts) -> De
         trace_until: maybe_time(summary.trace_until),
         parameters: None,
     }
+}
+
+/// Where connection requests by UDP go.
+fn udp_view(udp: &UdpAddress, now: UnixTime) -> Value {
+    json!({
+        "address": udp.address, "source": udp.source, "seen": time(udp.seen),
+        "age_seconds": (now - udp.seen).max(0), "usable": udp.usable,
+    })
 }
 
 fn mode_name(mode: Mode) -> String {
@@ -158,12 +177,16 @@ pub(super) async fn list(
     let listed = acs
         .store
         .devices(&acs.instance.name, page.after.as_deref(), limit)?;
+    let now = acs.clock.unix();
     let next = (listed.len() == limit)
         .then(|| listed.last().map(|l| l.key.id.to_string()))
         .flatten();
     let items = listed
         .iter()
-        .map(|l| view(&acs, &l.key, &l.summary, l.contacts))
+        .map(|l| {
+            let udp = acs.udp_address(&l.key, None, now);
+            view(&acs, &l.key, &l.summary, l.contacts, udp)
+        })
         .collect();
     Ok(Json(Page { items, next }))
 }
@@ -183,7 +206,8 @@ pub(super) async fn one(
 ) -> Result<Json<DeviceView>, ApiError> {
     let cell = cell(&acs, &id)?;
     let mut device = cell.lock();
-    let mut view = view(&acs, cell.key(), device.summary(), cell.contacts());
+    let udp = acs.udp_address(cell.key(), Some(&device), acs.clock.unix());
+    let mut view = view(&acs, cell.key(), device.summary(), cell.contacts(), udp);
     let wanted = query.parameters.unwrap_or_default();
     let parameters = device.tree_mut().prefix(&wanted).map(|(path, reading)| {
         // Of some only the name is known, from GetParameterNames.

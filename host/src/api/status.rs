@@ -15,6 +15,7 @@ pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
         "devices": acs.store.count(&acs.instance.name),
         "sessions_open": acs.sessions.count(),
         "counters": &acs.counters,
+        "stun": { "serving": acs.stun.is_serving(), "counters": &acs.stun.counters },
         "plugins_milliseconds": acs.plugins.time_spent().as_millis(),
         "traces": {
             "sessions": acs.traces.count(),

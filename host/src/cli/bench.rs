@@ -123,7 +123,7 @@ impl Host {
 
 fn configuration(directory: &Path, plugins: &Path, cwmp: SocketAddr, api: SocketAddr) -> String {
     format!(
-        "data_directory = {:?}\nplugin_directory = {plugins:?}\n[cwmp]\nlisten = [\"{cwmp}\"]\n\
+        "data_directory = {:?}\nplugin_directory = {plugins:?}\n[stun]\nenabled = false\n[cwmp]\nlisten = [\"{cwmp}\"]\n\
          [api]\nlisten = \"{api}\"\ntoken = \"{TOKEN}\"\n",
         directory.join("data")
     )
@@ -223,18 +223,22 @@ impl Server {
         Ok(server)
     }
 
-    /// CPU time of all its threads (`proc_pid_stat(5)`, fields 14 and 15).
     fn cpu(&self) -> anyhow::Result<Duration> {
-        const TICKS_PER_SECOND: u64 = 100;
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let after_name = stat.rsplit_once(')').context("no process name in stat")?.1;
-        let mut fields = after_name.split_whitespace().skip(11);
-        let mut ticks = 0;
-        for _ in 0..2 {
-            ticks += fields.next().context("stat is too short")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+        cpu_of(self.process.id())
     }
+}
+
+/// CPU time of all threads of a process (`proc_pid_stat(5)`, fields 14 and 15).
+pub(super) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let after_name = stat.rsplit_once(')').context("no process name in stat")?.1;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let mut ticks = 0;
+    for _ in 0..2 {
+        ticks += fields.next().context("stat is too short")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
 async fn plugin_time(api: SocketAddr) -> anyhow::Result<Duration> {
@@ -279,7 +283,7 @@ fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn median(numbers: &mut [f64]) -> f64 {
+pub(super) fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or_default()
 }

@@ -116,6 +116,9 @@ impl Demo {
         };
         config.cwmp.listen = vec![self.cwmp];
         config.api.listen = self.api;
+        // Any free port: the devices are told which.
+        config.stun.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        config.stun.host = "127.0.0.1".to_owned();
         config.api.token.get_or_insert_with(|| TOKEN.to_owned());
         // The simulated devices take their connection requests on loopback.
         for network in ["127.0.0.0/8", "::1"] {

@@ -10,6 +10,7 @@ mod restore;
 mod serve;
 mod shipped;
 mod sim;
+mod stun_bench;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,13 @@ enum Command {
         #[arg(long)]
         listen: std::net::SocketAddr,
     },
+    /// Serve STUN alone: what `sim --stun-bench` measures.
+    #[command(hide = true)]
+    StunAlone {
+        /// The address.
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+    },
     /// Make, build and check plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -68,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen } => run(bench::floor::serve(listen)),
+        Command::StunAlone { listen } => run(stun_bench::serve(listen)),
         Command::Plugin(plugin) => run(plugin.run()),
     };
     match result {

@@ -32,6 +32,12 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     if let Some(listener) = &listeners.files {
         tracing::info!(address = %listener.local_addr()?, "files");
     }
+    for group in &listeners.stun {
+        tracing::info!(address = %group.address()?, "STUN");
+    }
+    if !listeners.stun.is_empty() && config.stun.host.is_empty() {
+        tracing::info!("stun.host is not set: devices look for STUN at the host of their ACS URL");
+    }
     match &listeners.api {
         Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),
         None => tracing::warn!("the API is off: give it a token (api.token or PATCHBAY_API_TOKEN)"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use cpe_sim::{Cuts, Fleet, FleetConfig, FleetStats, Listen, Oddity, SessionOptions};
 
-use super::bench;
+use super::{bench, stun_bench};
 
 /// A load that nobody stopped ends by itself.
 const SECONDS: u64 = 60;
@@ -21,6 +21,9 @@ pub(super) struct Sim {
     /// With --bench: measure how others fare while a device answers with its 3,343 names.
     #[arg(long, requires = "bench")]
     large_names: bool,
+    /// Measure STUN requests of this very program, beside coturn if that is installed.
+    #[arg(long, conflicts_with = "bench")]
+    stun_bench: bool,
     /// The ACS URL.
     #[arg(long, default_value = "http://127.0.0.1:7547/")]
     url: String,
@@ -51,6 +54,9 @@ pub(super) struct Sim {
     /// The address on which the devices take connection requests.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
+    /// What the devices give as their host instead: with 192.168.1.1, say, they are behind NAT.
+    #[arg(long)]
+    announce: Option<String>,
     /// The same number makes the same devices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -65,6 +71,10 @@ impl Sim {
         if self.bench {
             return bench::run(self.seconds.min(SECONDS)).await;
         }
+        if self.stun_bench {
+            let seconds = self.seconds.min(SECONDS);
+            return tokio::task::spawn_blocking(move || stun_bench::run(seconds)).await?;
+        }
         anyhow::ensure!(
             (1..=DEVICES_MAX).contains(&self.devices),
             "expected 1 to {DEVICES_MAX} devices, got {}",
@@ -75,6 +85,7 @@ impl Sim {
             periodic_interval: Duration::from_secs(self.interval.max(1)),
             boot_spread: Duration::from_secs(self.spread),
             listen: Listen::Shared(SocketAddr::new(self.listen, 0)),
+            announce_host: self.announce.clone(),
             time_max: Some(Duration::from_secs(self.seconds)),
             sessions_max: self.sessions,
             oddities: self.oddity.iter().copied().collect(),

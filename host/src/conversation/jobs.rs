@@ -1,17 +1,17 @@
 //! What a session does once the device has nothing more to say, in this order: credentials of
 //! its own (only for a device that came with those of the factory), the NAT mode (only when its
-//! facts changed), queued tasks, flows by priority. One job at a time asks the
-//! device; its requests go through an exchange.
+//! facts changed), queued tasks, flows by priority, and credentials for connection requests if no
+//! flow gave any. One job at a time asks the device; its requests go through an exchange.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cwmp::{EventKind, Fault, ParameterValue, Request, Response};
+use cwmp::{Fault, Request, Response};
 
 use super::Conversation;
+use super::reach::Reach;
 use crate::clock::Now;
-use crate::device::{Credentials, Mode, Summary};
-use crate::nat::decide;
+use crate::device::{Credentials, Mode};
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
@@ -41,14 +41,15 @@ enum Stage {
     Nat,
     Tasks,
     Flows,
+    Credentials,
 }
 
 /// Who asks the device.
 pub(super) enum Job {
     /// Gives the device credentials to log in with.
     Login(Credentials),
-    /// Tells the device to inform at this interval, in seconds.
-    Interval(u32),
+    /// What it takes to reach the device.
+    Reach(Reach),
     Task(Arc<Task>),
     /// A task that sets any instance, once it is known which there are.
     TaskNames(Arc<Task>),
@@ -150,16 +151,23 @@ impl Conversation {
         if self.jobs.stage == Stage::Nat {
             self.jobs.stage = Stage::Tasks;
             self.fail_interrupted(now).await;
-            if let Some(job) = self.decide_mode(now).await {
-                return Some(job);
+            if let Some(reach) = self.reach(now).await {
+                return Some(Job::Reach(reach));
             }
         }
         // Tasks are looked for again after each flow: somebody may have queued one meanwhile.
         if let Some(task) = self.next_task() {
             return Some(Job::Task(task));
         }
-        self.jobs.stage = Stage::Flows;
-        self.next_flow(now).map(|run| Job::Flow(Box::new(run)))
+        if self.jobs.stage != Stage::Credentials {
+            self.jobs.stage = Stage::Flows;
+            if let Some(run) = self.next_flow(now) {
+                return Some(Job::Flow(Box::new(run)));
+            }
+            self.jobs.stage = Stage::Credentials;
+            return self.give_credentials(now.unix).map(Job::Reach);
+        }
+        None
     }
 
     /// One step of a job: what it asks next, or `None` when it has ended.
@@ -174,20 +182,14 @@ impl Conversation {
                 let request = self.login_step(&login, outcome)?;
                 Some((Job::Login(login), request))
             }
-            Job::Interval(seconds) => match outcome {
-                None => {
-                    let request = self.interval_request(seconds);
-                    Some((Job::Interval(seconds), request))
-                }
-                Some(Ok(_)) => None,
-                Some(Err(fault)) => {
-                    tracing::warn!(
-                        device = %self.device(), seconds, code = fault.code,
-                        "the device does not take its periodic Inform interval"
-                    );
-                    None
-                }
-            },
+            Job::Reach(reach) => {
+                let reach = match outcome {
+                    None => reach,
+                    Some(outcome) => self.reached(reach, outcome, now).await?,
+                };
+                let request = reach.request(self.management_server());
+                Some((Job::Reach(reach), request))
+            }
             Job::Task(task) => match outcome {
                 None => self.begin_task(task, now).await,
                 Some(outcome) => {
@@ -228,99 +230,6 @@ impl Conversation {
                 }
             }
         }
-    }
-
-    // ---- the NAT mode
-
-    /// Asks the policy if its facts are new. A changed interval is what the device has to be
-    /// told; no other mode of this version needs it to be configured.
-    async fn decide_mode(&mut self, now: Now) -> Option<Job> {
-        {
-            let device = self.cell.lock();
-            let server = format!("{}ManagementServer.", self.summary.data_model.root());
-            self.sighting.recall(|name| {
-                let reading = device.tree().get(&format!("{server}{name}"))?;
-                (reading.read_at != 0).then(|| reading.value.trim().to_owned())
-            });
-        }
-        let (xmpp, stun) = (
-            self.matched.overrides.no_xmpp,
-            self.matched.overrides.no_stun,
-        );
-        self.sighting.supports_xmpp &= !xmpp;
-        self.sighting.supports_stun &= !stun;
-        let policy = self.matched.policy.clone()?;
-        let fingerprint = self
-            .sighting
-            .fingerprint(&self.summary, &policy.decided_by());
-        let bootstrap = self
-            .events
-            .iter()
-            .any(|event| event.kind() == EventKind::Bootstrap);
-        let before = self.summary.nat.as_ref();
-        let before_mode = before.map(|nat| nat.mode);
-        if !bootstrap && before.is_some_and(|nat| nat.facts == fingerprint) {
-            return None;
-        }
-        let key = self.cell.key().clone();
-        let about = About {
-            key: &key,
-            device: &self.summary,
-            now: now.unix,
-        };
-        let facts = self.sighting.facts(&self.summary);
-        let (decided, call) = policy.decide_traced(&about, &facts).await;
-        self.trace.hooks(now, vec![call]);
-        let decided = match decided {
-            Ok(decision) => decide::accept(decision, policy.decided_by(), now.unix, fingerprint),
-            Err(error) => Err(error.to_string()),
-        };
-        let decision = match decided {
-            Ok(decision) => decision,
-            Err(error) => {
-                // The current mode stays. The facts are asked about again in the next session.
-                self.record_plugin_fault("nat-policy", policy.decided_by(), error, now);
-                return None;
-            }
-        };
-        tracing::info!(
-            device = %self.device(), mode = ?decision.mode, reason = %decision.reason, "NAT mode decided"
-        );
-        self.trace.eventful();
-        self.trace.note(
-            now,
-            format!("mode {:?}: {}", decision.mode, decision.reason),
-        );
-        let mode = decision.mode;
-        {
-            let mut device = self.cell.lock();
-            device.set(|summary| &mut summary.nat, Some(decision));
-            self.summary = Summary {
-                requested_download: self.summary.requested_download.take(),
-                ..device.summary().clone()
-            };
-        }
-        self.acs.store.touched(&self.cell);
-        let settings = &self.acs.instance.settings;
-        match (before_mode, mode) {
-            (Some(Mode::ShortInform), Mode::ShortInform) if !bootstrap => None,
-            (_, Mode::ShortInform) => Some(Job::Interval(settings.short_periodic_inform_seconds)),
-            (Some(Mode::ShortInform), _) => {
-                Some(Job::Interval(settings.standard_periodic_inform_seconds))
-            }
-            _ => None,
-        }
-    }
-
-    fn interval_request(&self, seconds: u32) -> Request {
-        let server = format!("{}ManagementServer.", self.summary.data_model.root());
-        Request::SetParameterValues(cwmp::SetParameterValues {
-            parameters: vec![
-                ParameterValue::boolean(format!("{server}PeriodicInformEnable"), true),
-                ParameterValue::unsigned_int(format!("{server}PeriodicInformInterval"), seconds),
-            ],
-            parameter_key: String::new(),
-        })
     }
 
     /// A device that cannot be woken keeps its short interval whatever a flow or a task wants,
@@ -424,7 +333,13 @@ impl Conversation {
         }
     }
 
-    fn record_plugin_fault(&mut self, what: &str, plugin: String, text: String, now: Now) {
+    pub(super) fn record_plugin_fault(
+        &mut self,
+        what: &str,
+        plugin: String,
+        text: String,
+        now: Now,
+    ) {
         self.trace.eventful();
         self.trace
             .note(now, format!("{what} {plugin} failed: {text}"));

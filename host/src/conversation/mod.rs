@@ -11,6 +11,7 @@ mod jobs;
 mod login;
 mod names;
 mod own_requests;
+mod reach;
 mod reached;
 mod record;
 mod software_modules;

@@ -3,12 +3,30 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use crate::device::{Mode, NatDecision, Summary, UnixTime};
+use crate::device::{Management, Mode, NatDecision, Summary, UnixTime};
 use crate::plugins::{Decision, Facts};
 
 /// A mode that failed this often in a row is a changed fact, whether it ever opened a
 /// session (the second number) or not: a policy gives up the one sooner than the other.
 const FAILING_AFTER: [u32; 2] = [3, 10];
+
+/// Which ways the instance has, beside those that need nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Ways {
+    /// The STUN server is on.
+    pub stun: bool,
+}
+
+impl Ways {
+    /// Whether this host can reach a device in that mode.
+    pub fn serve(self, mode: Mode) -> bool {
+        match mode {
+            Mode::DirectHttp | Mode::ShortInform => true,
+            Mode::Stun => self.stun,
+            Mode::HttpProxy | Mode::Xmpp => false,
+        }
+    }
+}
 
 /// What this session's Inform and connection say about how to reach the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,11 +100,21 @@ impl Sighting {
         }
     }
 
+    /// Takes in what is known of the device's firmware, which settles what the device itself
+    /// left open or was too generous about.
+    pub fn learn(&mut self, management: &Management) {
+        if let Some(has) = management.has("STUNEnable") {
+            self.supports_stun = has;
+        }
+        self.supports_xmpp |= management.has("ConnReqXMPPConnection") == Some(true);
+    }
+
     /// A fingerprint of all that the policy is told: another one means that it must be asked again.
     /// Counters that grow with each wake-up are not in it; that a mode worked or began to fail is.
     /// Who decides is in it: another policy decides otherwise.
-    pub fn fingerprint(&self, summary: &Summary, policy: &str) -> u64 {
+    pub fn fingerprint(&self, summary: &Summary, policy: &str, ways: Ways) -> u64 {
         let mut hasher = DefaultHasher::new();
+        ways.hash(&mut hasher);
         policy.hash(&mut hasher);
         self.peer.hash(&mut hasher);
         self.through_proxy.hash(&mut hasher);
@@ -105,7 +133,7 @@ impl Sighting {
     }
 
     /// The facts for the policy.
-    pub fn facts(&self, summary: &Summary) -> Facts {
+    pub fn facts(&self, summary: &Summary, ways: Ways) -> Facts {
         let mut extra = Vec::new();
         if let Some(detected) = self.nat_detected {
             extra.push(("nat-detected".to_owned(), u8::from(detected).to_string()));
@@ -121,7 +149,7 @@ impl Sighting {
             supports_stun: self.supports_stun,
             proxy_configured: false,
             xmpp_enabled: false,
-            stun_enabled: false,
+            stun_enabled: ways.stun,
             current: summary.nat.as_ref().map(|nat| nat.mode),
             history: summary
                 .nat_history
@@ -140,8 +168,9 @@ pub fn accept(
     decided_by: String,
     now: UnixTime,
     facts: u64,
+    ways: Ways,
 ) -> Result<NatDecision, String> {
-    let served = |mode: &Mode| matches!(mode, Mode::DirectHttp | Mode::ShortInform);
+    let served = |mode: &Mode| ways.serve(*mode);
     if !served(&decision.mode) {
         return Err(format!(
             "the policy {decided_by} chose {:?}, which is not configured for this instance",

@@ -186,10 +186,12 @@ impl Acs {
                 opened: None,
                 error: None,
             };
-            let wait = match self.call(mode, &summary).await {
+            let wait = match self.call(mode, device, &summary).await {
                 Ok(wait) => {
-                    attempt.accepted = (mode != Mode::ShortInform).then(|| self.clock.unix());
-                    report.state = WakeState::Accepted;
+                    if is_answered(mode) {
+                        attempt.accepted = Some(self.clock.unix());
+                        report.state = WakeState::Accepted;
+                    }
                     wait
                 }
                 Err(error) => {
@@ -250,8 +252,14 @@ impl Acs {
         closed.is_ok() && !self.store.has_pending(device)
     }
 
-    /// Makes the call of one mode. `Ok` = accepted, and how long to wait for the session.
-    async fn call(&self, mode: Mode, summary: &Summary) -> Result<Duration, String> {
+    /// Makes the call of one mode. `Ok` = accepted as far as the mode can tell, and how long to
+    /// wait for the session.
+    async fn call(
+        &self,
+        mode: Mode,
+        device: &DeviceKey,
+        summary: &Summary,
+    ) -> Result<Duration, String> {
         let instance = &self.instance;
         match mode {
             Mode::DirectHttp => {
@@ -260,15 +268,7 @@ impl Acs {
                     guard::check(&request.url, &instance.settings.connection_request_allow)
                         .await
                         .map_err(|error| error.to_string())?;
-                // The answer to the last change of credentials may have been lost: then the
-                // device has one of them.
-                let credentials: Vec<_> = request
-                    .pending_credentials
-                    .iter()
-                    .rev()
-                    .chain(request.credentials.iter())
-                    .cloned()
-                    .collect();
+                let credentials = request.candidates();
                 let matched = self.plugins.table().matched(&instance.name, summary);
                 let leniency = http::Leniency {
                     basic_auth: matched.overrides.connection_request_basic_auth,
@@ -289,9 +289,11 @@ impl Acs {
                 let interval = instance.settings.short_periodic_inform_seconds;
                 Ok(Duration::from_secs(interval.into()) + SHORT_INFORM_SLACK)
             }
-            Mode::HttpProxy | Mode::Xmpp | Mode::Stun => {
-                Err("not configured for this instance".to_owned())
+            Mode::Stun => {
+                self.call_by_udp(device).await?;
+                Ok(instance.session_wait())
             }
+            Mode::HttpProxy | Mode::Xmpp => Err("not configured for this instance".to_owned()),
         }
     }
 
@@ -313,6 +315,12 @@ impl Acs {
         });
         self.store.touched(&cell);
     }
+}
+
+/// Whether the device says that it has taken a call: a datagram has no answer, and a periodic
+/// Inform no call.
+fn is_answered(mode: Mode) -> bool {
+    !matches!(mode, Mode::Stun | Mode::ShortInform)
 }
 
 /// The modes to try: the decided one, then its fallbacks; before a decision, directly.

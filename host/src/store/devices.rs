@@ -99,6 +99,11 @@ impl Store {
         page.into_iter().map(|(key, _, _)| key.id).collect()
     }
 
+    /// Whether there is such a device: from memory, never fails.
+    pub fn is_known(&self, key: &DeviceKey) -> bool {
+        self.core().devices.contains(key)
+    }
+
     /// How many devices an instance has.
     pub fn count(&self, instance: &str) -> usize {
         self.core().devices.count(instance)

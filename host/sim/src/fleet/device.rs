@@ -1,7 +1,7 @@
 //! The devices of a fleet, and the handle to one of them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{FleetConfig, Listen};
 use crate::listener::{RequestListener, RequestTarget, TargetState};
 use crate::seed::Seed;
+use crate::stun::{Agent, UdpCounts};
 use crate::{Clock, Cpe, CpeConfig, Oddities, Oddity, UnixTime, Vendor};
 
 /// Set in a number that wakes the scheduler: not a connection request, just look at the device.
@@ -19,12 +20,14 @@ const ODDITIES: u64 = 0x0DD;
 
 /// A device's place in the fleet.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub(super) number: u32,
     pub(super) serial: Arc<str>,
     /// Locked for as long as a session lasts.
     pub(super) cpe: Mutex<Cpe>,
     pub(super) target: Arc<RequestTarget>,
+    /// Its half of Annex G, while the ACS wants that.
+    stun: Agent,
     connection_request_url: Box<str>,
     wake: UnboundedSender<u32>,
 }
@@ -38,6 +41,22 @@ impl Slot {
             cpe if cpe.is_down(now) => TargetState::Down,
             _ => TargetState::Idle,
         });
+        self.stun.refresh(cpe, now);
+    }
+
+    /// What its STUN client has found out: how it looks from outside.
+    pub(crate) async fn mapped(&self, address: SocketAddr, nat_detected: bool, now: UnixTime) {
+        let mut cpe = self.cpe.lock().await;
+        for (name, value) in [
+            ("UDPConnectionRequestAddress", address.to_string()),
+            ("NATDetected", u8::from(nat_detected).to_string()),
+        ] {
+            let path = cpe.management_server(name);
+            cpe.set(&path, &value, now);
+        }
+        drop(cpe);
+        // No scheduler any more: the fleet has stopped.
+        let _ = self.wake.send(self.number | POKE);
     }
 }
 
@@ -66,6 +85,11 @@ impl Device {
     /// Connection requests accepted and refused.
     pub fn connection_requests(&self) -> (u64, u64) {
         (self.slot.target.accepted(), self.slot.target.refused())
+    }
+
+    /// What its STUN client and its listener for connection requests by UDP have seen.
+    pub fn udp(&self) -> &UdpCounts {
+        self.slot.stun.counts()
     }
 
     /// Looks at the device or does something to it, between its sessions: waits for the end of
@@ -106,8 +130,10 @@ pub(super) async fn make(
             listeners.push(RequestListener::bind(SocketAddr::new(address, 0), config.seed).await?);
         }
         let seed = seeds.of(number.into());
-        let slot = make_one(config, number, *vendor, seed, listeners.last(), wake, now);
-        slots.push(Arc::new(slot));
+        let listener = listeners.last();
+        slots.push(Arc::new_cyclic(|me| {
+            make_one(config, number, *vendor, seed, listener, wake, now, me)
+        }));
     }
     Ok((slots, listeners))
 }
@@ -131,6 +157,10 @@ fn drawn(config: &FleetConfig, number: u32) -> Oddities {
     }
 }
 
+#[allow(
+    clippy::too_many_arguments,
+    reason = "called from one place, where all of them are at hand"
+)]
 fn make_one(
     config: &FleetConfig,
     number: u32,
@@ -139,6 +169,7 @@ fn make_one(
     listener: Option<&RequestListener>,
     wake: &UnboundedSender<u32>,
     now: UnixTime,
+    me: &Weak<Slot>,
 ) -> Slot {
     let serial = format!("{}{:06}", config.serial_prefix, number + 1);
     let path = format!("/cr/{serial}");
@@ -180,11 +211,18 @@ fn make_one(
     if let Some(listener) = listener {
         listener.add(&path, Arc::clone(&target));
     }
+    let stun = Agent::new(
+        me.clone(),
+        Arc::clone(&target),
+        &config.session,
+        seed.draw(),
+    );
     let slot = Slot {
         number,
         serial: serial.into(),
         cpe: Mutex::new(cpe),
         target,
+        stun,
         connection_request_url: url.into(),
         wake: wake.clone(),
     };

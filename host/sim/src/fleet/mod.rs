@@ -8,6 +8,7 @@ mod stats;
 
 pub use config::{FleetConfig, Listen};
 pub use device::Device;
+pub(crate) use device::Slot;
 pub use histogram::Histogram;
 pub use stats::{FleetEvent, FleetStats};
 
@@ -18,7 +19,6 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::Clock;
 use crate::listener::RequestListener;
-use device::Slot;
 use scheduler::Scheduler;
 
 /// Events that a slow reader may be behind before it misses some.

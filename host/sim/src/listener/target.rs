@@ -75,15 +75,19 @@ impl RequestTarget {
         self.refused.load(Ordering::Relaxed)
     }
 
-    pub(super) fn login(&self) -> (String, String) {
+    pub(crate) fn login(&self) -> (String, String) {
         self.login.lock().clone()
+    }
+
+    pub(crate) fn oddities(&self) -> Oddities {
+        self.oddities
     }
 
     pub(super) fn has(&self, oddity: Oddity) -> bool {
         self.oddities.has(oddity)
     }
 
-    pub(super) fn accept(&self) {
+    pub(crate) fn accept(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         // Nobody listens: the fleet is about to stop.
         let _ = self.wake.send(self.number);
