@@ -11,6 +11,9 @@ use serde::Deserialize;
 mod stun;
 
 pub use stun::Stun;
+mod xmpp;
+
+pub use xmpp::{Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +37,8 @@ pub struct Config {
     pub instance: Instance,
     /// How sessions are traced.
     pub traces: Traces,
+    /// The XMPP server that devices behind NAT keep a stream to.
+    pub xmpp: Xmpp,
 }
 
 impl Default for Config {
@@ -48,6 +53,7 @@ impl Default for Config {
             plugins: Plugins::default(),
             instance: Instance::default(),
             traces: Traces::default(),
+            xmpp: Xmpp::default(),
         }
     }
 }
@@ -356,6 +362,7 @@ impl Config {
         if let Ok(token) = std::env::var("PATCHBAY_API_TOKEN") {
             self.api.token = Some(token);
         }
+        self.xmpp.read_environment();
     }
 
     /// Checks the ranges.
@@ -463,6 +470,7 @@ impl Config {
             "1 to 1000000",
         )?;
         stun.check()?;
+        self.xmpp.check()?;
         if let Some(token) = &self.api.token
             && token.len() < 16
         {
@@ -513,10 +521,10 @@ mod tests {
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
             [
-                "cwmp", "stun", "api", "store", "plugins", "instance", "traces"
+                "cwmp", "stun", "api", "store", "plugins", "instance", "traces", "xmpp"
             ]
             .map(keys),
-            [10, 7, 2, 3, 5, 5, 2]
+            [10, 7, 2, 3, 5, 5, 2, 17]
         );
     }
 

@@ -48,6 +48,8 @@ pub(super) struct DeviceView {
     reachability: Value,
     /// What the device last told or asked by itself, the newest first.
     device_requests: Vec<Value>,
+    /// Null: XMPP is off.
+    xmpp: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<BTreeMap<String, ParameterView>>,
 }
@@ -116,8 +118,30 @@ fn view(
             .iter()
             .map(|own| json!({ "at": time(own.at), "method": own.method, "text": own.text }))
             .collect(),
+        xmpp: xmpp_view(acs, key, summary),
         parameters: None,
     }
+}
+
+/// The device's XMPP stream. Whether it is online is not known where another server has it.
+fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
+    let Some(xmpp) = &acs.xmpp else {
+        return Value::Null;
+    };
+    let account = &summary.xmpp;
+    let presence = xmpp.presence(key);
+    let since = presence.as_ref().map(|presence| presence.since);
+    let seen = xmpp.sees_presence();
+    let last_change = (account.online_since != 0).then_some(account.online_since);
+    json!({
+        "username": crate::nat::xmpp::account::username(&key.id),
+        "has_account": account.keys.is_some(),
+        "configured": account.told.is_some() && account.refused.is_none(),
+        "refused": account.refused,
+        "online": seen.then_some(presence.is_some()),
+        "since": if seen { since.or(last_change).map(time) } else { None },
+        "resource": presence.map(|presence| presence.resource),
+    })
 }
 
 /// Where connection requests by UDP go.

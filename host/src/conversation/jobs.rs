@@ -11,6 +11,7 @@ use super::Conversation;
 use super::reach::Reach;
 use crate::clock::Now;
 use crate::device::Mode;
+use crate::nat::xmpp::configure::Plan;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
@@ -36,6 +37,7 @@ pub(super) struct Jobs {
 enum Stage {
     #[default]
     Nat,
+    Xmpp,
     Tasks,
     Flows,
     Credentials,
@@ -45,6 +47,8 @@ enum Stage {
 enum Job {
     /// What it takes to reach the device.
     Reach(Reach),
+    /// How it is to keep its XMPP stream.
+    Xmpp(Box<Plan>),
     Task(Arc<Task>),
     Flow(Box<FlowRun>),
 }
@@ -161,10 +165,16 @@ impl Conversation {
             return None;
         }
         if self.jobs.stage == Stage::Nat {
-            self.jobs.stage = Stage::Tasks;
+            self.jobs.stage = Stage::Xmpp;
             self.fail_interrupted(now).await;
             if let Some(reach) = self.reach(now).await {
                 return Some(Job::Reach(reach));
+            }
+        }
+        if self.jobs.stage == Stage::Xmpp {
+            self.jobs.stage = Stage::Tasks;
+            if let Some(plan) = self.xmpp_plan() {
+                return Some(Job::Xmpp(Box::new(plan)));
             }
         }
         // Tasks are looked for again after each flow: somebody may have queued one meanwhile.
@@ -197,6 +207,10 @@ impl Conversation {
                 };
                 let request = reach.request(self.management_server());
                 Some((Job::Reach(reach), request))
+            }
+            Job::Xmpp(mut plan) => {
+                let request = self.configure_xmpp(&mut plan, outcome, now).await?;
+                Some((Job::Xmpp(plan), request))
             }
             Job::Task(task) => match outcome {
                 None => self

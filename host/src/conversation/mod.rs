@@ -12,6 +12,7 @@ mod record;
 mod software_modules;
 mod trace;
 mod transfers;
+mod xmpp;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
