@@ -111,17 +111,37 @@ impl Default for Xmpp {
 impl std::fmt::Debug for Xmpp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Everything but the secret, so that a default is told from another value.
-        let Xmpp { mode, domain, host, port, .. } = self;
-        let told = (mode, domain, host, port, self.devices_use_tls, self.keep_alive_seconds);
+        let Xmpp {
+            mode,
+            domain,
+            host,
+            port,
+            ..
+        } = self;
+        let told = (
+            mode,
+            domain,
+            host,
+            port,
+            self.devices_use_tls,
+            self.keep_alive_seconds,
+        );
         let embedded = (&self.listen, &self.listen_tls, &self.certificate, &self.key);
-        let rules = (self.tls_required, self.plain_without_tls, self.login_seconds_max);
+        let rules = (
+            self.tls_required,
+            self.plain_without_tls,
+            self.login_seconds_max,
+        );
         let limits = (
             self.connections_max,
             self.connections_per_address_max,
             self.logins_per_address_max,
         );
         let external = (&self.server, &self.jid, &self.ca, self.accounts);
-        write!(f, "Xmpp {told:?} {embedded:?} {rules:?} {limits:?} {external:?}")
+        write!(
+            f,
+            "Xmpp {told:?} {embedded:?} {rules:?} {limits:?} {external:?}"
+        )
     }
 }
 
@@ -191,7 +211,9 @@ impl Xmpp {
         }
         expect(
             "xmpp.server",
-            self.server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
+            self.server
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| port.parse::<u16>().is_ok()),
             &self.server,
             "host:port of the XMPP server",
         )?;
@@ -208,7 +230,9 @@ impl Xmpp {
         )?;
         expect(
             "xmpp.secret",
-            self.secret.as_ref().is_some_and(|secret| !secret.is_empty()),
+            self.secret
+                .as_ref()
+                .is_some_and(|secret| !secret.is_empty()),
             &"none",
             "the secret of the component, or the password of the client",
         )
@@ -240,17 +264,32 @@ mod tests {
         check(&embedded("tls_required = true"), "xmpp.certificate");
         check(&embedded("devices_use_tls = true"), "xmpp.certificate");
         check(&embedded("certificate = 'a.pem'"), "xmpp.key");
-        check(&embedded("certificate = 'a.pem'\nkey = 'b.pem'\ntls_required = true"), "");
+        check(
+            &embedded("certificate = 'a.pem'\nkey = 'b.pem'\ntls_required = true"),
+            "",
+        );
         check(&embedded("keep_alive_seconds = 1"), "10 to 86400");
         let external = |mode: &str, more: &str| {
             format!("mode = '{mode}'\ndomain = 'a.example'\nserver = '127.0.0.1:5347'\n{more}")
         };
         check("mode = 'client'\ndomain = 'a.example'", "xmpp.server");
         check(&external("component", "jid = 'acs@a.example'"), "xmpp.jid");
-        check(&external("component", "jid = 'acs.a.example'"), "xmpp.secret");
-        check(&external("component", "jid = 'acs.a.example'\nsecret = 's'"), "");
-        check(&external("client", "jid = 'a.example'\nsecret = 's'"), "xmpp.jid");
-        check(&external("client", "jid = 'acs@a.example'\nsecret = 's'"), "");
+        check(
+            &external("component", "jid = 'acs.a.example'"),
+            "xmpp.secret",
+        );
+        check(
+            &external("component", "jid = 'acs.a.example'\nsecret = 's'"),
+            "",
+        );
+        check(
+            &external("client", "jid = 'a.example'\nsecret = 's'"),
+            "xmpp.jid",
+        );
+        check(
+            &external("client", "jid = 'acs@a.example'\nsecret = 's'"),
+            "",
+        );
         let secret: Xmpp = toml::from_str("secret = 'hidden-one'").unwrap();
         assert!(!format!("{secret:?}").contains("hidden-one"));
     }

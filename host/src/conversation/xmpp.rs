@@ -48,7 +48,8 @@ impl Conversation {
             && plan.telling().is_some()
         {
             let taken = outcome.is_ok();
-            self.change_account(|xmpp| account::answered(xmpp, taken)).await;
+            self.change_account(|xmpp| account::answered(xmpp, taken))
+                .await;
         }
         let step = {
             let device = self.cell.lock();
@@ -78,7 +79,8 @@ impl Conversation {
             Step::Done => None,
             Step::Failed(why) => {
                 tracing::warn!(device = %self.device(), why, "the device does not take its XMPP settings");
-                self.trace.note(now, format!("XMPP settings refused: {why}"));
+                self.trace
+                    .note(now, format!("XMPP settings refused: {why}"));
                 Some(why)
             }
         };

@@ -216,7 +216,9 @@ impl Challenged {
         if binding.as_deref() != Some(self.gs2_header.as_bytes()) {
             return Err(ScramError::Malformed("c= is not the GS2 header"));
         }
-        if attributes.next().and_then(|second| second.strip_prefix("r="))
+        if attributes
+            .next()
+            .and_then(|second| second.strip_prefix("r="))
             != Some(self.nonce.as_str())
         {
             return Err(ScramError::Malformed("r= is another nonce"));
@@ -362,7 +364,10 @@ mod tests {
                 format!("r={client_nonce}{server_nonce},s={salt64},i=4096")
             );
             let (last, expected) = client.respond(&challenge, "pencil").unwrap();
-            assert_eq!((last.as_str(), expected.as_str()), (client_final, server_final));
+            assert_eq!(
+                (last.as_str(), expected.as_str()),
+                (client_final, server_final)
+            );
             let keys = |password| Keys::derive(hash, password, &salt(salt64), 4096);
             let answer = server.finish(&last, &[keys("other"), keys("pencil")]);
             assert_eq!(answer, Ok((1, server_final.to_owned())));
@@ -378,13 +383,22 @@ mod tests {
         assert_eq!(read("n,a=a@b.example,n=a,r=x"), Ok("a".into()));
         for (message, error) in [
             ("p=tls-unique,,n=a,r=x", ScramError::ChannelBinding),
-            ("n,a=b,n=a,r=x", ScramError::Malformed("another authorization identity")),
-            ("n,,n=a=2cb,r=x", ScramError::Malformed("a bad escape in n=")),
+            (
+                "n,a=b,n=a,r=x",
+                ScramError::Malformed("another authorization identity"),
+            ),
+            (
+                "n,,n=a=2cb,r=x",
+                ScramError::Malformed("a bad escape in n="),
+            ),
             ("n,,n=a=", ScramError::Malformed("expected r=")),
             ("n,,n=,r=x", ScramError::Malformed("a bad escape in n=")),
             ("n,,m=x,n=a,r=x", ScramError::Malformed("expected n=")),
             ("", ScramError::Malformed("expected a GS2 header")),
-            ("x,,n=a,r=x", ScramError::Malformed("expected the flag n or y")),
+            (
+                "x,,n=a,r=x",
+                ScramError::Malformed("expected the flag n or y"),
+            ),
         ] {
             assert_eq!(read(message), Err(error), "{message}");
         }
@@ -396,11 +410,20 @@ mod tests {
         for (message, error) in [
             ("c=biws,r=xy,p=AAAA", ScramError::WrongProof),
             ("c=biws,r=xy,p=", ScramError::WrongProof),
-            ("c=eSws,r=xy,p=AAAA", ScramError::Malformed("c= is not the GS2 header")),
-            ("c=biws,r=xz,p=AAAA", ScramError::Malformed("r= is another nonce")),
+            (
+                "c=eSws,r=xy,p=AAAA",
+                ScramError::Malformed("c= is not the GS2 header"),
+            ),
+            (
+                "c=biws,r=xz,p=AAAA",
+                ScramError::Malformed("r= is another nonce"),
+            ),
             ("c=biws,r=xy", ScramError::Malformed("expected p=")),
         ] {
-            assert_eq!(challenged().finish(message, std::slice::from_ref(&keys)), Err(error));
+            assert_eq!(
+                challenged().finish(message, std::slice::from_ref(&keys)),
+                Err(error)
+            );
         }
         assert_eq!(
             challenged().finish("c=biws,r=xy,p=AAAA", &[]),

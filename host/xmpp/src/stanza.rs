@@ -73,7 +73,10 @@ mod tests {
             iq("result", "a'b", "", "d@e/<f>", ""),
             "<iq type='result' id='a&apos;b' to='d@e/&lt;f&gt;'/>"
         );
-        assert_eq!(iq("set", "1", "", "", "<x/>"), "<iq type='set' id='1'><x/></iq>");
+        assert_eq!(
+            iq("set", "1", "", "", "<x/>"),
+            "<iq type='set' id='1'><x/></iq>"
+        );
         assert_eq!(escaped("\u{0}a\n\u{FFFF}"), "a&#10;");
     }
 }

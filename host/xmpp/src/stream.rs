@@ -339,8 +339,22 @@ mod tests {
         assert!(iq.is("iq", "jabber:client"));
         assert_eq!(iq.attr("id"), Some("1"));
         assert_eq!(iq.get_child("a", "n").unwrap().text(), "x&y");
-        assert!(stream.read().await.unwrap().unwrap().is("presence", "other"));
-        assert!(stream.read().await.unwrap().unwrap().is("q", "jabber:client"));
+        assert!(
+            stream
+                .read()
+                .await
+                .unwrap()
+                .unwrap()
+                .is("presence", "other")
+        );
+        assert!(
+            stream
+                .read()
+                .await
+                .unwrap()
+                .unwrap()
+                .is("q", "jabber:client")
+        );
         assert!(stream.read().await.unwrap().is_none());
     }
 
@@ -394,7 +408,11 @@ mod tests {
             assert!(error.condition().is_some(), "{error}");
         }
         // White space is none, and many small stanzas are no large one.
-        let many = format!("{HEADER}{}{}</stream:stream>", " ".repeat(20_000), "<a/>".repeat(5000));
+        let many = format!(
+            "{HEADER}{}{}</stream:stream>",
+            " ".repeat(20_000),
+            "<a/>".repeat(5000)
+        );
         let mut stream = sent(&many).await;
         stream.read_header().await.unwrap().unwrap();
         let mut stanzas = 0;
@@ -432,10 +450,7 @@ mod tests {
         let mut stream = sent(&format!("{HEADER}<starttls/>\n<iq/>")).await;
         stream.read_header().await.unwrap().unwrap();
         stream.read().await.unwrap().unwrap();
-        assert!(matches!(
-            stream.into_io(),
-            Err(StreamError::ClearBeforeTls)
-        ));
+        assert!(matches!(stream.into_io(), Err(StreamError::ClearBeforeTls)));
     }
 
     proptest! {

@@ -318,8 +318,14 @@ mod tests {
             "<iq type='error' id='1'><error code='503' type='cancel'><service-unavailable xmlns='y'/></error></iq>",
             expect!["1  Unavailable"],
         );
-        check("<iq type='error' id='1'><error code='503'/></iq>", expect!["1  Unavailable"]);
-        check("<iq type='error' id='1'><error code='401'/></iq>", expect!["1  WrongCredentials"]);
+        check(
+            "<iq type='error' id='1'><error code='503'/></iq>",
+            expect!["1  Unavailable"],
+        );
+        check(
+            "<iq type='error' id='1'><error code='401'/></iq>",
+            expect!["1  WrongCredentials"],
+        );
         check(
             "<iq type='error' id='1'><error code='405'/></iq>",
             expect![[r#"1  Other("error 405")"#]],
@@ -333,7 +339,10 @@ mod tests {
             expect![[r#"1  Other("an error without a condition")"#]],
         );
         // Broken off behind its start tag.
-        check("<iq type='error' id='1'><error code='503'", expect![[r#"1  Other("an error without a condition")"#]]);
+        check(
+            "<iq type='error' id='1'><error code='503'",
+            expect![[r#"1  Other("an error without a condition")"#]],
+        );
         check("<iq type='result' id='1'><x", expect!["1  Accepted"]);
         check("<iq type='result'/>", expect!["no answer"]);
         check("<iq type='get' id='1'/>", expect!["no answer"]);

@@ -233,6 +233,8 @@ async fn starttls(tcp: TcpStream, domain: &str, config: &Arc<ClientConfig>) -> i
     }
     let name = ServerName::try_from(domain.to_owned()).map_err(io::Error::other)?;
     let tcp = stream.into_io().map_err(io::Error::other)?;
-    let tls = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
+    let tls = TlsConnector::from(Arc::clone(config))
+        .connect(name, tcp)
+        .await?;
     Ok(Io::Tls(Box::new(TlsStream::Client(tls))))
 }

@@ -95,7 +95,12 @@ mod tests {
             .get_child("x", DATA)
             .unwrap()
             .children()
-            .map(|field| (field.attr("var").unwrap(), field.children().next().unwrap().text()))
+            .map(|field| {
+                (
+                    field.attr("var").unwrap(),
+                    field.children().next().unwrap().text(),
+                )
+            })
             .collect();
         assert_eq!(
             fields,
@@ -106,11 +111,19 @@ mod tests {
                 ("password-verify", "p&w".into())
             ]
         );
-        assert_eq!(Command::ChangePassword.execute().attr("action"), Some("execute"));
+        assert_eq!(
+            Command::ChangePassword.execute().attr("action"),
+            Some("execute")
+        );
         let answer = |text: &str| -> Element {
-            format!("<command xmlns='{COMMANDS}' {text}</command>").parse().unwrap()
+            format!("<command xmlns='{COMMANDS}' {text}</command>")
+                .parse()
+                .unwrap()
         };
-        assert_eq!(session(&answer("status='executing' sessionid='1'>")), Some("1"));
+        assert_eq!(
+            session(&answer("status='executing' sessionid='1'>")),
+            Some("1")
+        );
         assert_eq!(session(&answer("status='completed' sessionid='1'>")), None);
         assert_eq!(outcome(Some(&answer("status='completed'>"))), Ok(()));
         let error = answer("status='completed'><note type='error'>exists</note>");

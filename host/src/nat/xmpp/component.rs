@@ -90,7 +90,9 @@ async fn connect(settings: &Settings) -> Result<Stream<TcpStream>, LinkError> {
     let id = header.id.unwrap_or_default();
     let digest = Sha1::digest(format!("{id}{}", settings.secret));
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    stream.write(&format!("<handshake>{digest}</handshake>")).await?;
+    stream
+        .write(&format!("<handshake>{digest}</handshake>"))
+        .await?;
     match stream.read().await? {
         Some(element) if element.name() == "handshake" => Ok(stream),
         Some(element) => Err(refusal(&element)),
@@ -144,7 +146,13 @@ fn reply(element: &Element) -> Option<String> {
     } else {
         ("error", stanza::error("cancel", "service-unavailable"))
     };
-    Some(stanza::iq(kind, get("id"), get("to"), get("from"), &payload))
+    Some(stanza::iq(
+        kind,
+        get("id"),
+        get("to"),
+        get("from"),
+        &payload,
+    ))
 }
 
 /// A stream error, in a few words.

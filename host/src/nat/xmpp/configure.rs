@@ -259,7 +259,11 @@ impl Plan {
             return self.set(known);
         }
         let names = refused.join(", ");
-        Step::Failed(format!("{} {} {names}", fault.code, fault.text).trim().to_owned())
+        Step::Failed(
+            format!("{} {} {names}", fault.code, fault.text)
+                .trim()
+                .to_owned(),
+        )
     }
 
     fn ask(&mut self, stage: Stage, request: Request) -> Step {

@@ -108,7 +108,9 @@ impl External {
             username: credentials.username.clone(),
             password: credentials.password.clone(),
         };
-        let stanza = request.to_xml().replacen("<iq", &format!("<iq xmlns='{}'", ns::CLIENT), 1);
+        let stanza = request
+            .to_xml()
+            .replacen("<iq", &format!("<iq xmlns='{}'", ns::CLIENT), 1);
         let payload = stanza
             .parse::<Element>()
             .ok()
@@ -172,7 +174,12 @@ impl External {
         }
     }
 
-    async fn command(&self, command: Command, username: &str, password: &str) -> Result<(), String> {
+    async fn command(
+        &self,
+        command: Command,
+        username: &str,
+        password: &str,
+    ) -> Result<(), String> {
         let jid = format!("{username}@{}", self.domain);
         let begun = self.step(command.execute()).await?;
         let session = begun.as_ref().and_then(commands::session);
@@ -184,7 +191,9 @@ impl External {
     }
 
     async fn step(&self, payload: Element) -> Result<Option<Element>, String> {
-        let answer = self.ask(&self.domain, true, payload, COMMAND_TIME_MAX).await;
+        let answer = self
+            .ask(&self.domain, true, payload, COMMAND_TIME_MAX)
+            .await;
         match answer.map_err(|error| error.to_string())? {
             IqAnswer::Result(payload) => Ok(payload),
             IqAnswer::Error(XmppVerdict::Other(condition)) => Err(condition),

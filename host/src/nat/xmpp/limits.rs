@@ -54,7 +54,8 @@ impl Admission {
             return None;
         }
         let (connections, logins) = counts.addresses.entry(address).or_default();
-        if *connections >= self.connections_per_address_max || *logins >= self.logins_per_address_max
+        if *connections >= self.connections_per_address_max
+            || *logins >= self.logins_per_address_max
         {
             return None;
         }
@@ -73,7 +74,12 @@ impl Admitted {
     /// It has logged in.
     pub fn logged_in(&mut self) {
         if std::mem::take(&mut self.before_login)
-            && let Some((_, logins)) = self.admission.counts.lock().addresses.get_mut(&self.address)
+            && let Some((_, logins)) = self
+                .admission
+                .counts
+                .lock()
+                .addresses
+                .get_mut(&self.address)
         {
             *logins = logins.saturating_sub(1);
         }
@@ -124,7 +130,10 @@ mod tests {
         four.logged_in();
         assert!(admit("192.0.2.1").is_none(), "three of one address");
         let _v6 = admit("2001:db8::1").unwrap();
-        let _v6 = (admit("2001:db8::2").unwrap(), assert!(admit("2001:db8::3").is_none()));
+        let _v6 = (
+            admit("2001:db8::2").unwrap(),
+            assert!(admit("2001:db8::3").is_none()),
+        );
         assert!(admit("192.0.2.9").is_none(), "five in all");
         drop((one, three, four));
         assert_eq!(admission.connections(), 2);

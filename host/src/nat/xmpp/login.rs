@@ -1,7 +1,7 @@
 //! From the first byte of a connection to a device with a resource: TLS, login, bind.
 
-use tokio_rustls::TlsStream;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
 use xmpp::{Element, Header, Io, Limits, Stream, StreamError, ns, stanza};
 
 use super::sasl::{self, Answer, Exchange};

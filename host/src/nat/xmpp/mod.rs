@@ -151,7 +151,10 @@ impl Xmpp {
     ) {
         match &self.backend {
             Backend::Embedded(server) => {
-                let plain = listeners.plain.into_iter().map(|listener| (listener, false));
+                let plain = listeners
+                    .plain
+                    .into_iter()
+                    .map(|listener| (listener, false));
                 let tls = listeners.tls.into_iter().map(|listener| (listener, true));
                 for (listener, direct_tls) in plain.chain(tls) {
                     let server = Arc::clone(server);

@@ -146,7 +146,9 @@ mod tests {
         let (_, _lan) = online.insert("a", "lan", 3);
         assert_eq!(online.find("a", "wan").unwrap().since, 2);
         assert_eq!(online.find("a", "other").unwrap().since, 3);
-        let mut more: Vec<_> = (4..7).map(|n| online.insert("a", &n.to_string(), n)).collect();
+        let mut more: Vec<_> = (4..7)
+            .map(|n| online.insert("a", &n.to_string(), n))
+            .collect();
         assert!(matches!(second_inbox.try_recv(), Ok(Outgoing::Replaced)));
         assert_eq!(online.count(), 1);
         let (last, _) = more.pop().unwrap();

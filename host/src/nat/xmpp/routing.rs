@@ -44,7 +44,11 @@ pub(super) fn route(element: &Element, parties: Parties<'_>) -> Routed {
         let xml = stanza::iq("error", id, to, "", &error);
         match name {
             "iq" => xml,
-            name => xml.replacen("<iq", &format!("<{name}"), 1).replacen("</iq>", &format!("</{name}>"), 1),
+            name => xml.replacen("<iq", &format!("<{name}"), 1).replacen(
+                "</iq>",
+                &format!("</{name}>"),
+                1,
+            ),
         }
     };
     match (element.name(), kind) {
@@ -92,7 +96,10 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(stanza: &str, expected: Expect) {
-        let element: Element = stanza.replacen(' ', " xmlns='jabber:client' ", 1).parse().unwrap();
+        let element: Element = stanza
+            .replacen(' ', " xmlns='jabber:client' ", 1)
+            .parse()
+            .unwrap();
         let parties = Parties {
             domain: "acs.example",
             acs: "acs@acs.example",
@@ -118,7 +125,9 @@ mod tests {
         );
         check(
             "<iq type='get' id='1' to='cpe1@acs.example'><query xmlns='jabber:iq:roster'/></iq>",
-            expect!["reply <iq type='result' id='1' from='cpe1@acs.example'><query xmlns='jabber:iq:roster'/></iq>"],
+            expect![
+                "reply <iq type='result' id='1' from='cpe1@acs.example'><query xmlns='jabber:iq:roster'/></iq>"
+            ],
         );
         check(
             "<iq type='set' id='1'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
@@ -126,7 +135,9 @@ mod tests {
         );
         check(
             "<iq type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
-            expect!["reply <iq type='error' id='1'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"],
+            expect![
+                "reply <iq type='error' id='1'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+            ],
         );
         check("<presence />", expect!["nothing"]);
         check("<whatever />", expect!["nothing"]);
@@ -140,28 +151,43 @@ mod tests {
             "<iq type='result' id='cr1' to='acs@acs.example/patchbay'/>",
             expect!["answer cr1 Accepted"],
         );
-        check("<iq type='result' id='cr1'/>", expect!["answer cr1 Accepted"]);
+        check(
+            "<iq type='result' id='cr1'/>",
+            expect!["answer cr1 Accepted"],
+        );
         check(
             "<iq type='error' id='cr1'><connectionRequest xmlns='x'/><error code='401'><not-autorized/></error></iq>",
             expect!["answer cr1 WrongCredentials"],
         );
         check(
             "<iq type='get' id='1' to='acs@acs.example'><ping xmlns='urn:xmpp:ping'/></iq>",
-            expect!["reply <iq type='error' id='1' from='acs@acs.example'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"],
+            expect![
+                "reply <iq type='error' id='1' from='acs@acs.example'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+            ],
         );
-        check("<message to='acs@acs.example'><body>hello</body></message>", expect!["nothing"]);
+        check(
+            "<message to='acs@acs.example'><body>hello</body></message>",
+            expect!["nothing"],
+        );
     }
 
     #[test]
     fn to_anybody_else() {
         check(
             "<iq type='get' id='1' to='cpe2@acs.example/wan'><connectionRequest xmlns='x'/></iq>",
-            expect!["refused <iq type='error' id='1' from='cpe2@acs.example/wan'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"],
+            expect![
+                "refused <iq type='error' id='1' from='cpe2@acs.example/wan'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+            ],
         );
-        check("<iq type='result' id='cr1' to='cpe2@acs.example/wan'/>", expect!["refused "]);
+        check(
+            "<iq type='result' id='cr1' to='cpe2@acs.example/wan'/>",
+            expect!["refused "],
+        );
         check(
             "<message to='cpe2@other.example'/>",
-            expect!["refused <message type='error' from='cpe2@other.example'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"],
+            expect![
+                "refused <message type='error' from='cpe2@other.example'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+            ],
         );
     }
 }

@@ -200,6 +200,8 @@ pub(super) fn to_xml(answer: &Answer) -> String {
     match answer {
         Answer::Challenge(text) => element("challenge", text),
         Answer::Success(_, text) => element("success", text),
-        Answer::Failure(condition) => format!("<failure xmlns='{}'><{condition}/></failure>", ns::SASL),
+        Answer::Failure(condition) => {
+            format!("<failure xmlns='{}'><{condition}/></failure>", ns::SASL)
+        }
     }
 }

@@ -162,7 +162,10 @@ impl Server {
             NoLogin::Gone => return,
             NoLogin::Tries => {}
             NoLogin::Stream(error) if error.condition().is_none() => return,
-            NoLogin::Stream(_) | NoLogin::Tls(_) | NoLogin::Host { .. } | NoLogin::NotAuthorized(_) => {
+            NoLogin::Stream(_)
+            | NoLogin::Tls(_)
+            | NoLogin::Host { .. }
+            | NoLogin::NotAuthorized(_) => {
                 self.counters.streams_refused.add(1);
             }
         }

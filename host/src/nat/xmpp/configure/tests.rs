@@ -75,8 +75,11 @@ impl Device {
             let step = {
                 let value = |path: &str| self.values.get(path).cloned();
                 let rows = |table: &str| {
-                    let mut rows: Vec<u32> =
-                        self.values.keys().filter_map(|path| row_of(path, table)).collect();
+                    let mut rows: Vec<u32> = self
+                        .values
+                        .keys()
+                        .filter_map(|path| row_of(path, table))
+                        .collect();
                     rows.dedup();
                     rows
                 };
@@ -156,10 +159,17 @@ fn a_device_without_a_row() {
     assert_eq!(plan.connection(), "Device.XMPP.Connection.3.");
 
     // Again: nothing is asked. The password is not told twice.
-    let step = check(&mut device, &mut connect(plan.connection(), None), expect![""]);
+    let step = check(
+        &mut device,
+        &mut connect(plan.connection(), None),
+        expect![""],
+    );
     assert_eq!(step, Step::Done);
     // Even where the row was forgotten.
-    assert_eq!(check(&mut device, &mut connect("", None), expect![""]), Step::Done);
+    assert_eq!(
+        check(&mut device, &mut connect("", None), expect![""]),
+        Step::Done
+    );
 
     // One thing is another.
     let mut other = wanted();
