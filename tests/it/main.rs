@@ -24,3 +24,4 @@ mod tasks;
 mod tidy;
 mod tour;
 mod wake;
+mod xmpp;
