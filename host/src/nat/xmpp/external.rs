@@ -215,7 +215,7 @@ impl External {
 }
 
 /// The password of an account that the operator makes: the same each time, and nobody else's.
-pub(super) fn derived_password(secret: &str, username: &str) -> String {
+pub fn derived_password(secret: &str, username: &str) -> String {
     let mut hasher = Sha256::new();
     for part in ["patchbay xmpp account", secret, username] {
         hasher.update((part.len() as u64).to_be_bytes());

@@ -47,6 +47,7 @@ use external::External;
 use limits::Admission;
 use server::Server;
 
+pub use external::derived_password;
 pub use online::Presence;
 pub use requests::RequestError;
 
