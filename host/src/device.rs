@@ -168,6 +168,8 @@ pub struct XmppAccount {
     pub told: Option<u64>,
     /// Why the device does not take the settings.
     pub refused: Option<String>,
+    /// When it did not.
+    pub refused_at: UnixTime,
     /// Whether a stream was open, when that was last looked at.
     pub online: bool,
     /// Since when.

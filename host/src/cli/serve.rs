@@ -26,6 +26,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     for listener in &listeners.cwmp {
         tracing::info!(address = %listener.local_addr()?, "devices");
     }
+    for (listener, tls) in listeners.xmpp.iter() {
+        tracing::info!(address = %listener.local_addr()?, tls, "XMPP");
+    }
     for group in &listeners.stun {
         tracing::info!(address = %group.address()?, "STUN");
     }

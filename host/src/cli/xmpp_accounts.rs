@@ -47,7 +47,6 @@ impl XmppAccounts {
                 "expected the id of a device, got {device:?}"
             );
             let password = derived_password(&secret, &username);
-            // Neither has a character that a shell would look at, but `~` in its middle.
             println!(
                 "{command} register '{username}' {} {password}",
                 settings.domain

@@ -173,7 +173,7 @@ impl Conversation {
         }
         if self.jobs.stage == Stage::Xmpp {
             self.jobs.stage = Stage::Tasks;
-            if let Some(plan) = self.xmpp_plan() {
+            if let Some(plan) = self.xmpp_plan(now.unix) {
                 return Some(Job::Xmpp(Box::new(plan)));
             }
         }

@@ -3,23 +3,27 @@
 
 use super::Conversation;
 use crate::clock::Now;
-use crate::device::Mode;
+use crate::device::{Mode, UnixTime};
 use crate::nat::xmpp::account;
 use crate::nat::xmpp::configure::{Known, Plan, Step};
 use crate::work::exchange::Outcome;
 use cwmp::Request;
 
+/// A device that did not take its settings is told again after so long.
+const RETRY_SECONDS: i64 = 3_600;
+
 impl Conversation {
-    /// What is to be told, if anything. A device that has been told the same before, or has
-    /// refused it, is not told again before it forgets everything (`0 BOOTSTRAP`).
-    pub(super) fn xmpp_plan(&self) -> Option<Plan> {
+    /// What is to be told, if anything. A device that has been told the same before is not told
+    /// again before it forgets everything (`0 BOOTSTRAP`).
+    pub(super) fn xmpp_plan(&self, now: UnixTime) -> Option<Plan> {
         let account = self.cell.lock().summary().xmpp.clone();
         let root = self.summary.data_model.root();
         let mode = self.summary.nat.as_ref().map(|nat| nat.mode);
         match &self.acs.xmpp {
             Some(xmpp) if mode == Some(Mode::Xmpp) => {
                 let wanted = xmpp.wanted(self.device());
-                if account.told == Some(wanted.fingerprint()) {
+                let again = account.refused.is_some() && now - account.refused_at >= RETRY_SECONDS;
+                if account.told == Some(wanted.fingerprint()) && !again {
                     return None;
                 }
                 let has_password = account.keys.is_some() && account.told.is_some();
@@ -88,6 +92,7 @@ impl Conversation {
         let connection = plan.connection().to_owned();
         self.change_account(|xmpp| {
             xmpp.told = told;
+            xmpp.refused_at = if refused.is_some() { now.unix } else { 0 };
             xmpp.refused = refused;
             xmpp.connection = connection;
         })

@@ -84,7 +84,7 @@ async fn stanzas_before_the_login_and_streams_that_are_none() {
         (format!("{HEADER}<a>&b;</a>"), "not-well-formed"),
         (
             format!("{HEADER}<a b='{}'/>", "x".repeat(20_000)),
-            "not-well-formed",
+            "policy-violation",
         ),
         (format!("{HEADER}<a></b>"), "not-well-formed"),
         (header_to_other, "host-unknown"),

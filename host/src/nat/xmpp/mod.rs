@@ -91,6 +91,12 @@ impl Listeners {
         }
         Ok(listeners)
     }
+
+    /// All of them; true: with TLS from the first byte.
+    pub fn iter(&self) -> impl Iterator<Item = (&TcpListener, bool)> {
+        let plain = self.plain.iter().map(|listener| (listener, false));
+        plain.chain(self.tls.iter().map(|listener| (listener, true)))
+    }
 }
 
 impl Xmpp {
