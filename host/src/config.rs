@@ -6,18 +6,19 @@
 mod authentication;
 mod files;
 mod network;
+mod stun;
+mod xmpp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-mod stun;
-
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
 pub use network::Network;
 pub use stun::Stun;
+pub use xmpp::{Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,6 +44,8 @@ pub struct Config {
     pub instance: Instance,
     /// How sessions are traced.
     pub traces: Traces,
+    /// The XMPP server that devices behind NAT keep a stream to.
+    pub xmpp: Xmpp,
 }
 
 impl Default for Config {
@@ -58,6 +61,7 @@ impl Default for Config {
             files: Files::default(),
             instance: Instance::default(),
             traces: Traces::default(),
+            xmpp: Xmpp::default(),
         }
     }
 }
@@ -368,6 +372,7 @@ impl Config {
         if let Ok(token) = std::env::var("PATCHBAY_API_TOKEN") {
             self.api.token = Some(token);
         }
+        self.xmpp.read_environment();
     }
 
     /// Checks the ranges.
@@ -525,6 +530,7 @@ impl Config {
             "1 to 1000000",
         )?;
         stun.check()?;
+        self.xmpp.check()?;
         if let Some(token) = &self.api.token
             && token.len() < 16
         {
@@ -552,10 +558,10 @@ mod tests {
         let keys = |name: &str| table[name].as_table().unwrap().len();
         assert_eq!(
             [
-                "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces"
+                "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
             ]
             .map(keys),
-            [11, 7, 2, 3, 5, 7, 6, 4]
+            [11, 7, 2, 3, 5, 7, 6, 4, 17]
         );
     }
 

@@ -1,8 +1,8 @@
 //! What is known of a device: its identity, its parameters with the time each was
 //! read, its tags, and how it can be reached.
 //!
-//! All of it is *readings* (written behind) but the connection-request credentials,
-//! which are a *promise*: they are durable before the device is given them.
+//! All of it is *readings* (written behind) but the connection-request credentials and the
+//! keys of its XMPP account, which are a *promise*: durable before the device is given them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -235,6 +235,42 @@ impl Login {
     }
 }
 
+/// The XMPP account of a device (TR-069 Annex K) and how far the device has it.
+///
+/// Its keys are a promise: durable before the device is given the password.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct XmppAccount {
+    /// Of all its keys, base64; empty: it has none.
+    pub salt: String,
+    /// Of the password in force on the device, as far as the ACS knows.
+    pub keys: Option<XmppKeys>,
+    /// Of passwords that the device was asked to take and has not answered.
+    pub pending_keys: Vec<XmppKeys>,
+    /// The row of `XMPP.Connection.` that is ours, with its dot; empty: none.
+    pub connection: String,
+    /// A fingerprint of the settings that the device was told, or has refused; `None`: it
+    /// has none, or they were taken back.
+    pub told: Option<u64>,
+    /// Why the device does not take the settings.
+    pub refused: Option<String>,
+    /// When it did not.
+    pub refused_at: UnixTime,
+    /// Whether a stream was open, when that was last looked at.
+    pub online: bool,
+    /// Since when.
+    pub online_since: UnixTime,
+}
+
+/// What SCRAM derives from a password: StoredKey and ServerKey of each hash, base64.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XmppKeys {
+    /// SCRAM-SHA-1.
+    pub sha1: [String; 2],
+    /// SCRAM-SHA-256.
+    pub sha256: [String; 2],
+}
+
 /// A user name and a password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
@@ -327,6 +363,8 @@ pub struct Summary {
     pub requested_download: Option<cwmp::RequestDownload>,
     /// All sessions are traced until then, whatever `[traces]` says; 0 = as it says.
     pub trace_until: UnixTime,
+    /// Its XMPP account.
+    pub xmpp: XmppAccount,
 }
 
 /// Something that a device told or asked by itself: RequestDownload, Kicked,

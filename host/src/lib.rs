@@ -91,6 +91,8 @@ pub struct Acs {
     pub traces: traces::Traces,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
+    /// The way over XMPP; `None`: it is off.
+    pub xmpp: Option<nat::xmpp::Xmpp>,
     /// The STUN server.
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
@@ -109,6 +111,8 @@ pub struct Listeners {
     pub files: Option<TcpListener>,
     /// For the STUN requests of devices behind NAT; none: STUN is off.
     pub stun: Vec<nat::stun::Group>,
+    /// For devices' XMPP streams.
+    pub xmpp: nat::xmpp::Listeners,
     /// For people and systems; `None`: the API is off.
     pub api: Option<TcpListener>,
 }
@@ -145,11 +149,13 @@ impl Listeners {
                 format!("cannot listen on UDP {address} (stun.enabled = false does without)")
             })?);
         }
+        let xmpp = nat::xmpp::Listeners::bind(&config.xmpp).await?;
         Ok(Listeners {
             cwmp,
             cwmp_tls,
             files,
             stun,
+            xmpp,
             api,
         })
     }
@@ -192,6 +198,7 @@ impl Acs {
         };
         let stun = nat::stun::Stun::new(config.stun.clone(), &secret, clock, Box::new(is_known));
         stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
+        let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &instance, &store, clock)?;
         Ok(Arc::new(Acs {
             lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
             additions: work::additions::Additions::default(),
@@ -209,6 +216,7 @@ impl Acs {
             refusals: door::Refusals::default(),
             traces: traces.await??,
             wakes: nat::wake::Wakes::default(),
+            xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
             counters: metrics::Counters::default(),
@@ -245,6 +253,9 @@ impl Acs {
         tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
         if let Some(listener) = listeners.api {
             tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
+        }
+        if let Some(xmpp) = &self.xmpp {
+            xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
         }
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
         let watcher = self.tls.clone().map(|tls| {

@@ -136,6 +136,16 @@ impl Setup {
         })
     }
 
+    /// With an XMPP server of its own on loopback.
+    pub fn xmpp(self) -> Setup {
+        self.config(|config| {
+            config.xmpp.mode = patchbay::config::XmppMode::Embedded;
+            config.xmpp.domain = "acs.example".into();
+            config.xmpp.host = "127.0.0.1".into();
+            config.xmpp.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        })
+    }
+
     /// Starts the host.
     pub async fn start(self) -> Host {
         let _ = tracing_subscriber::fmt()
@@ -189,6 +199,13 @@ async fn serve(mut config: Config, directory: TempDir) -> Host {
     config.cwmp.tls.listen = tls.into_iter().collect();
     if let Some(stun) = listeners.stun.first() {
         config.stun.listen = vec![stun.address().unwrap()];
+    }
+    if let Some(xmpp) = listeners.xmpp.plain.first() {
+        let address = xmpp.local_addr().unwrap();
+        (config.xmpp.listen, config.xmpp.port) = (vec![address], address.port());
+    }
+    if let Some(xmpp) = listeners.xmpp.tls.first() {
+        config.xmpp.listen_tls = vec![xmpp.local_addr().unwrap()];
     }
     let plugins = config.plugin_directory.clone();
     let acs = Acs::open(config).await.unwrap();

@@ -33,3 +33,4 @@ mod tour;
 mod traces;
 mod transfers;
 mod wake;
+mod xmpp;

@@ -182,6 +182,27 @@ fn the_protocol_crate_has_no_tokio_in_its_tree() {
     assert!(!manifest.contains("tokio"), "{manifest}");
 }
 
+/// Its feature `component` makes every stanza of tokio-xmpp one of a component's stream.
+#[test]
+fn nobody_turns_tokio_xmpp_into_a_component() {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--workspace",
+            "-e",
+            "features",
+        ])
+        .args(["-i", "xmpp-parsers", "--manifest-path"])
+        .arg(Path::new(ROOT).join("Cargo.toml"))
+        .output()
+        .unwrap();
+    let tree = String::from_utf8_lossy(&output.stdout);
+    assert!(tree.starts_with("xmpp-parsers v"), "{output:?}");
+    assert!(!tree.contains("feature \"component\""), "{tree}");
+}
+
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().unwrap().iter()
 }
@@ -194,6 +215,7 @@ fn no_file_is_too_long_to_read_and_no_module_a_drawer() {
         "host/src",
         "host/cwmp/src",
         "host/sim/src",
+        "host/xmpp/src",
         "plugin-sdk/src",
         "plugins",
         "tests/it",

@@ -50,6 +50,7 @@ mod client;
 mod listener;
 mod stun;
 mod transfer;
+mod xmpp;
 
 mod config;
 mod cpe;
@@ -79,3 +80,4 @@ pub use seed::Seed;
 pub use stun::UdpCounts;
 pub use transfer::run_transfer;
 pub use vendor::{DataModel, Vendor};
+pub use xmpp::XmppCounts;

@@ -145,11 +145,21 @@ pub enum Oddity {
     StunNoResponseAddress,
     /// The connection request by UDP: its last timestamp was in milliseconds.
     UdpMilliseconds,
+    /// XMPP: errors with the misspelt condition `not-autorized`, code 503, and the request sent back.
+    XmppMisspelled,
+    /// XMPP: every connection request is answered with service-unavailable.
+    XmppUnavailable,
+    /// XMPP: no connection request is answered.
+    XmppSilent,
+    /// XMPP: nothing but connection requests is answered, no ping either.
+    XmppIgnoresOthers,
+    /// XMPP: another resource than it was told, and another one each time.
+    XmppOtherResource,
 }
 
 impl Oddity {
     /// All of them.
-    pub const ALL: [Oddity; 69] = [
+    pub const ALL: [Oddity; 74] = [
         Oddity::LowerCaseOui,
         Oddity::NullParameterKey,
         Oddity::NoHeader,
@@ -219,6 +229,11 @@ impl Oddity {
         Oddity::StunUnpaddedIntegrity,
         Oddity::StunNoResponseAddress,
         Oddity::UdpMilliseconds,
+        Oddity::XmppMisspelled,
+        Oddity::XmppUnavailable,
+        Oddity::XmppSilent,
+        Oddity::XmppIgnoresOthers,
+        Oddity::XmppOtherResource,
     ];
 
     /// As a command line writes it: `no-header`.
@@ -293,6 +308,11 @@ impl Oddity {
             Oddity::StunUnpaddedIntegrity => "stun-unpadded-integrity",
             Oddity::StunNoResponseAddress => "stun-no-response-address",
             Oddity::UdpMilliseconds => "udp-milliseconds",
+            Oddity::XmppMisspelled => "xmpp-misspelled",
+            Oddity::XmppUnavailable => "xmpp-unavailable",
+            Oddity::XmppSilent => "xmpp-silent",
+            Oddity::XmppIgnoresOthers => "xmpp-ignores-others",
+            Oddity::XmppOtherResource => "xmpp-other-resource",
         }
     }
 

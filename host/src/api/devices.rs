@@ -52,6 +52,8 @@ pub(super) struct DeviceView {
     device_requests: Vec<Value>,
     /// All sessions are traced until then.
     trace_until: Option<String>,
+    /// Null: XMPP is off.
+    xmpp: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<BTreeMap<String, ParameterView>>,
 }
@@ -122,8 +124,30 @@ fn view(
             .map(|own| json!({ "at": time(own.at), "method": own.method, "text": own.text }))
             .collect(),
         trace_until: maybe_time(summary.trace_until),
+        xmpp: xmpp_view(acs, key, summary),
         parameters: None,
     }
+}
+
+/// The device's XMPP stream. Whether it is online is not known where another server has it.
+fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
+    let Some(xmpp) = &acs.xmpp else {
+        return Value::Null;
+    };
+    let account = &summary.xmpp;
+    let presence = xmpp.presence(key);
+    let since = presence.as_ref().map(|presence| presence.since);
+    let seen = xmpp.sees_presence();
+    let last_change = (account.online_since != 0).then_some(account.online_since);
+    json!({
+        "username": crate::nat::xmpp::account::username(&key.id),
+        "has_account": account.keys.is_some(),
+        "configured": account.told.is_some() && account.refused.is_none(),
+        "refused": account.refused,
+        "online": seen.then_some(presence.is_some()),
+        "since": if seen { since.or(last_change).map(time) } else { None },
+        "resource": presence.map(|presence| presence.resource),
+    })
 }
 
 /// Where connection requests by UDP go.

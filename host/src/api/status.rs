@@ -16,6 +16,7 @@ pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
         "sessions_open": acs.sessions.count(),
         "counters": &acs.counters,
         "stun": { "serving": acs.stun.is_serving(), "counters": &acs.stun.counters },
+        "xmpp": acs.xmpp.as_ref().map(|xmpp| xmpp.status()),
         "plugins_milliseconds": acs.plugins.time_spent().as_millis(),
         "traces": {
             "sessions": acs.traces.count(),

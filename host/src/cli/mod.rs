@@ -11,6 +11,7 @@ mod serve;
 mod shipped;
 mod sim;
 mod stun_bench;
+mod xmpp_accounts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +63,8 @@ enum Command {
         #[arg(long)]
         listen: std::net::SocketAddr,
     },
+    /// Print what makes accounts for devices on an XMPP server of your own.
+    XmppAccounts(xmpp_accounts::XmppAccounts),
     /// Make, build and check plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen } => run(bench::floor::serve(listen)),
         Command::StunAlone { listen } => run(stun_bench::serve(listen)),
+        Command::XmppAccounts(accounts) => accounts.print(),
         Command::Plugin(plugin) => run(plugin.run()),
     };
     match result {

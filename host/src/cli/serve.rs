@@ -32,6 +32,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     if let Some(listener) = &listeners.files {
         tracing::info!(address = %listener.local_addr()?, "files");
     }
+    for (listener, tls) in listeners.xmpp.iter() {
+        tracing::info!(address = %listener.local_addr()?, tls, "XMPP");
+    }
     for group in &listeners.stun {
         tracing::info!(address = %group.address()?, "STUN");
     }

@@ -12,6 +12,7 @@ use super::Conversation;
 use super::reach::Reach;
 use crate::clock::Now;
 use crate::device::{Credentials, Mode};
+use crate::nat::xmpp::configure::Plan;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
 use crate::work::exchange::{Exchange, Outcome, own_fault};
@@ -39,6 +40,7 @@ enum Stage {
     #[default]
     Login,
     Nat,
+    Xmpp,
     Tasks,
     Flows,
     Credentials,
@@ -50,6 +52,8 @@ pub(super) enum Job {
     Login(Credentials),
     /// What it takes to reach the device.
     Reach(Reach),
+    /// How it is to keep its XMPP stream.
+    Xmpp(Box<Plan>),
     Task(Arc<Task>),
     /// A task that sets any instance, once it is known which there are.
     TaskNames(Arc<Task>),
@@ -149,10 +153,16 @@ impl Conversation {
             }
         }
         if self.jobs.stage == Stage::Nat {
-            self.jobs.stage = Stage::Tasks;
+            self.jobs.stage = Stage::Xmpp;
             self.fail_interrupted(now).await;
             if let Some(reach) = self.reach(now).await {
                 return Some(Job::Reach(reach));
+            }
+        }
+        if self.jobs.stage == Stage::Xmpp {
+            self.jobs.stage = Stage::Tasks;
+            if let Some(plan) = self.xmpp_plan(now.unix) {
+                return Some(Job::Xmpp(Box::new(plan)));
             }
         }
         // Tasks are looked for again after each flow: somebody may have queued one meanwhile.
@@ -189,6 +199,10 @@ impl Conversation {
                 };
                 let request = reach.request(self.management_server());
                 Some((Job::Reach(reach), request))
+            }
+            Job::Xmpp(mut plan) => {
+                let request = self.configure_xmpp(&mut plan, outcome, now).await?;
+                Some((Job::Xmpp(plan), request))
             }
             Job::Task(task) => match outcome {
                 None => self.begin_task(task, now).await,

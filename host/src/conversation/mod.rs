@@ -19,6 +19,7 @@ mod task_request;
 mod tasks;
 mod trace;
 mod transfers;
+mod xmpp;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -112,6 +112,7 @@ impl Conversation {
     fn ways(&self) -> Ways {
         Ways {
             stun: self.acs.stun.is_serving(),
+            xmpp: self.acs.xmpp.is_some(),
         }
     }
 
@@ -149,7 +150,7 @@ impl Conversation {
             }
         };
         // Only a device behind NAT is asked what it supports, and only if there is a choice.
-        if decision.behind_nat && ways.stun && self.summary.management.is_none() {
+        if decision.behind_nat && (ways.stun || ways.xmpp) && self.summary.management.is_none() {
             return Some(Reach::Names);
         }
         tracing::info!(

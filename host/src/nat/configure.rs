@@ -91,6 +91,7 @@ pub fn wishes(mode: Mode, offer: &Offer) -> Vec<Wish> {
                 Wish::switch("STUNEnable", true),
             ]
         }
+        // Takes more than parameters: see `xmpp::configure`.
         Mode::Xmpp => Vec::new(),
         Mode::ShortInform => vec![
             Wish::switch("PeriodicInformEnable", true),

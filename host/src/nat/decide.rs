@@ -15,6 +15,8 @@ const FAILING_AFTER: [u32; 2] = [3, 10];
 pub struct Ways {
     /// The STUN server is on.
     pub stun: bool,
+    /// XMPP is on.
+    pub xmpp: bool,
 }
 
 impl Ways {
@@ -23,7 +25,8 @@ impl Ways {
         match mode {
             Mode::DirectHttp | Mode::ShortInform => true,
             Mode::Stun => self.stun,
-            Mode::HttpProxy | Mode::Xmpp => false,
+            Mode::Xmpp => self.xmpp,
+            Mode::HttpProxy => false,
         }
     }
 }
@@ -148,7 +151,7 @@ impl Sighting {
             supports_xmpp: self.supports_xmpp,
             supports_stun: self.supports_stun,
             proxy_configured: false,
-            xmpp_enabled: false,
+            xmpp_enabled: ways.xmpp,
             stun_enabled: ways.stun,
             current: summary.nat.as_ref().map(|nat| nat.mode),
             history: summary

@@ -11,3 +11,4 @@ pub mod stun;
 pub mod supports;
 pub mod udp;
 pub mod wake;
+pub mod xmpp;

@@ -293,7 +293,11 @@ impl Acs {
                 self.call_by_udp(device).await?;
                 Ok(instance.session_wait())
             }
-            Mode::HttpProxy | Mode::Xmpp => Err("not configured for this instance".to_owned()),
+            Mode::Xmpp => {
+                self.call_over_xmpp(device, summary).await?;
+                Ok(instance.session_wait())
+            }
+            Mode::HttpProxy => Err("not configured for this instance".to_owned()),
         }
     }
 

@@ -143,6 +143,23 @@ impl Tree {
             .filter(move |(path, _)| matches(pattern, path))
     }
 
+    /// The numbers of the rows of a table (its name ends in a dot) in which a value is known.
+    pub fn rows(&self, table: &str) -> Vec<u32> {
+        let mut rows: Vec<u32> = self
+            .prefix_read(table)
+            .filter_map(|path| path.strip_prefix(table)?.split('.').next()?.parse().ok())
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    fn prefix_read<'t>(&'t self, table: &'t str) -> impl Iterator<Item = &'t str> + 't {
+        let all = self.prefix(table);
+        all.filter(|(_, reading)| reading.read_at != 0)
+            .map(|(path, _)| path)
+    }
+
     /// Forgets a parameter, or an object with all below it (`path` ends in a dot, `*` as in
     /// [`Tree::prefix`]). How many went.
     pub fn remove_prefix(&mut self, path: &str) -> usize {

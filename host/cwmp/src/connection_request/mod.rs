@@ -1,5 +1,10 @@
-//! The pure halves of waking a device that has no HTTP connection to be called on (TR-069 Annex G).
+//! The pure halves of waking a device: its URL (TR-069 §3.2.2), stanzas (Annex K) and datagrams
+//! (Annex G), values in, bytes out.
 
 pub mod udp;
+pub mod url;
+pub mod xmpp;
 
 pub use udp::{NoUdpRequest, SignedUdpRequest, UdpRefusal, UdpRequest};
+pub use url::{CallbackUrl, UrlError};
+pub use xmpp::{XmppAnswer, XmppRequest, XmppVerdict};

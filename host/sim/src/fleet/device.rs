@@ -10,6 +10,7 @@ use super::{FleetConfig, Listen};
 use crate::listener::{RequestListener, RequestTarget, TargetState};
 use crate::seed::Seed;
 use crate::stun::{Agent, UdpCounts};
+use crate::xmpp::{self, XmppCounts};
 use crate::{Clock, Cpe, CpeConfig, Oddities, Oddity, UnixTime, Vendor};
 
 /// Set in a number that wakes the scheduler: not a connection request, just look at the device.
@@ -28,6 +29,8 @@ pub(crate) struct Slot {
     pub(super) target: Arc<RequestTarget>,
     /// Its half of Annex G, while the ACS wants that.
     stun: Agent,
+    /// Its half of Annex K, while the ACS wants that.
+    xmpp: xmpp::Agent,
     connection_request_url: Box<str>,
     wake: UnboundedSender<u32>,
 }
@@ -42,6 +45,18 @@ impl Slot {
             _ => TargetState::Idle,
         });
         self.stun.refresh(cpe, now);
+        self.xmpp.refresh(cpe, now);
+    }
+
+    /// Sets parameters from the inside.
+    pub(crate) async fn set_all(&self, values: &[(String, String)], now: UnixTime) {
+        let mut cpe = self.cpe.lock().await;
+        for (path, value) in values {
+            cpe.set(path, value, now);
+        }
+        drop(cpe);
+        // No scheduler any more: the fleet has stopped.
+        let _ = self.wake.send(self.number | POKE);
     }
 
     /// What its STUN client has found out: how it looks from outside.
@@ -90,6 +105,16 @@ impl Device {
     /// What its STUN client and its listener for connection requests by UDP have seen.
     pub fn udp(&self) -> &UdpCounts {
         self.slot.stun.counts()
+    }
+
+    /// What its XMPP client has seen.
+    pub fn xmpp(&self) -> &XmppCounts {
+        self.slot.xmpp.counts()
+    }
+
+    /// Cuts its XMPP stream; it comes back by itself.
+    pub fn cut_xmpp(&self) {
+        self.slot.xmpp.cut();
     }
 
     /// Looks at the device or does something to it, between its sessions: waits for the end of
@@ -217,12 +242,19 @@ fn make_one(
         &config.session,
         seed.draw(),
     );
+    let xmpp = xmpp::Agent::new(
+        me.clone(),
+        Arc::clone(&target),
+        &config.session,
+        seed.draw(),
+    );
     let slot = Slot {
         number,
         serial: serial.into(),
         cpe: Mutex::new(cpe),
         target,
         stun,
+        xmpp,
         connection_request_url: url.into(),
         wake: wake.clone(),
     };

@@ -1,0 +1,128 @@
+//! The device's XMPP stream: telling the device how to keep it while XMPP is its mode, and to
+//! end it when it no longer is.
+
+use super::Conversation;
+use crate::clock::Now;
+use crate::device::{Mode, UnixTime};
+use crate::nat::xmpp::account;
+use crate::nat::xmpp::configure::{Known, Plan, Step};
+use crate::work::exchange::Outcome;
+use cwmp::Request;
+
+/// A device that did not take its settings is told again after so long.
+const RETRY_SECONDS: i64 = 3_600;
+
+impl Conversation {
+    /// What is to be told, if anything. A device that has been told the same before is not told
+    /// again before it forgets everything (`0 BOOTSTRAP`).
+    pub(super) fn xmpp_plan(&self, now: UnixTime) -> Option<Plan> {
+        let account = self.cell.lock().summary().xmpp.clone();
+        let root = self.summary.data_model.root();
+        let mode = self.summary.nat.as_ref().map(|nat| nat.mode);
+        match &self.acs.xmpp {
+            Some(xmpp) if mode == Some(Mode::Xmpp) => {
+                let wanted = xmpp.wanted(self.device());
+                let again = account.refused.is_some() && now - account.refused_at >= RETRY_SECONDS;
+                if account.told == Some(wanted.fingerprint()) && !again {
+                    return None;
+                }
+                let has_password = account.keys.is_some() && account.told.is_some();
+                let password = (!has_password).then(|| xmpp.password(self.device()));
+                Some(Plan::connect(root, wanted, password, &account.connection))
+            }
+            // Between two decisions a mode is none: that is no reason to undo it.
+            _ if mode.is_some_and(|mode| mode != Mode::Xmpp)
+                && account.told.is_some()
+                && !account.connection.is_empty() =>
+            {
+                Some(Plan::disconnect(root, &account.connection))
+            }
+            _ => None,
+        }
+    }
+
+    /// One step of a plan: what is asked next.
+    pub(super) async fn configure_xmpp(
+        &mut self,
+        plan: &mut Plan,
+        outcome: Option<Outcome>,
+        now: Now,
+    ) -> Option<Request> {
+        if let Some(outcome) = &outcome
+            && plan.telling().is_some()
+        {
+            let taken = outcome.is_ok();
+            self.change_account(|xmpp| account::answered(xmpp, taken))
+                .await;
+        }
+        let step = {
+            let device = self.cell.lock();
+            let tree = device.tree();
+            let value = |path: &str| {
+                let reading = tree.get(path).filter(|reading| reading.read_at != 0)?;
+                Some(reading.value.to_string())
+            };
+            let rows = |table: &str| tree.rows(table);
+            let known = Known {
+                value: &value,
+                rows: &rows,
+            };
+            let answer = outcome.as_ref().map(|outcome| outcome.as_ref());
+            plan.next(answer, &known)
+        };
+        let refused = match step {
+            Step::Ask(request) => match self.promise_password(plan).await {
+                Ok(()) => return Some(request),
+                // Tried again in the next session: the fault is not the device's.
+                Err(error) => {
+                    tracing::warn!(device = %self.device(), error, "no XMPP account for the device");
+                    self.trace.note(now, format!("no XMPP account: {error}"));
+                    return None;
+                }
+            },
+            Step::Done => None,
+            Step::Failed(why) => {
+                tracing::warn!(device = %self.device(), why, "the device does not take its XMPP settings");
+                self.trace
+                    .note(now, format!("XMPP settings refused: {why}"));
+                Some(why)
+            }
+        };
+        let told = plan.wanted().map(|wanted| wanted.fingerprint());
+        let connection = plan.connection().to_owned();
+        self.change_account(|xmpp| {
+            xmpp.told = told;
+            xmpp.refused_at = if refused.is_some() { now.unix } else { 0 };
+            xmpp.refused = refused;
+            xmpp.connection = connection;
+        })
+        .await;
+        None
+    }
+
+    /// The keys of a new password are durable, and its account made where another server has
+    /// it, before the device is given it.
+    async fn promise_password(&mut self, plan: &Plan) -> Result<(), String> {
+        let Some(password) = plan.telling() else {
+            return Ok(());
+        };
+        if let Some(xmpp) = &self.acs.xmpp {
+            xmpp.make_account(self.device(), password).await?;
+        }
+        self.cell
+            .lock()
+            .summary_mut(|summary| account::promise(&mut summary.xmpp, password));
+        let kept = self.acs.store.persist(&self.cell).await;
+        kept.map_err(|error| format!("its keys cannot be kept: {error}"))
+    }
+
+    async fn change_account(&mut self, change: impl FnOnce(&mut crate::device::XmppAccount)) {
+        let changed = self
+            .cell
+            .lock()
+            .summary_mut(|summary| change(&mut summary.xmpp));
+        if changed && let Err(error) = self.acs.store.persist(&self.cell).await {
+            self.store_failed("keep the XMPP account of a device", &error);
+        }
+    }
+}

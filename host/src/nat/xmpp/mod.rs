@@ -1,0 +1,273 @@
+//! Connection requests over XMPP (TR-069 Annex K): devices keep a stream to a server, over
+//! which they are asked for sessions.
+//!
+//! The server is ours (`server`), or one of somebody else, of which the ACS is a component or
+//! a client. [`configure`] is what a device has to be told for it.
+
+pub mod account;
+pub mod configure;
+
+pub mod limits;
+mod login;
+mod online;
+mod requests;
+mod routing;
+mod sasl;
+pub mod server;
+mod session;
+mod tls;
+
+mod client;
+mod commands;
+mod component;
+mod external;
+mod iqs;
+mod link;
+
+mod accounts;
+mod call;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::device::{Credentials, DeviceKey};
+use crate::instance::Instance;
+use crate::store::Store;
+use accounts::StoredAccounts;
+use configure::Wanted;
+use external::External;
+use limits::Admission;
+use server::Server;
+
+pub use external::derived_password;
+pub use online::Presence;
+pub use requests::RequestError;
+
+/// The way to devices over XMPP.
+pub struct Xmpp {
+    settings: config::Xmpp,
+    backend: Backend,
+}
+
+enum Backend {
+    Embedded(Arc<Server>),
+    External(External),
+}
+
+/// The sockets of the embedded server.
+#[derive(Default)]
+pub struct Listeners {
+    /// In clear, with STARTTLS.
+    pub plain: Vec<TcpListener>,
+    /// With TLS from the first byte.
+    pub tls: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    pub async fn bind(settings: &config::Xmpp) -> anyhow::Result<Listeners> {
+        let mut listeners = Listeners::default();
+        if settings.mode != config::XmppMode::Embedded {
+            return Ok(listeners);
+        }
+        let bind = async |address| {
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))
+        };
+        for address in &settings.listen {
+            listeners.plain.push(bind(*address).await?);
+        }
+        for address in &settings.listen_tls {
+            listeners.tls.push(bind(*address).await?);
+        }
+        Ok(listeners)
+    }
+
+    /// All of them; true: with TLS from the first byte.
+    pub fn iter(&self) -> impl Iterator<Item = (&TcpListener, bool)> {
+        let plain = self.plain.iter().map(|listener| (listener, false));
+        plain.chain(self.tls.iter().map(|listener| (listener, true)))
+    }
+}
+
+impl Xmpp {
+    /// What the configuration says; `None`: it is off.
+    pub fn new(
+        settings: &config::Xmpp,
+        instance: &Instance,
+        store: &Store,
+        clock: Clock,
+    ) -> anyhow::Result<Option<Xmpp>> {
+        let backend = match settings.mode {
+            config::XmppMode::Off => return Ok(None),
+            config::XmppMode::Embedded => {
+                let tls = match (&settings.certificate, &settings.key) {
+                    (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+                    _ => None,
+                };
+                let accounts = StoredAccounts {
+                    instance: Arc::clone(&instance.name),
+                    store: store.clone(),
+                    clock,
+                };
+                let admission = Admission::new(
+                    settings.connections_max,
+                    settings.connections_per_address_max,
+                    settings.logins_per_address_max,
+                );
+                let server_settings = server::Settings {
+                    domain: settings.domain.clone(),
+                    acs: acs_jid(settings),
+                    tls_required: settings.tls_required,
+                    plain_without_tls: settings.plain_without_tls,
+                    login_time_max: Duration::from_secs(settings.login_seconds_max),
+                    keep_alive: Duration::from_secs(settings.keep_alive_seconds.into()),
+                };
+                Backend::Embedded(Server::new(
+                    server_settings,
+                    tls,
+                    admission,
+                    Arc::new(accounts),
+                ))
+            }
+            config::XmppMode::Component | config::XmppMode::Client => {
+                Backend::External(External::new(settings, clock)?)
+            }
+        };
+        Ok(Some(Xmpp {
+            settings: settings.clone(),
+            backend,
+        }))
+    }
+
+    /// Serves, or keeps the link, until `shutdown`.
+    pub fn run(
+        &self,
+        listeners: Listeners,
+        tasks: &mut JoinSet<()>,
+        shutdown: &watch::Receiver<bool>,
+    ) {
+        match &self.backend {
+            Backend::Embedded(server) => {
+                let plain = listeners
+                    .plain
+                    .into_iter()
+                    .map(|listener| (listener, false));
+                let tls = listeners.tls.into_iter().map(|listener| (listener, true));
+                for (listener, direct_tls) in plain.chain(tls) {
+                    let server = Arc::clone(server);
+                    tasks.spawn(server.serve(listener, direct_tls, shutdown.clone()));
+                }
+            }
+            Backend::External(external) => external.run(tasks, shutdown),
+        }
+    }
+
+    /// What a device has to be told.
+    pub fn wanted(&self, device: &DeviceKey) -> Wanted {
+        let settings = &self.settings;
+        let server = (!settings.host.is_empty()).then(|| (settings.host.clone(), settings.port));
+        Wanted {
+            username: account::username(&device.id),
+            domain: settings.domain.clone(),
+            acs: acs_jid(settings),
+            server,
+            tls: settings.devices_use_tls,
+            keep_alive_seconds: settings.keep_alive_seconds,
+        }
+    }
+
+    /// A new password for a device.
+    pub fn password(&self, device: &DeviceKey) -> String {
+        match &self.backend {
+            Backend::External(external) => external.password(&account::username(&device.id)),
+            Backend::Embedded(_) => account::new_password(),
+        }
+    }
+
+    /// Makes the device's account on a server that is not ours, or gives it this password.
+    pub async fn make_account(&self, device: &DeviceKey, password: &str) -> Result<(), String> {
+        match &self.backend {
+            Backend::Embedded(_) => Ok(()),
+            Backend::External(external) => {
+                let username = account::username(&device.id);
+                external.make_account(&username, password).await
+            }
+        }
+    }
+
+    /// Asks a device to open a session. `jabber_id`: its full JID as it says, or empty.
+    pub async fn connection_request(
+        &self,
+        device: &DeviceKey,
+        jabber_id: &str,
+        credentials: &Credentials,
+        wait: Duration,
+    ) -> Result<(), RequestError> {
+        let username = account::username(&device.id);
+        let own = xmpp::Jid::parse(jabber_id).filter(|jid| {
+            jid.node.eq_ignore_ascii_case(&username)
+                && jid.domain.eq_ignore_ascii_case(&self.settings.domain)
+        });
+        match &self.backend {
+            Backend::Embedded(server) => {
+                let resource = own.map_or("", |jid| jid.resource);
+                server
+                    .connection_request(&username, resource, credentials, wait)
+                    .await
+            }
+            Backend::External(external) => {
+                let domain = &self.settings.domain;
+                let to = match own {
+                    Some(_) => jabber_id.to_owned(),
+                    None => format!("{username}@{domain}/{}", configure::RESOURCE),
+                };
+                external.connection_request(&to, credentials, wait).await
+            }
+        }
+    }
+
+    /// The stream of a device; `None` also where another server has it.
+    pub fn presence(&self, device: &DeviceKey) -> Option<Presence> {
+        match &self.backend {
+            Backend::Embedded(server) => server.presence(&account::username(&device.id)),
+            Backend::External(_) => None,
+        }
+    }
+
+    /// Whether the host sees by itself who is online.
+    pub fn sees_presence(&self) -> bool {
+        matches!(self.backend, Backend::Embedded(_))
+    }
+
+    /// How it is, for the operator.
+    pub fn status(&self) -> Value {
+        match &self.backend {
+            Backend::Embedded(server) => json!({
+                "mode": "embedded",
+                "connections": server.connections(),
+                "devices_online": server.online(),
+                "counters": server.counters(),
+            }),
+            Backend::External(external) => external.status(),
+        }
+    }
+}
+
+/// The bare JID of the ACS.
+fn acs_jid(settings: &config::Xmpp) -> String {
+    match settings.mode {
+        config::XmppMode::Client => settings.jid.clone(),
+        config::XmppMode::Component => format!("{}@{}", component::NODE, settings.jid),
+        config::XmppMode::Embedded | config::XmppMode::Off => format!("acs@{}", settings.domain),
+    }
+}
