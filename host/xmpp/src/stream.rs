@@ -159,11 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             match self.event().await? {
                 None => return Ok(None),
                 Some(Event::StartElement(_, (_, name), attributes)) if name == *"stream" => {
-                    let get = |name: &str| {
-                        attributes
-                            .get(&rxml::Namespace::NONE, name)
-                            .map(String::clone)
-                    };
+                    let get = |name: &str| attributes.get(&rxml::Namespace::NONE, name).cloned();
                     let header = Header {
                         to: get("to"),
                         from: get("from"),
