@@ -294,11 +294,14 @@ async fn a_device_that_refuses_everything_is_left_alone() {
         connection_request_url: format!("http://{PRIVATE_HOST}:7547/cr"),
         ..CpeConfig::tr181("R1", &host.url())
     });
+    // The next level, and then all of it.
+    sim.cpe.fail_next("GetParameterNames", 9002);
     sim.cpe.fail_next("GetParameterNames", 9002);
     sim.cpe.fail_next("SetParameterValues", 9001);
     // It would not say what it has, and counts as having nothing of it.
     let session = sim.session().await;
-    assert_eq!(rpcs(&session)[0], "GetParameterNames");
+    let names = "GetParameterNames";
+    assert_eq!(rpcs(&session), [names, names, "SetParameterValues"]);
     let device = host.get(&sim.at()).await;
     assert_eq!(device["reachability"]["mode"], "short-inform");
     assert_eq!(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use patchbay::config::XmppMode;
 use patchbay::nat::xmpp::RequestError;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::peers::{Connect, Slixmpp, key, request};
@@ -333,7 +334,8 @@ async fn a_link_that_is_lost_comes_back_and_says_why_it_is_down() {
     let refusing = async {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            use tokio::io::AsyncWriteExt;
+            // What stays unread would reset the connection, and the answer with it.
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
             let answer = "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1'><stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
             stream.write_all(answer.as_bytes()).await.unwrap();
         }

@@ -143,7 +143,8 @@ impl Names {
                 Verdict::Stands
             };
         }
-        if whole && too_much && !self.by_level {
+        // Whose next level was refused is not asked for it again.
+        if whole && too_much && !self.by_level && !self.without_level {
             self.by_level = true;
             let path = sent.path.clone();
             if !path.is_empty() || !self.ask_root() {

@@ -1,0 +1,52 @@
+use super::*;
+
+#[test]
+fn the_example_has_every_setting_with_its_default() {
+    let example = include_str!("../../../examples/patchbay.toml");
+    let parsed: Config = toml::from_str(example).unwrap();
+    assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+    // A setting that is missing in the example is not one that it shows.
+    let table: toml::Table = toml::from_str(example).unwrap();
+    let keys = |name: &str| table[name].as_table().unwrap().len();
+    assert_eq!(
+        [
+            "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
+        ]
+        .map(keys),
+        [11, 7, 2, 3, 5, 7, 6, 4, 17]
+    );
+}
+
+#[test]
+fn errors_name_line_and_expected_value() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let check = |text: &str, parts: &[&str]| {
+        std::fs::write(file.path(), text).unwrap();
+        let error = Config::load(file.path()).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    };
+    check(
+        "[cwmp]\nbody_byte_max = 1\n",
+        &["line 2", "body_byte_max", "body_bytes_max"],
+    );
+    check(
+        "[cwmp]\nbody_bytes_max = 1\n",
+        &["cwmp.body_bytes_max = 1", "64 KiB"],
+    );
+    check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);
+    check(
+        "[cwmp]\ntrusted_proxies = [\"x\"]\n",
+        &["line 2", "10.0.0.0/8"],
+    );
+    check(
+        "[stun]\nlisten = [\"192.0.2.1:3478\"]\nsecond_listen = [\"192.0.2.2:3478\"]\n",
+        &["stun.second_listen = 192.0.2.2:3478", "another port"],
+    );
+    check("[stun]\nlisten = []\n", &["stun.listen", "stun.enabled"]);
+    check(
+        "[stun]\nkeepalive_seconds_max = 10\n",
+        &["stun.keepalive_seconds_min = 20"],
+    );
+}
