@@ -346,6 +346,8 @@ pub struct Summary {
     pub login: Login,
     /// How it takes connection requests.
     pub connection_request: ConnectionRequest,
+    /// What its last full session showed of how it may be reached.
+    pub sighted: Option<crate::nat::sighted::Sighted>,
     /// The mode decided for it.
     pub nat: Option<NatDecision>,
     /// How each mode has done.

@@ -114,6 +114,7 @@ fn view(
             "decided_by": nat.map(|nat| &nat.decided_by),
             "decided_at": nat.map(|nat| time(nat.decided_at)),
             "history": history,
+            "facts": summary.sighted.as_ref().map(|sighted| sighted.view(summary, acs.ways())),
             "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
             "udp": udp.map(|udp| udp_view(&udp, acs.clock.unix())),
             "last_wake": acs.wakes.last(key).as_ref().map(wake_view),

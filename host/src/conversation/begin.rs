@@ -100,8 +100,7 @@ impl Conversation {
 
         trace.known(&cell, peer.address.to_string(), &inform.events);
         let mut sighting = Sighting {
-            peer: Some(peer.address),
-            through_proxy: peer.through_proxy,
+            peer: Some(peer),
             ..Sighting::default()
         };
         sighting.read_inform(&inform.parameters);

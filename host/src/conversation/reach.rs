@@ -11,7 +11,7 @@ use super::Conversation;
 use crate::clock::Now;
 use crate::device::{Configured, Credentials, Mode, Summary, UnixTime};
 use crate::nat::configure::{self, Known, Offer};
-use crate::nat::decide::{self, Ways};
+use crate::nat::decide;
 use crate::plugins::About;
 use crate::store::Device;
 use crate::work::exchange::Outcome;
@@ -107,18 +107,19 @@ impl Conversation {
         let overrides = &self.matched.overrides;
         self.sighting.supports_xmpp &= !overrides.no_xmpp;
         self.sighting.supports_stun &= !overrides.no_stun;
-    }
-
-    fn ways(&self) -> Ways {
-        Ways {
-            stun: self.acs.stun.is_serving(),
-            xmpp: self.acs.xmpp.is_some(),
+        let sighted = self.sighting.sighted();
+        let is_news = match (&sighted, &self.summary.sighted) {
+            (Some(sighted), Some(before)) => !sighted.says_the_same(before),
+            (sighted, _) => sighted.is_some(),
+        };
+        if is_news {
+            self.change_summary(|summary| summary.sighted = sighted);
         }
     }
 
     async fn decide_mode(&mut self, now: Now) -> Option<Reach> {
         let policy = self.matched.policy.clone()?;
-        let ways = self.ways();
+        let ways = self.acs.ways();
         let fingerprint = self
             .sighting
             .fingerprint(&self.summary, &policy.decided_by(), ways);

@@ -15,7 +15,7 @@ use super::authentication;
 use super::by_url::{self, Step};
 use super::refusals::{Refused, Why};
 use super::whose::{self, Whose};
-use super::{Connection, Found, Peer, body};
+use super::{Connection, Found, Peer, Trust, body};
 use crate::Acs;
 use crate::clock::Now;
 use crate::conversation::{Caller, Conversation, Opened, ReachedAt, Reply, guess, is_inform};
@@ -49,12 +49,8 @@ impl Post<'_> {
 
 /// Answers one request.
 pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
-    let peer = Peer::of(
-        connection.peer.ip(),
-        connection.tls,
-        request.headers(),
-        &acs.config.cwmp.trusted_proxies,
-    );
+    let trust = Trust::from(&acs.config.cwmp);
+    let peer = Peer::of(connection.ends, request.headers(), trust);
     if connection.only_files || request.uri().path().starts_with(files::PATH) {
         let too_slow = Arc::clone(&connection.too_slow);
         return Box::pin(files::serve(acs, peer, too_slow, request)).await;

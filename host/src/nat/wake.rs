@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{guard, http};
+use super::http::Through;
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 
@@ -21,10 +21,6 @@ use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 const REMEMBERED_MAX: usize = 10_000;
 /// How often to look whether a session that is open has ended.
 const SESSION_LOOK: Duration = Duration::from_millis(20);
-/// A device is busy until it has closed the session before: it is asked again.
-const BUSY_RETRIES: u32 = 2;
-/// Between two tries of a busy device.
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// What a short periodic Inform may be late.
 const SHORT_INFORM_SLACK: Duration = Duration::from_secs(5);
 
@@ -262,27 +258,13 @@ impl Acs {
     ) -> Result<Duration, String> {
         let instance = &self.instance;
         match mode {
-            Mode::DirectHttp => {
-                let request = &summary.connection_request;
-                let target =
-                    guard::check(&request.url, &instance.settings.connection_request_allow)
-                        .await
-                        .map_err(|error| error.to_string())?;
-                let credentials = request.candidates();
-                let matched = self.plugins.table().matched(&instance.name, summary);
-                let leniency = http::Leniency {
-                    basic_auth: matched.overrides.connection_request_basic_auth,
+            Mode::DirectHttp | Mode::HttpProxy => {
+                let through = match mode {
+                    Mode::HttpProxy => Through::Proxy,
+                    _ => Through::Nothing,
                 };
-                let time = instance.connection_request_time();
-                let mut result = http::request(&target, &credentials, leniency, time).await;
-                for _ in 0..BUSY_RETRIES {
-                    if result != Err(http::HttpError::Busy) {
-                        break;
-                    }
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                    result = http::request(&target, &credentials, leniency, time).await;
-                }
-                result.map_err(|error| error.to_string())?;
+                let called = self.call_over_http(through, summary).await;
+                called.map_err(|error| error.to_string())?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
@@ -297,7 +279,6 @@ impl Acs {
                 self.call_over_xmpp(device, summary).await?;
                 Ok(instance.session_wait())
             }
-            Mode::HttpProxy => Err("not configured for this instance".to_owned()),
         }
     }
 
