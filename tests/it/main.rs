@@ -19,6 +19,7 @@ mod fixtures;
 mod http_quirks;
 mod misbehave;
 mod odd_fleet;
+mod policy;
 mod power_cut;
 mod quirks;
 mod reload;
