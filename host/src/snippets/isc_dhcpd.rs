@@ -67,7 +67,8 @@ pub(super) fn print_v6(facts: &Facts<'_>) -> Result<String, SnippetError> {
          option vsio.tr069 code {ENTERPRISE} = encapsulate tr069;\n\
          \n\
          class \"tr069\" {{\n  \
-         match if option dhcp6.vendor-class ~= \"{}\";\n  \
+         # Its text stands behind six bytes of numbers.\n  \
+         match if substring(option dhcp6.vendor-class, 6, 255) ~= \"{}\";\n  \
          option tr069.acs-url \"{}\";\n",
         VENDOR_CLASS.replace('.', "\\."),
         told.url,

@@ -169,7 +169,7 @@ fn options_of_dhcp_as_bytes() {
         text.contains("00:00:0d:e9:0b:0b:09:68:74:74:70:3a:2f:2f:61:2f;"),
         "{text}"
     );
-    let long = format!("http://{}/", "a".repeat(240));
+    let long = format!("http://{}/", "a".repeat(247));
     let error = Kind::KeaDhcp4
         .print(&named(), &choices(&[("acs_url", &long)]))
         .unwrap_err();
