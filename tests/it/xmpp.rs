@@ -254,7 +254,7 @@ async fn what_devices_answer() {
 
 /// The device has other credentials than the ACS knows, and a strange word for it.
 #[tokio::test]
-async fn wrong_credentials_are_told_from_the_rest() {
+async fn r24_wrong_credentials_are_told_from_the_rest() {
     for oddity in [None, Some(Oddity::XmppMisspelled)] {
         let host = setup().start().await;
         let mut live = Live::start(behind_nat(&host, oddity)).await;
