@@ -18,6 +18,7 @@ mod files;
 mod fixtures;
 mod http_quirks;
 mod misbehave;
+mod natlab;
 mod odd_fleet;
 mod policy;
 mod power_cut;
