@@ -4,6 +4,7 @@
 //! what was expected; nothing is guessed.
 
 mod authentication;
+mod discovery;
 mod files;
 mod http_proxy;
 mod network;
@@ -11,6 +12,7 @@ mod proxies;
 mod stun;
 mod xmpp;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +24,7 @@ pub use http_proxy::{HostAndPort, HttpProxy};
 pub use network::Network;
 pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use stun::Stun;
-pub use xmpp::{Xmpp, XmppAccounts, XmppMode};
+pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
 #[derive(Debug, Clone, Deserialize)]
@@ -237,6 +239,11 @@ impl Default for Plugins {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Instance {
+    /// The ACS URL that devices are given, `http://acs.example.net:7547/`, where the addresses
+    /// listened on do not tell.
+    pub acs_url: Option<String>,
+    /// Tags of devices by their provisioning code, in which `*` stands for any text.
+    pub provisioning_codes: BTreeMap<String, Vec<String>>,
     /// The usual time between two Informs of a device.
     pub standard_periodic_inform_seconds: u32,
     /// Where devices reach the files, `https://files.example.net`; if absent, where they have
@@ -264,6 +271,8 @@ pub struct Instance {
 impl Default for Instance {
     fn default() -> Instance {
         Instance {
+            acs_url: None,
+            provisioning_codes: BTreeMap::new(),
             standard_periodic_inform_seconds: 14_400,
             file_base_url: None,
             short_periodic_inform_seconds: 20,
@@ -492,6 +501,7 @@ impl Config {
             "1 to 3650 days",
         )?;
         self.files.check()?;
+        discovery::check(instance)?;
         if let Some(url) = &instance.file_base_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {

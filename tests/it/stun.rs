@@ -177,35 +177,38 @@ async fn credentials_that_no_flow_has_given() {
 
 #[tokio::test]
 async fn as_devices_are() {
-    let host = setup()
-        .plugin_with(
-            "test",
-            "bad-hooks",
-            "[settings.overrides]\nudp-timestamp-milliseconds = \"true\"\n",
-        )
-        .start()
-        .await;
-    for (number, oddity) in [
+    let host = setup().start().await;
+    for oddity in [
         Oddity::StunShortBinding,
         Oddity::StunBlankUsername,
         Oddity::StunUnpaddedIntegrity,
         Oddity::StunNoResponseAddress,
-        Oddity::UdpMilliseconds,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let live = Live::start(FleetConfig {
-            serial_prefix: format!("ODD{number}"),
-            oddities: [oddity].into_iter().collect::<Oddities>(),
-            ..behind_nat(&host, Vendor::tr181())
-        })
-        .await;
-        bound(&host, &live.at).await;
-        opened_by_stun(&wake(&host, &live.at).await);
-        assert_eq!(live.device.udp().accepted(), 1, "{oddity:?}");
+    ] {
+        called_once(&host, oddity).await;
     }
     host.stop().await;
+}
+
+/// A device whose last timestamp was in milliseconds takes none in seconds.
+#[tokio::test]
+async fn r25_timestamps_in_milliseconds() {
+    let profile =
+        "[[matches]]\nmanufacturer = \"*\"\n[overrides]\nudp-timestamp-milliseconds = true\n";
+    let host = setup().profile("milliseconds", profile).start().await;
+    called_once(&host, Oddity::UdpMilliseconds).await;
+    host.stop().await;
+}
+
+async fn called_once(host: &Host, oddity: Oddity) {
+    let live = Live::start(FleetConfig {
+        serial_prefix: oddity.name().into(),
+        oddities: [oddity].into_iter().collect::<Oddities>(),
+        ..behind_nat(host, Vendor::tr181())
+    })
+    .await;
+    bound(host, &live.at).await;
+    opened_by_stun(&wake(host, &live.at).await);
+    assert_eq!(live.device.udp().accepted(), 1, "{oddity:?}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::Acs;
 use crate::device::{
     Contacts, DataModel, DeviceKey, Mode, ModeHistory, Summary, UnixTime, is_secret,
 };
+use crate::nat::outcome::Outcome;
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::{WakeReport, WakeState};
 use crate::store::DeviceCell;
@@ -113,8 +114,8 @@ fn view(
             "reason": nat.map(|nat| &nat.reason),
             "decided_by": nat.map(|nat| &nat.decided_by),
             "decided_at": nat.map(|nat| time(nat.decided_at)),
+            "facts": nat.map(|nat| nat.decided_from.view(summary)),
             "history": history,
-            "facts": summary.sighted.as_ref().map(|sighted| sighted.view(summary, acs.ways())),
             "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
             "udp": udp.map(|udp| udp_view(&udp, acs.clock.unix())),
             "last_wake": acs.wakes.last(key).as_ref().map(wake_view),
@@ -174,6 +175,9 @@ pub(super) fn wake_view(report: &WakeReport) -> Value {
             json!({
                 "mode": attempt.mode, "accepted": attempt.accepted.map(time),
                 "session_opened": attempt.opened.map(time), "error": attempt.error,
+                "outcome": attempt.outcome.map(Outcome::name),
+                "words": attempt.outcome.map(Outcome::words),
+                "advice": attempt.outcome.map(Outcome::advice).filter(|advice| !advice.is_empty()),
             })
         })
         .collect();

@@ -11,7 +11,7 @@ use super::Conversation;
 use crate::clock::Now;
 use crate::device::{Configured, Credentials, Mode, Summary, UnixTime};
 use crate::nat::configure::{self, Known, Offer};
-use crate::nat::decide;
+use crate::nat::decide::{self, Ways};
 use crate::plugins::About;
 use crate::store::Device;
 use crate::work::exchange::Outcome;
@@ -107,14 +107,12 @@ impl Conversation {
         let overrides = &self.matched.overrides;
         self.sighting.supports_xmpp &= !overrides.no_xmpp;
         self.sighting.supports_stun &= !overrides.no_stun;
-        let sighted = self.sighting.sighted();
-        let is_news = match (&sighted, &self.summary.sighted) {
-            (Some(sighted), Some(before)) => !sighted.says_the_same(before),
-            (sighted, _) => sighted.is_some(),
-        };
-        if is_news {
-            self.change_summary(|summary| summary.sighted = sighted);
-        }
+    }
+
+    /// Whether the instance still has the ways that the mode was chosen from.
+    pub(super) fn decision_stands(&self) -> bool {
+        let nat = self.summary.nat.as_ref();
+        nat.is_none_or(|nat| Ways::of(&nat.decided_from) == self.acs.ways())
     }
 
     async fn decide_mode(&mut self, now: Now) -> Option<Reach> {
@@ -138,7 +136,9 @@ impl Conversation {
         self.trace.hooks(now, vec![call]);
         let decided = match decided {
             Ok(decision) => {
-                decide::accept(decision, policy.decided_by(), now.unix, fingerprint, ways)
+                let by = policy.decided_by();
+                let kept = self.sighting.to_keep(&facts);
+                decide::accept(decision, by, now.unix, fingerprint, kept, ways)
             }
             Err(error) => Err(error.to_string()),
         };
@@ -336,7 +336,7 @@ impl Conversation {
         events.any(|event| event.kind() == EventKind::Bootstrap)
     }
 
-    fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
+    pub(super) fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
         let mut device = self.cell.lock();
         device.summary_mut(change);
         self.summary = Summary {

@@ -3,9 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use super::sighted::Sighted;
 use crate::Acs;
-use crate::device::{Management, Mode, NatDecision, Summary, UnixTime};
+use crate::device::{Management, Mode, NatDecision, NatFacts, Summary, UnixTime};
 use crate::door::Peer;
 use crate::plugins::{Decision, Facts};
 
@@ -38,6 +37,15 @@ impl Acs {
 }
 
 impl Ways {
+    /// Those that a decision was made from.
+    pub fn of(facts: &NatFacts) -> Ways {
+        Ways {
+            stun: facts.stun_enabled,
+            xmpp: facts.xmpp_enabled,
+            http_proxy: facts.proxy_configured,
+        }
+    }
+
     /// Whether this host can reach a device in that mode.
     pub fn serve(self, mode: Mode) -> bool {
         match mode {
@@ -137,19 +145,14 @@ impl Sighting {
         self.peer.is_some_and(|peer| peer.through_proxy)
     }
 
-    /// What is kept of it, for people.
-    pub fn sighted(&self) -> Option<Sighted> {
-        let peer = self.peer?;
-        Some(Sighted {
-            client: peer.address,
-            tcp_peer: peer.tcp,
-            told_by: peer.word,
-            through_proxy: peer.through_proxy,
-            wan_addresses: self.wan_addresses.clone(),
-            nat_detected: self.nat_detected,
-            supports_xmpp: self.supports_xmpp,
-            supports_stun: self.supports_stun,
-        })
+    /// What is kept of the facts, and of where they are from.
+    pub fn to_keep(&self, facts: &Facts) -> NatFacts {
+        let tcp_peer = self.peer.map(|peer| peer.tcp.to_string());
+        NatFacts {
+            tcp_peer: tcp_peer.unwrap_or_default(),
+            told_by: self.peer.map(|peer| peer.word).unwrap_or_default(),
+            ..facts.to_keep()
+        }
     }
 
     /// A fingerprint of all that the policy is told: another one means that it must be asked again.
@@ -210,7 +213,8 @@ pub fn accept(
     decision: Decision,
     decided_by: String,
     now: UnixTime,
-    facts: u64,
+    fingerprint: u64,
+    decided_from: NatFacts,
     ways: Ways,
 ) -> Result<NatDecision, String> {
     let served = |mode: &Mode| ways.serve(*mode);
@@ -227,6 +231,7 @@ pub fn accept(
         reason: decision.reason,
         decided_by,
         decided_at: now,
-        facts,
+        facts: fingerprint,
+        decided_from,
     })
 }

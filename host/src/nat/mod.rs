@@ -5,9 +5,10 @@
 
 pub mod configure;
 pub mod decide;
+pub mod facts;
 pub mod guard;
 pub mod http;
-pub mod sighted;
+pub mod outcome;
 pub mod stun;
 pub mod supports;
 pub mod udp;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::http::Through;
+use super::outcome::{Failure, Outcome};
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 
@@ -58,7 +59,9 @@ pub struct WakeAttempt {
     pub accepted: Option<UnixTime>,
     /// When its session began.
     pub opened: Option<UnixTime>,
-    /// Why it did not work.
+    /// What came of it, once that is known.
+    pub outcome: Option<Outcome>,
+    /// What exactly was seen when it did not work.
     pub error: Option<String>,
 }
 
@@ -180,6 +183,7 @@ impl Acs {
                 mode,
                 accepted: None,
                 opened: None,
+                outcome: None,
                 error: None,
             };
             let wait = match self.call(mode, device, &summary).await {
@@ -190,8 +194,9 @@ impl Acs {
                     }
                     wait
                 }
-                Err(error) => {
-                    attempt.error = Some(error);
+                Err(failure) => {
+                    attempt.outcome = Some(failure.outcome);
+                    attempt.error = Some(failure.text);
                     Duration::ZERO
                 }
             };
@@ -202,7 +207,13 @@ impl Acs {
                 Ok(Ok(at)) => *at,
                 _ => None,
             };
-            if attempt.opened.is_none() && attempt.error.is_none() {
+            if attempt.opened.is_some() {
+                attempt.outcome = Some(Outcome::SessionOpened);
+            } else if attempt.outcome.is_none() {
+                attempt.outcome = Some(match attempt.accepted {
+                    Some(_) => Outcome::AcceptedButSilent,
+                    None => Outcome::NoAnswer,
+                });
                 attempt.error = Some(format!("no session within {} s", wait.as_secs()));
             }
             self.remember(device, &attempt);
@@ -255,7 +266,7 @@ impl Acs {
         mode: Mode,
         device: &DeviceKey,
         summary: &Summary,
-    ) -> Result<Duration, String> {
+    ) -> Result<Duration, Failure> {
         let instance = &self.instance;
         match mode {
             Mode::DirectHttp | Mode::HttpProxy => {
@@ -263,8 +274,7 @@ impl Acs {
                     Mode::HttpProxy => Through::Proxy,
                     _ => Through::Nothing,
                 };
-                let called = self.call_over_http(through, summary).await;
-                called.map_err(|error| error.to_string())?;
+                self.call_over_http(through, summary).await?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {

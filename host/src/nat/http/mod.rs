@@ -126,7 +126,7 @@ async fn attempt(call: &Call<'_>, deadline: Instant) -> Result<(), HttpError> {
                 proxy.challenged(&answer)?;
                 continue;
             }
-            proxy::judge(&answer, call.target)?;
+            proxy::judge(&answer, call.target, device.header.is_some())?;
         }
         match answer.status {
             StatusCode::OK | StatusCode::NO_CONTENT => return Ok(()),

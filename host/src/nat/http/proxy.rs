@@ -82,9 +82,14 @@ pub(super) fn absolute(target: &Target) -> String {
 
 /// Whether this answer is the proxy's own, or says that the device never saw the request.
 ///
-/// What a device may answer too (403, 503) is the proxy's if it says so. Via proves nothing: a
-/// proxy writes it on answers that it passes on, and some on their own.
-pub(super) fn judge(answer: &Answer, target: &Target) -> Result<(), ProxyError> {
+/// What a device may answer too (403, 503) is the proxy's if it says so. A 403 without a word is
+/// its own unless it has let this very request through before, or stamps what it passes on: Via
+/// alone proves little, because many proxies leave it out and some put it on their own answers.
+pub(super) fn judge(
+    answer: &Answer,
+    target: &Target,
+    device_has_answered: bool,
+) -> Result<(), ProxyError> {
     let status = answer.status;
     if status.is_success() && answer.headers.contains_key(header::AGE) {
         return Err(ProxyError::Cached);
@@ -94,7 +99,9 @@ pub(super) fn judge(answer: &Answer, target: &Target) -> Result<(), ProxyError> 
     let said = said.map(|word| format!(", {word}")).unwrap_or_default();
     let code = status.as_u16();
     Err(match status {
-        StatusCode::FORBIDDEN if is_its_own || answer.header(header::VIA).is_empty() => {
+        StatusCode::FORBIDDEN
+            if is_its_own || (!device_has_answered && answer.header(header::VIA).is_empty()) =>
+        {
             let port = target.address.port();
             let hint = if port < UNSAFE_PORT_BELOW {
                 format!(
