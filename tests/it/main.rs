@@ -16,6 +16,7 @@ mod cwmp_client;
 mod diagnostics;
 mod files;
 mod fixtures;
+mod floods;
 mod http_quirks;
 mod misbehave;
 mod natlab;
