@@ -17,6 +17,7 @@ mod detection;
 mod diagnostics;
 mod files;
 mod fixtures;
+mod floods;
 mod http_quirks;
 mod misbehave;
 mod natlab;
