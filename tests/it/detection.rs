@@ -222,7 +222,7 @@ async fn what_is_no_header_of_a_trusted_proxy_does_not_come_in() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| (&item["why"], &item["count"]))
+        .map(|item| (&item["why"], &item["times"]))
         .collect();
     assert_eq!(counts, [(&"proxy-header".into(), &7.into())], "{refusals}");
     // Who connects to see whether somebody is there is no case for alarm.
