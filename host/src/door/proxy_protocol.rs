@@ -129,13 +129,12 @@ fn version_1(bytes: &[u8]) -> Result<First, String> {
         "TCP6" => text.parse::<Ipv6Addr>().ok().map(IpAddr::from),
         _ => None,
     };
-    let ports = [client_port, called_port];
-    let is_port = |port: &&&str| {
+    let is_port = |port: &str| {
         let has_only_digits = port.bytes().all(|byte| byte.is_ascii_digit());
         has_only_digits && port.parse::<u16>().is_ok()
     };
     match (parse(client), parse(called)) {
-        (Some(client), Some(_)) if ports.iter().all(|port| is_port(&port)) => {
+        (Some(client), Some(_)) if is_port(client_port) && is_port(called_port) => {
             Ok(First::Header(Some(client.to_canonical()), length))
         }
         _ => Err(bad("an address or a port that is none")),
