@@ -109,15 +109,24 @@ impl Conversation {
         self.sighting.supports_stun &= !overrides.no_stun;
     }
 
+    fn ways(&self) -> Ways {
+        Ways {
+            stun: self.acs.stun.is_serving(),
+            xmpp: (self.acs.xmpp.as_ref())
+                .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
+            http_proxy: self.acs.instance.settings.http_proxy.is_some(),
+        }
+    }
+
     /// Whether the instance still has the ways that the mode was chosen from.
     pub(super) fn decision_stands(&self) -> bool {
         let nat = self.summary.nat.as_ref();
-        nat.is_none_or(|nat| Ways::of(&nat.decided_from) == self.acs.ways())
+        nat.is_none_or(|nat| Ways::of(&nat.decided_from) == self.ways())
     }
 
     async fn decide_mode(&mut self, now: Now) -> Option<Reach> {
         let policy = self.matched.policy.clone()?;
-        let ways = self.acs.ways();
+        let ways = self.ways();
         let fingerprint = self
             .sighting
             .fingerprint(&self.summary, &policy.decided_by(), ways);
@@ -308,7 +317,11 @@ impl Conversation {
             return;
         };
         let wanted = configure::fingerprint(mode, &configure::wishes(mode, &self.offer()));
-        self.configured(mode, wanted, now, error);
+        // What was refused has undone nothing of the mode before.
+        let before = self.summary.configured.as_ref().map(|before| before.mode);
+        let stays = error.is_some() && !self.is_bootstrap();
+        let in_force = before.filter(|_| stays).unwrap_or(mode);
+        self.configured(in_force, wanted, now, error);
     }
 
     fn configured(&mut self, mode: Mode, wanted: u64, at: UnixTime, error: Option<String>) {

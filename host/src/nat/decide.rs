@@ -3,7 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use crate::Acs;
 use crate::device::{Management, Mode, NatDecision, NatFacts, Summary, UnixTime};
 use crate::door::Peer;
 use crate::plugins::{Decision, Facts};
@@ -23,17 +22,6 @@ pub struct Ways {
     pub xmpp: bool,
     /// There is an HTTP proxy near the devices.
     pub http_proxy: bool,
-}
-
-impl Acs {
-    /// Which ways the instance has.
-    pub fn ways(&self) -> Ways {
-        Ways {
-            stun: self.stun.is_serving(),
-            xmpp: self.xmpp.is_some(),
-            http_proxy: self.instance.settings.http_proxy.is_some(),
-        }
-    }
 }
 
 impl Ways {
