@@ -14,6 +14,7 @@ mod connections;
 mod crash;
 mod cwmp_client;
 mod diagnostics;
+mod discovery;
 mod files;
 mod fixtures;
 mod http_quirks;

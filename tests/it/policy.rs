@@ -27,14 +27,15 @@ fn setup() -> Setup {
         })
 }
 
-/// What the instance has.
+/// What the instance has. Ports are any: while a server is off, its port may become another test's.
 fn ways(config: &mut Config, xmpp: bool, stun: bool) {
-    config.xmpp.mode = if xmpp {
-        XmppMode::Embedded
-    } else {
-        XmppMode::Off
+    config.xmpp.mode = match xmpp {
+        true => XmppMode::Embedded,
+        false => XmppMode::Off,
     };
+    config.xmpp.listen = vec!["127.0.0.1:0".parse().unwrap()];
     config.stun.enabled = stun;
+    config.stun.listen = config.xmpp.listen.clone();
 }
 
 fn device(host: &Host, vendor: Vendor, serial: &str, url: &str) -> Sim {

@@ -74,8 +74,7 @@ pub(super) fn print(facts: &Facts<'_>) -> Result<String, SnippetError> {
          http_access deny all\n\
          # An answer of yesterday says nothing of today.\n\
          cache deny all\n\
-         # Devices need not know of the proxy.\n\
-         via off\n\
+         # Devices need not know whose request it is.\n\
          forwarded_for delete\n\
          connect_timeout {seconds} seconds\n\
          forward_timeout {seconds} seconds\n\
