@@ -17,6 +17,7 @@ mod diagnostics;
 mod discovery;
 mod files;
 mod fixtures;
+mod floods;
 mod http_quirks;
 mod misbehave;
 mod natlab;

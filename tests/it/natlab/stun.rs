@@ -13,7 +13,7 @@ const UDP_SECONDS: u32 = 3;
 /// STUN on two addresses and two ports, and devices that may be silent for so long.
 fn settings(keepalive_min: u32, keepalive_max: u32) -> String {
     format!(
-        "[stun]\nlisten = [\"{ACS}:3478\"]\nsecond_listen = [\"{ACS_SECOND}:3479\"]\n\
+        "[xmpp]\nmode = \"off\"\n[stun]\nlisten = [\"{ACS}:3478\"]\nsecond_listen = [\"{ACS_SECOND}:3479\"]\n\
          keepalive_seconds_min = {keepalive_min}\nkeepalive_seconds_max = {keepalive_max}\n\
          [instance]\nsession_after_wake_seconds_max = 3\n"
     )
