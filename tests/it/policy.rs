@@ -173,9 +173,9 @@ const MODES: [(&str, bool, bool, &str); 4] = [
 async fn from_each_mode_to_each_other() {
     let mut host = setup().start().await;
     let mut sim = device(&host, Vendor::tr181(), "W1", PRIVATE_URL);
-    for from in 0..MODES.len() {
-        for to in (from + 1)..MODES.len() {
-            for (mode, xmpp, stun, url) in [MODES[from], MODES[to]] {
+    for from in MODES {
+        for to in MODES.into_iter().filter(|to| *to != from) {
+            for (mode, xmpp, stun, url) in [from, to] {
                 host = host.restart(|config| ways(config, xmpp, stun)).await;
                 set(&mut sim, "ManagementServer.ConnectionRequestURL", url);
                 sim.settle().await;
