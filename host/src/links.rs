@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::config::{Config, XmppMode};
+use crate::config::{Config, XMPP_PORT, XmppMode};
 
 /// The addresses of the instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -36,8 +36,8 @@ pub struct Links {
 pub struct XmppLink {
     /// Of their accounts.
     pub domain: String,
-    /// `host:port`, or the SRV record that they look for.
-    pub server: String,
+    /// `host:port`, or the SRV record that they look for; `None`: it is not known.
+    pub server: Option<String>,
 }
 
 /// An address that the configuration does not tell.
@@ -153,17 +153,33 @@ impl Links {
         }
     }
 
+    /// As devices are told: the setting, else by the DNS, else the host of their ACS URL.
     fn find_xmpp(&mut self, config: &Config) {
         let xmpp = &config.xmpp;
         if xmpp.mode == XmppMode::Off {
             return;
         }
+        let mut listen = xmpp.listen.iter().chain(&xmpp.listen_tls);
+        let port = match (xmpp.port, xmpp.mode) {
+            (0, XmppMode::Embedded) => listen.next().map_or(XMPP_PORT, SocketAddr::port),
+            (0, _) => XMPP_PORT,
+            (port, _) => port,
+        };
+        let server = match (xmpp.host.as_str(), xmpp.domain.as_str()) {
+            ("", "") => {
+                let host = self.acs_url().and_then(host);
+                host.map(|host| format!("{host}:{port}"))
+            }
+            ("", domain) => Some(format!("by the DNS: SRV _xmpp-client._tcp.{domain}")),
+            (host, _) => Some(format!("{}:{port}", bracketed(host))),
+        };
+        if server.is_none() {
+            let why = "it is at the host of the ACS URL, which is not known".to_owned();
+            self.miss("xmpp", "xmpp.host", why);
+        }
         self.xmpp = Some(XmppLink {
-            domain: xmpp.domain.clone(),
-            server: match xmpp.host.as_str() {
-                "" => format!("by the DNS: SRV _xmpp-client._tcp.{}", xmpp.domain),
-                host => format!("{}:{}", bracketed(host), xmpp.port),
-            },
+            domain: xmpp.domain().to_owned(),
+            server,
         });
     }
 }
@@ -249,7 +265,8 @@ mod tests {
             [
                 ("cwmp", "instance.acs_url"),
                 ("files", "instance.file_base_url"),
-                ("stun", "stun.host")
+                ("stun", "stun.host"),
+                ("xmpp", "xmpp.host")
             ]
         );
         assert_eq!(
@@ -267,6 +284,8 @@ mod tests {
             Some("http://acs.example.net:7547/files/")
         );
         assert_eq!(found.stun.as_deref(), Some("acs.example.net:3478"));
+        let xmpp = found.xmpp.unwrap();
+        assert_eq!(xmpp.server.as_deref(), Some("acs.example.net:5222"));
         assert_eq!(found.missing, []);
         let found = links(
             "[instance]\nacs_url = 'https://acs.example.net/'\n[files]\nlisten = '[::]:7549'\n[api]\nlisten = '[::]:7557'",
@@ -297,7 +316,11 @@ mod tests {
             "cwmp.tls.listen"
         );
         let xmpp = found.xmpp.unwrap();
-        assert_eq!(xmpp.server, "by the DNS: SRV _xmpp-client._tcp.acs.example");
+        let server = xmpp.server.as_deref();
+        assert_eq!(
+            server,
+            Some("by the DNS: SRV _xmpp-client._tcp.acs.example")
+        );
     }
 
     #[test]

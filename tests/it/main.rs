@@ -15,6 +15,7 @@ mod crash;
 mod cwmp_client;
 mod detection;
 mod diagnostics;
+mod discovery;
 mod files;
 mod fixtures;
 mod floods;

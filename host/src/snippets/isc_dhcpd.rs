@@ -23,7 +23,7 @@ pub(super) fn print_v4(facts: &Facts<'_>) -> Result<String, SnippetError> {
          match if option vendor-class-identifier ~= \"{}\";\n  \
          vendor-option-space tr069;\n  \
          option tr069.acs-url \"{}\";\n",
-        VENDOR_CLASS.replace('.', "\\."),
+        VENDOR_CLASS.replace('.', "[.]"),
         told.url,
     );
     if let Some(code) = told.code {
@@ -70,7 +70,7 @@ pub(super) fn print_v6(facts: &Facts<'_>) -> Result<String, SnippetError> {
          # Its text stands behind six bytes of numbers.\n  \
          match if substring(option dhcp6.vendor-class, 6, 255) ~= \"{}\";\n  \
          option tr069.acs-url \"{}\";\n",
-        VENDOR_CLASS.replace('.', "\\."),
+        VENDOR_CLASS.replace('.', "[.]"),
         told.url,
     );
     if let Some(code) = told.code {
