@@ -325,7 +325,8 @@ async fn a_proxy_with_a_cache_asks_the_device_each_time() {
         let answer = browse(&squid, &url).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    assert_eq!(*requests.lock().unwrap(), 1, "{:?}", squid.log(2).await);
+    let log = squid.log(2).await;
+    assert_eq!(*requests.lock().unwrap(), 1, "{log:?}");
     let sim = behind(&host, "W1", &url).await;
     for round in 1..=3 {
         let report = wake(&host, &sim.at()).await;

@@ -83,6 +83,7 @@ impl Conversation {
     pub async fn begin(
         acs: &Arc<Acs>,
         peer: Peer,
+        reached_at: ReachedAt,
         caller: Caller,
         proof: Proof,
         message: &Message,
@@ -121,7 +122,7 @@ impl Conversation {
             busy: false,
             started: now,
             trace,
-            reached_at: ReachedAt::default(),
+            reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.fast = conversation.is_short_inform(now);

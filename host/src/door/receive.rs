@@ -168,14 +168,14 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
             return Ok(answer::redirect(&location));
         }
     };
+    let reached_at = ReachedAt::of(post.headers, post.peer);
     let Opened {
-        mut conversation,
+        conversation,
         reply,
-    } = Conversation::begin(acs, post.peer, caller, proof, message, now)
+    } = Conversation::begin(acs, post.peer, reached_at, caller, proof, message, now)
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
     let recording = Arc::clone(conversation.recording());
-    conversation.was_reached(ReachedAt::of(post.headers, post.peer));
     let (_, superseded) = acs.sessions.insert(token, conversation, post.peer);
     post.connection.began(token, device);
     if let Some(before) = superseded {
