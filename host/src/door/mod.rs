@@ -146,7 +146,8 @@ pub async fn serve(
         let (acs, entrance) = (Arc::clone(&acs), entrance.clone());
         tokio::spawn(async move {
             admit(&acs, stream, peer.ip(), entrance, shutdown).await;
-            drop((permit, closed));
+            // The host is let go of before it is told that nobody needs it.
+            drop((acs, permit, closed));
         });
     }
     drop((listener, closed));
