@@ -131,7 +131,7 @@ fn a_device_that_finds_its_keepalive() {
     lab.wakes(&device, "stun");
 }
 
-/// No UDP gets through for a while: the binding counts as gone, and comes back by itself.
+/// No UDP gets through for a while, or the host is away: the binding counts as gone, and comes back by itself.
 #[test]
 fn udp_that_is_lost_and_comes_back() {
     let mut lab = Lab::start(Nat::PortRestricted, PATIENT_UDP_SECONDS, &settings(1, 1));
@@ -148,6 +148,10 @@ fn udp_that_is_lost_and_comes_back() {
         "{report}"
     );
     lab.network.restore();
+    lab.until(&device, is_bound);
+    lab.wakes(&device, "stun");
+    // A host that was restarted has forgotten where the device is, and hears it again.
+    lab.restart(&settings(1, 1));
     lab.until(&device, is_bound);
     lab.wakes(&device, "stun");
 }
