@@ -184,6 +184,7 @@ impl Conversation {
             // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
             device.tree_mut().remove_prefix("");
             device.set(|s| &mut s.xmpp.told, None);
+            device.set(|s| &mut s.xmpp.refused_at, 0);
             device.set_text(|s| &mut s.xmpp.connection, "");
         }
         let peer = peer.address.to_string();
