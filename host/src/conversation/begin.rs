@@ -127,6 +127,7 @@ impl Conversation {
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.fast = conversation.is_short_inform(now);
             conversation.remember_inform(inform, peer, message.version, now);
+            conversation.tag_by_code(now);
             conversation.resolve_rebooted(now).await;
             conversation.resolve_transfers(now).await;
             conversation.session.reply(None)?
@@ -163,6 +164,7 @@ impl Conversation {
             && event.kind() == EventKind::Periodic
             && now.unix - self.cell.contacts().last_full < standard
             && !self.acs.store.has_pending(self.device())
+            && self.decision_stands()
     }
 
     fn remember_inform(
