@@ -7,6 +7,7 @@ mod authentication;
 mod files;
 mod network;
 mod stun;
+mod waking;
 mod xmpp;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Sche
 pub use files::{FileAccess, Files};
 pub use network::Network;
 pub use stun::Stun;
+pub use waking::Waking;
 pub use xmpp::{Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
@@ -243,6 +245,8 @@ pub struct Instance {
     pub session_after_wake_seconds_max: u64,
     /// How devices show who they are.
     pub device_authentication: DeviceAuthentication,
+    /// How much is woken at once.
+    pub waking: Waking,
 }
 
 impl Default for Instance {
@@ -255,6 +259,7 @@ impl Default for Instance {
             connection_request_seconds_max: 10,
             session_after_wake_seconds_max: 30,
             device_authentication: DeviceAuthentication::default(),
+            waking: Waking::default(),
         }
     }
 }
@@ -510,6 +515,7 @@ impl Config {
                 expected: "a password, and a username that is not empty or none",
             });
         }
+        instance.waking.check()?;
         let stun = &self.stun;
         within(
             "stun.keepalive_seconds_max",
