@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use patchbay::config::Config;
+use patchbay::config::{Config, XmppMode};
 use patchbay::{Acs, Listeners};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -139,7 +139,7 @@ impl Setup {
     /// With an XMPP server of its own on loopback.
     pub fn xmpp(self) -> Setup {
         self.config(|config| {
-            config.xmpp.mode = patchbay::config::XmppMode::Embedded;
+            config.xmpp.mode = XmppMode::Embedded;
             config.xmpp.domain = "acs.example".into();
             config.xmpp.host = "127.0.0.1".into();
             config.xmpp.listen = vec!["127.0.0.1:0".parse().unwrap()];
@@ -171,6 +171,7 @@ impl Setup {
             ..Config::default()
         };
         config.api.token = Some(TOKEN.into());
+        config.xmpp.mode = XmppMode::Off;
         // The tests share their processors: no plugin is late because another test computes.
         config.plugins.call_milliseconds_max = 2000;
         config.instance.connection_request_allow = vec!["127.0.0.0/8".parse().unwrap()];

@@ -223,6 +223,32 @@ async fn after_a_restart_it_comes_back() {
     host.stop().await;
 }
 
+/// Nobody has named a domain or a host: the device connects to where its ACS is.
+#[tokio::test]
+async fn nothing_has_to_be_configured() {
+    let host = setup()
+        .config(|config| {
+            config.xmpp.domain.clear();
+            config.xmpp.host.clear();
+        })
+        .start()
+        .await;
+    let mut live = Live::start(behind_nat(&host, [])).await;
+    online(&host, &live).await;
+    live.session().await;
+    opened(&wake(&host, &live).await);
+    let value = async |name: &str| {
+        let path = format!("Device.XMPP.Connection.1.{name}");
+        live.device
+            .with(move |cpe, now| cpe.get(&path, now))
+            .await
+            .unwrap()
+    };
+    assert_eq!(value("Server.1.ServerAddress").await, "127.0.0.1");
+    assert_eq!(value("Domain").await, "patchbay.internal");
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn what_devices_answer() {
     for (oddity, error) in [

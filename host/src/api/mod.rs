@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod models;
 mod plugins;
+mod reachability;
 mod refusals;
 mod sessions;
 mod status;

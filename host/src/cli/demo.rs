@@ -119,6 +119,7 @@ impl Demo {
         // Any free port: the devices are told which.
         config.stun.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.stun.host = "127.0.0.1".to_owned();
+        config.xmpp.listen = config.stun.listen.clone();
         config.api.token.get_or_insert_with(|| TOKEN.to_owned());
         // The simulated devices take their connection requests on loopback.
         for network in ["127.0.0.0/8", "::1"] {

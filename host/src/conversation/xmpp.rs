@@ -4,6 +4,7 @@
 use super::Conversation;
 use crate::clock::Now;
 use crate::device::{Mode, UnixTime};
+use crate::nat::probe::given_up;
 use crate::nat::xmpp::account;
 use crate::nat::xmpp::configure::{Known, Plan, Step};
 use crate::work::exchange::Outcome;
@@ -16,12 +17,13 @@ impl Conversation {
     /// What is to be told, if anything. A device that has been told the same before is not told
     /// again before it forgets everything (`0 BOOTSTRAP`).
     pub(super) fn xmpp_plan(&self, now: UnixTime) -> Option<Plan> {
-        let account = self.cell.lock().summary().xmpp.clone();
+        let mode = self.summary.nat.as_ref()?.mode;
         let root = self.summary.data_model.root();
-        let mode = self.summary.nat.as_ref().map(|nat| nat.mode);
+        let device = self.cell.lock();
+        let account = &device.summary().xmpp;
         match &self.acs.xmpp {
-            Some(xmpp) if mode == Some(Mode::Xmpp) => {
-                let wanted = xmpp.wanted(self.device());
+            Some(xmpp) if mode == Mode::Xmpp => {
+                let wanted = xmpp.wanted(self.device(), self.reached_at.host())?;
                 let again = account.refused.is_some() && now - account.refused_at >= RETRY_SECONDS;
                 if account.told == Some(wanted.fingerprint()) && !again {
                     return None;
@@ -30,10 +32,11 @@ impl Conversation {
                 let password = (!has_password).then(|| xmpp.password(self.device()));
                 Some(Plan::connect(root, wanted, password, &account.connection))
             }
-            // Between two decisions a mode is none: that is no reason to undo it.
-            _ if mode.is_some_and(|mode| mode != Mode::Xmpp)
+            // It is left as it is while it is given up only until it works again.
+            _ if mode != Mode::Xmpp
                 && account.told.is_some()
-                && !account.connection.is_empty() =>
+                && !account.connection.is_empty()
+                && !given_up(&self.summary).any(|mode| mode == Mode::Xmpp) =>
             {
                 Some(Plan::disconnect(root, &account.connection))
             }

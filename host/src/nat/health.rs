@@ -100,8 +100,7 @@ impl Record<'_> {
         let (opened, all) = history.recent_weights();
         let age = history.last_tried().map_or(0.0, |at| self.age(at));
         let fresh = (-age / HALF_LIFE_SECONDS).exp2();
-        let likely =
-            (opened * fresh + UNKNOWN_WEIGHT / 2.0) / (all * fresh + UNKNOWN_WEIGHT);
+        let likely = (opened * fresh + UNKNOWN_WEIGHT / 2.0) / (all * fresh + UNKNOWN_WEIGHT);
         let seconds = history
             .typical_milliseconds
             .map_or(0.0, |typical| f64::from(typical) / 1000.0);
@@ -130,7 +129,9 @@ impl Record<'_> {
 
     /// No way has opened a session in its last attempt.
     fn is_silent(&self) -> bool {
-        self.history.values().all(|history| history.failed_in_a_row > 0)
+        self.history
+            .values()
+            .all(|history| history.failed_in_a_row > 0)
     }
 
     fn sentence(&self, mode: Mode) -> String {
@@ -159,13 +160,21 @@ impl Record<'_> {
         let last = ago(self.now - last);
         let failed = history.failed_in_a_row;
         if failed > 0 {
-            let times = times(failed);
-            return format!("by {name} it failed {times} in a row{why}; last reached so {last}");
+            let times = match failed {
+                1 => "the last time".to_owned(),
+                failed => format!("{failed} times in a row"),
+            };
+            return format!("by {name} it failed {times}{why}; last reached so {last}");
         }
         let typically = history
             .typical_milliseconds
-            .map_or_else(String::new, |typical| format!(", typically in {}", seconds(typical)));
-        format!("reached by {name} {opened} of the last {}{typically}; last {last}", times(of))
+            .map_or_else(String::new, |typical| {
+                format!(", typically in {}", seconds(typical))
+            });
+        format!(
+            "reached by {name} {opened} of the last {}{typically}; last {last}",
+            times(of)
+        )
     }
 }
 
@@ -250,19 +259,59 @@ mod tests {
             (vec![(Stun, none())], 50, "nothing is known"),
             (vec![(Stun, of("+", 800, 0))], 89, "once"),
             (vec![(Stun, of("++++++++++++", 800, 180))], 97, "always"),
-            (vec![(Stun, of("++++++++++++", 15_000, 0))], 83, "always, but slowly"),
-            (vec![(Stun, of("++++++++++++", 90_000, 0))], 68, "as slow as it gets"),
-            (vec![(Stun, of("++++++++++++", 800, 4 * WEEK))], 76, "long ago"),
-            (vec![(Stun, of("++++++++++++", 800, 52 * WEEK))], 50, "so long ago that it says nothing"),
-            (vec![(Stun, of("+++++++++-", 800, 0))], 76, "the last one failed"),
-            (vec![(Stun, of("-++++++++++", 800, 0))], 95, "the first one failed"),
+            (
+                vec![(Stun, of("++++++++++++", 15_000, 0))],
+                83,
+                "always, but slowly",
+            ),
+            (
+                vec![(Stun, of("++++++++++++", 90_000, 0))],
+                68,
+                "as slow as it gets",
+            ),
+            (
+                vec![(Stun, of("++++++++++++", 800, 4 * WEEK))],
+                76,
+                "long ago",
+            ),
+            (
+                vec![(Stun, of("++++++++++++", 800, 52 * WEEK))],
+                50,
+                "so long ago that it says nothing",
+            ),
+            (
+                vec![(Stun, of("+++++++++-", 800, 0))],
+                76,
+                "the last one failed",
+            ),
+            (
+                vec![(Stun, of("-++++++++++", 800, 0))],
+                94,
+                "the first one failed",
+            ),
             (vec![(Stun, of("+-+-+-+-", 800, 0))], 44, "every other time"),
             (vec![(Stun, of("-", 0, 0))], 10, "failed once"),
             (vec![(Stun, of("---", 0, 0))], 5, "failed three times"),
-            (vec![(Stun, of("----------------", 0, 0))], 2, "always failed"),
-            (vec![(Stun, of("-", 0, 4 * WEEK))], 40, "failed once, long ago"),
-            (vec![(Stun, of("---", 0, 0)), (Xmpp, of("++++", 500, 0))], 87, "the second way works"),
-            (vec![(Stun, none()), (Xmpp, none())], 73, "two ways of which nothing is known"),
+            (
+                vec![(Stun, of("----------------", 0, 0))],
+                2,
+                "always failed",
+            ),
+            (
+                vec![(Stun, of("-", 0, 4 * WEEK))],
+                40,
+                "failed once, long ago",
+            ),
+            (
+                vec![(Stun, of("---", 0, 0)), (Xmpp, of("++++", 500, 0))],
+                87,
+                "the second way works",
+            ),
+            (
+                vec![(Stun, none()), (Xmpp, none())],
+                73,
+                "two ways of which nothing is known",
+            ),
         ] {
             assert_eq!(judge(&modes, NOW).score, score, "{why}");
         }
@@ -274,7 +323,10 @@ mod tests {
             let health = judge(&[(ShortInform, ModeHistory::default())], NOW - seconds_ago);
             assert_eq!(health.score, score, "{seconds_ago}");
         }
-        let fallback = [(Stun, of("---", 0, 0)), (ShortInform, ModeHistory::default())];
+        let fallback = [
+            (Stun, of("---", 0, 0)),
+            (ShortInform, ModeHistory::default()),
+        ];
         assert_eq!(judge(&fallback, NOW).score, 80);
     }
 
@@ -297,19 +349,26 @@ mod tests {
         let short = (ShortInform, ModeHistory::default());
         for (modes, words) in [
             (vec![], "no way to wake it is known yet"),
-            (vec![(Xmpp, ModeHistory::default())], "not woken by XMPP yet"),
+            (
+                vec![(Xmpp, ModeHistory::default())],
+                "not woken by XMPP yet",
+            ),
             (
                 vec![(Stun, of("++++++++++++", 800, 180))],
                 "reached by STUN 12 of the last 12 times, typically in 0.8 s; last 3 min ago",
             ),
             (
-                vec![(Stun, of("---", 0, 7)), (Xmpp, of("+", 1_249, 7)), short.clone()],
+                vec![
+                    (Stun, of("---", 0, 7)),
+                    (Xmpp, of("+", 1_249, 7)),
+                    short.clone(),
+                ],
                 "never reached by STUN, tried 3 times (binding-expired); \
                  reached by XMPP 1 of the last 1 time, typically in 1.2 s; last 7 s ago",
             ),
             (
                 vec![(Stun, of("++-", 800, 10_800)), short.clone()],
-                "by STUN it failed 1 time in a row (binding-expired); last reached so 3 h ago; \
+                "by STUN it failed the last time (binding-expired); last reached so 3 h ago; \
                  it informs by itself, every 20 s if it does as told; last 30 s ago",
             ),
             (
@@ -322,7 +381,13 @@ mod tests {
         let ages = [3, 119, 7_199, 172_799, 172_800].map(ago);
         assert_eq!(
             ages,
-            ["just now", "119 s ago", "119 min ago", "47 h ago", "2 d ago"]
+            [
+                "just now",
+                "119 s ago",
+                "119 min ago",
+                "47 h ago",
+                "2 d ago"
+            ]
         );
     }
 }

@@ -154,7 +154,10 @@ mod tests {
             (history.attempts, history.opened, history.failed_in_a_row),
             (3, 1, 2)
         );
-        assert_eq!((history.last_opened, history.last_failed), (Some(0), Some(2)));
+        assert_eq!(
+            (history.last_opened, history.last_failed),
+            (Some(0), Some(2))
+        );
         assert_eq!(history.recent_counts(), (1, 3));
         assert_eq!(history.last_tried(), Some(2));
         let (opened, all) = history.recent_weights();
@@ -164,7 +167,13 @@ mod tests {
         same.note(NotServed, 9, None);
         assert_eq!(same.last_outcome, Some(NotServed));
         let last_outcome = history.last_outcome;
-        assert_eq!(ModeHistory { last_outcome, ..same }, history);
+        assert_eq!(
+            ModeHistory {
+                last_outcome,
+                ..same
+            },
+            history
+        );
         // Only sixteen are remembered one by one.
         let long = of(&[SessionOpened; 40]);
         assert_eq!((long.attempts, long.recent_counts()), (40, (16, 16)));

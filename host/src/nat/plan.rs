@@ -127,12 +127,28 @@ mod tests {
         };
         for (summary, open, expected) in [
             (Summary::default(), all, vec![DirectHttp]),
-            (decided(false, DirectHttp, &[HttpProxy, ShortInform]), nothing, vec![DirectHttp, HttpProxy]),
+            (
+                decided(false, DirectHttp, &[HttpProxy, ShortInform]),
+                nothing,
+                vec![DirectHttp, HttpProxy],
+            ),
             (decided(true, Stun, &[ShortInform]), nothing, vec![Stun]),
-            (decided(true, Xmpp, &[Stun, Xmpp, ShortInform]), nothing, vec![Xmpp, Stun]),
-            (decided(true, HttpProxy, &[ShortInform]), all, vec![HttpProxy, Xmpp, Stun]),
+            (
+                decided(true, Xmpp, &[Stun, Xmpp, ShortInform]),
+                nothing,
+                vec![Xmpp, Stun],
+            ),
+            (
+                decided(true, HttpProxy, &[ShortInform]),
+                all,
+                vec![HttpProxy, Xmpp, Stun],
+            ),
             (decided(true, ShortInform, &[]), nothing, vec![ShortInform]),
-            (decided(true, ShortInform, &[Stun]), all, vec![Stun, Xmpp, ShortInform]),
+            (
+                decided(true, ShortInform, &[Stun]),
+                all,
+                vec![Stun, Xmpp, ShortInform],
+            ),
             (decided(false, Stun, &[]), nothing, vec![Stun, DirectHttp]),
         ] {
             assert_eq!(modes(&summary, open), expected, "{:?}", summary.nat);

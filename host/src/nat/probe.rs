@@ -43,9 +43,11 @@ impl Schedule {
         let mut hasher = DefaultHasher::new();
         (device, mode, probes_failed).hash(&mut hasher);
         let thousandth = hasher.finish() % 1_001;
-        #[allow(clippy::cast_precision_loss, reason = "less than 2^33, and a thousandth")]
-        let seconds =
-            interval as f64 * (1.0 + JITTER * (thousandth as f64 / 500.0 - 1.0));
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "less than 2^33, and a thousandth"
+        )]
+        let seconds = interval as f64 * (1.0 + JITTER * (thousandth as f64 / 500.0 - 1.0));
         #[allow(clippy::cast_possible_truncation, reason = "less than 2^34")]
         let seconds = seconds as i64;
         seconds.max(1)
@@ -280,7 +282,10 @@ mod tests {
             failed_in_a_row: 2,
             ..failing(0)
         };
-        assert_eq!(SCHEDULE.next(&key, &summary(&[(Mode::Stun, working)])), None);
+        assert_eq!(
+            SCHEDULE.next(&key, &summary(&[(Mode::Stun, working)])),
+            None
+        );
         let both = summary(&[(Mode::Stun, failing(5_000)), (Mode::Xmpp, failing(1_000))]);
         let given: Vec<Mode> = given_up(&both).collect();
         assert_eq!(given, [Mode::Xmpp, Mode::Stun]);

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 
 const LIMITS: Limits = Limits {
@@ -71,101 +69,162 @@ fn who_gives_up_leaves_nothing_behind() {
     assert!(line.lanes.is_empty() && line.turns.is_empty());
 }
 
-/// What a thousand tasks have done at once, and when.
-#[derive(Default)]
-struct Seen {
-    running: BTreeMap<u8, usize>,
-    most: usize,
-    most_of_one: usize,
-    starts: Vec<(Duration, u8)>,
+/// A call that has begun: when, and into which network.
+type Start = (Duration, u8);
+
+/// Lets all that wait have their turns, each call taking so long, by a clock that only moves when
+/// nothing else does. When each began, and the most calls at once, of all and of one network.
+fn run(
+    line: &mut Line,
+    networks: &HashMap<Ticket, u8>,
+    call: Duration,
+) -> (Vec<Start>, usize, usize) {
+    let begun = Instant::now();
+    let mut now = begun;
+    let mut under_way: VecDeque<(Instant, Ticket)> = VecDeque::new();
+    let (mut starts, mut most, mut most_of_one) = (Vec::new(), 0, 0);
+    loop {
+        let next = line.next(now);
+        if let Next::Start(ticket) = next {
+            starts.push((now - begun, networks[&ticket]));
+            under_way.push_back((now + call, ticket));
+            most = most.max(line.running());
+            let of_one = line.lanes.values().map(|lane| lane.running).max();
+            most_of_one = most_of_one.max(of_one.unwrap_or(0));
+            continue;
+        }
+        let ends = under_way.front().map(|(at, _)| *at);
+        let free = match next {
+            Next::At(at) => Some(at),
+            _ => None,
+        };
+        let Some(event) = ends.into_iter().chain(free).min() else {
+            return (starts, most, most_of_one);
+        };
+        now = event;
+        while under_way.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, ticket) = under_way.pop_front().unwrap();
+            line.leave(ticket);
+        }
+    }
 }
 
-/// A thousand wake-ups into four networks, 700 of them into one, each call taking 50 ms.
-#[tokio::test(start_paused = true)]
-async fn a_thousand_at_once() {
-    let pace = Pace::new(LIMITS);
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let begun = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..1_000_u32 {
-        let to = if number < 700 { 1 } else { 2 + (number % 3) as u8 };
-        let mut turn = pace.enter(network(to)).unwrap();
-        let seen = Arc::clone(&seen);
-        tasks.spawn(async move {
-            turn.come().await;
-            {
-                let seen = &mut *seen.lock();
-                *seen.running.entry(to).or_default() += 1;
-                seen.most_of_one = seen.most_of_one.max(seen.running[&to]);
-                seen.most = seen.most.max(seen.running.values().sum());
-                seen.starts.push((begun.elapsed(), to));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            *seen.lock().running.get_mut(&to).unwrap() -= 1;
-        });
+/// A thousand wake-ups in four networks, 700 of them in one.
+fn a_thousand(line: &mut Line) -> HashMap<Ticket, u8> {
+    (0..1_000_u32)
+        .map(|number| {
+            let to = if number < 700 {
+                1
+            } else {
+                2 + (number % 3) as u8
+            };
+            (line.enter(network(to), Entrance::Back), to)
+        })
+        .collect()
+}
+
+#[test]
+fn a_thousand_at_the_rate() {
+    let mut line = Line::new(LIMITS);
+    let networks = a_thousand(&mut line);
+    assert!(line.has_room().is_err());
+    let (starts, most, most_of_one) = run(&mut line, &networks, Duration::from_millis(50));
+    assert_eq!(starts.len(), 1_000);
+    assert_eq!((most, most_of_one), (5, 5), "100 a second of 50 ms each");
+    // As fast as the rate allows, and never faster.
+    assert_eq!(starts.last().unwrap().0, Duration::from_millis(9_990));
+    for pair in starts.windows(2) {
+        assert_eq!(pair[1].0 - pair[0].0, Duration::from_millis(10));
     }
-    // Some are under way; those that wait know how many are before them.
-    let (waiting, running) = pace.counts();
-    assert_eq!((waiting + running, running), (1_000, 1));
-    assert_eq!(pace.position(1_000), Some(999));
-    tasks.join_all().await;
-    let seen = seen.lock();
-    assert_eq!(seen.starts.len(), 1_000);
-    assert!(seen.most <= LIMITS.at_once, "{}", seen.most);
-    assert!(seen.most_of_one <= LIMITS.at_once_per_network, "{}", seen.most_of_one);
-    // By the rate, and no slower.
-    let took = begun.elapsed();
-    assert!(
-        (Duration::from_millis(9_900)..Duration::from_millis(10_500)).contains(&took),
-        "{took:?}"
-    );
-    for window in seen.starts.windows(102) {
-        let [(first, _), .., (last, _)] = window else {
-            panic!("{window:?}")
-        };
-        assert!(*last - *first >= Duration::from_millis(990), "{window:?}");
-    }
-    // The three small networks do not wait for the large one: 100 of each, every fourth turn.
-    let done = |to: u8| seen.starts.iter().rfind(|(_, of)| *of == to).unwrap().0;
+    // The three small networks do not wait for the large one: a hundred of each, in turns of four.
     for small in 2..5 {
-        assert!(done(small) < Duration::from_millis(4_200), "{:?}", done(small));
+        let done = starts.iter().rfind(|(_, of)| *of == small).unwrap().0;
+        assert!(done < Duration::from_millis(4_000), "{small}: {done:?}");
     }
+    assert!(line.tickets.is_empty() && line.lanes.is_empty() && line.turns.is_empty());
+}
+
+#[test]
+fn a_thousand_that_take_long() {
+    let mut line = Line::new(LIMITS);
+    let networks = a_thousand(&mut line);
+    // Nobody answers: each call takes ten seconds.
+    let (starts, most, most_of_one) = run(&mut line, &networks, Duration::from_secs(10));
+    assert_eq!(starts.len(), 1_000);
+    assert_eq!((most, most_of_one), (4 * 8, 8));
+    let last = |of: u8| starts.iter().rfind(|(_, to)| *to == of).unwrap().0;
+    // Eight at once, of 100 and of 700.
+    for small in 2..5 {
+        assert_eq!(last(small).as_secs(), 120);
+    }
+    assert_eq!(last(1).as_secs(), 870);
+}
+
+#[test]
+fn no_more_at_once_than_allowed() {
+    let mut line = Line::new(Limits {
+        at_once: 20,
+        per_second: 10_000,
+        ..LIMITS
+    });
+    let networks = a_thousand(&mut line);
+    let (starts, most, most_of_one) = run(&mut line, &networks, Duration::from_secs(1));
+    assert_eq!((starts.len(), most, most_of_one), (1_000, 20, 8));
+}
+
+#[tokio::test]
+async fn a_turn_comes_and_goes() {
+    let pace = Pace::new(Limits {
+        per_second: 10_000,
+        at_once_per_network: 1,
+        waiting: 2,
+        ..LIMITS
+    });
+    let mut first = pace.enter(network(1)).unwrap();
+    first.come().await;
+    let mut second = pace.enter(network(1)).unwrap();
+    let third = pace.enter(network(1)).unwrap();
+    assert!(!second.has_come());
+    assert_eq!(pace.counts(), (2, 1));
+    assert_eq!(pace.position(third.ticket()), Some(2));
+    assert_eq!(pace.position(first.ticket()), None);
+    let full = pace.enter(network(2)).unwrap_err();
+    assert_eq!(
+        full.to_string(),
+        "2 wake-ups wait for their turn already: come again in 1 s"
+    );
+    // It had its turn, so it is let in, before those of its network.
+    let mut again = pace.enter_again(network(1));
+    drop(first);
+    again.come().await;
+    assert!(!second.has_come());
+    drop(again);
+    second.come().await;
+    drop(third);
+    drop(second);
     assert_eq!(pace.counts(), (0, 0));
     assert!(pace.state.lock().starts.is_empty());
 }
 
-/// A network whose devices do not answer holds up nobody but itself.
-#[tokio::test(start_paused = true)]
-async fn a_network_that_does_not_answer() {
-    let pace = Pace::new(LIMITS);
-    let mut silent: Vec<Turn> = (0..20).map(|_| pace.enter(network(1)).unwrap()).collect();
-    let mut other = pace.enter(network(2)).unwrap();
-    let begun = Instant::now();
-    other.come().await;
-    assert!(begun.elapsed() < Duration::from_millis(30));
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let started = silent.iter_mut().map(Turn::has_come);
-    assert_eq!(started.filter(|come| *come).count(), LIMITS.at_once_per_network);
-    // One that had its turn comes before those that wait, and is let in though all is full.
-    let mut again = pace.enter_again(network(1));
-    assert!(!again.has_come());
-    let freed = silent.remove(0);
-    drop(freed);
-    again.come().await;
-}
-
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_nobody_waits_for() {
     let pace = Pace::new(Limits {
         at_once: 4,
+        at_once_per_network: 3,
+        per_second: 10_000,
         ..LIMITS
     });
-    let first = pace.enter_if_idle(network(1)).unwrap();
-    let second = pace.enter_if_idle(network(1)).unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let third = pace.enter_if_idle(network(1)).unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(pace.enter_if_idle(network(1)).is_none(), "3 of 4");
-    drop((first, second, third));
-    assert!(pace.enter_if_idle(network(1)).is_some());
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        let mut turn = pace.enter_if_idle(network(1)).unwrap();
+        turn.come().await;
+        turns.push(turn);
+    }
+    assert!(pace.enter_if_idle(network(2)).is_none(), "3 of 4");
+    turns.truncate(1);
+    assert!(pace.enter_if_idle(network(2)).is_some());
+    let mut more: Vec<Turn> = (0..3).map(|_| pace.enter(network(1)).unwrap()).collect();
+    assert!(pace.enter_if_idle(network(2)).is_none(), "somebody waits");
+    turns.clear();
+    more[2].come().await;
 }

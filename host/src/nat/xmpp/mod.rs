@@ -28,6 +28,7 @@ mod accounts;
 mod call;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -54,6 +55,8 @@ pub use requests::RequestError;
 /// The way to devices over XMPP.
 pub struct Xmpp {
     settings: config::Xmpp,
+    /// Where devices connect to.
+    port: AtomicU16,
     backend: Backend,
 }
 
@@ -79,9 +82,9 @@ impl Listeners {
             return Ok(listeners);
         }
         let bind = async |address| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address}"))
+            TcpListener::bind(address).await.with_context(|| {
+                format!("cannot listen on {address} (xmpp.mode = \"off\" does without)")
+            })
         };
         for address in &settings.listen {
             listeners.plain.push(bind(*address).await?);
@@ -125,7 +128,7 @@ impl Xmpp {
                     settings.logins_per_address_max,
                 );
                 let server_settings = server::Settings {
-                    domain: settings.domain.clone(),
+                    domain: settings.domain().to_owned(),
                     acs: acs_jid(settings),
                     tls_required: settings.tls_required,
                     plain_without_tls: settings.plain_without_tls,
@@ -143,8 +146,13 @@ impl Xmpp {
                 Backend::External(External::new(settings, clock)?)
             }
         };
+        let port = match settings.port {
+            0 => config::XMPP_PORT,
+            port => port,
+        };
         Ok(Some(Xmpp {
             settings: settings.clone(),
+            port: AtomicU16::new(port),
             backend,
         }))
     }
@@ -158,6 +166,12 @@ impl Xmpp {
     ) {
         match &self.backend {
             Backend::Embedded(server) => {
+                let first = listeners.iter().next();
+                if let Some(Ok(address)) = first.map(|(listener, _)| listener.local_addr())
+                    && self.settings.port == 0
+                {
+                    self.port.store(address.port(), Ordering::Relaxed);
+                }
                 let plain = listeners
                     .plain
                     .into_iter()
@@ -172,18 +186,24 @@ impl Xmpp {
         }
     }
 
-    /// What a device has to be told.
-    pub fn wanted(&self, device: &DeviceKey) -> Wanted {
+    /// What a device has to be told. `acs_host`: of its ACS URL. `None`: nobody knows where
+    /// the device is to connect to.
+    pub fn wanted(&self, device: &DeviceKey, acs_host: Option<&str>) -> Option<Wanted> {
         let settings = &self.settings;
-        let server = (!settings.host.is_empty()).then(|| (settings.host.clone(), settings.port));
-        Wanted {
+        let host = match (settings.host.as_str(), settings.domain.as_str()) {
+            ("", "") => Some(acs_host?),
+            ("", _) => None,
+            (host, _) => Some(host),
+        };
+        let port = self.port.load(Ordering::Relaxed);
+        Some(Wanted {
             username: account::username(&device.id),
-            domain: settings.domain.clone(),
+            domain: settings.domain().to_owned(),
             acs: acs_jid(settings),
-            server,
+            server: host.map(|host| (host.to_owned(), port)),
             tls: settings.devices_use_tls,
             keep_alive_seconds: settings.keep_alive_seconds,
-        }
+        })
     }
 
     /// A new password for a device.
@@ -216,7 +236,7 @@ impl Xmpp {
         let username = account::username(&device.id);
         let own = xmpp::Jid::parse(jabber_id).filter(|jid| {
             jid.node.eq_ignore_ascii_case(&username)
-                && jid.domain.eq_ignore_ascii_case(&self.settings.domain)
+                && jid.domain.eq_ignore_ascii_case(self.settings.domain())
         });
         match &self.backend {
             Backend::Embedded(server) => {
@@ -226,7 +246,7 @@ impl Xmpp {
                     .await
             }
             Backend::External(external) => {
-                let domain = &self.settings.domain;
+                let domain = self.settings.domain();
                 let to = match own {
                     Some(_) => jabber_id.to_owned(),
                     None => format!("{username}@{domain}/{}", configure::RESOURCE),
@@ -268,6 +288,6 @@ fn acs_jid(settings: &config::Xmpp) -> String {
     match settings.mode {
         config::XmppMode::Client => settings.jid.clone(),
         config::XmppMode::Component => format!("{}@{}", component::NODE, settings.jid),
-        config::XmppMode::Embedded | config::XmppMode::Off => format!("acs@{}", settings.domain),
+        config::XmppMode::Embedded | config::XmppMode::Off => format!("acs@{}", settings.domain()),
     }
 }
