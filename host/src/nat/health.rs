@@ -129,9 +129,8 @@ impl Record<'_> {
 
     /// No way has opened a session in its last attempt.
     fn is_silent(&self) -> bool {
-        self.history
-            .values()
-            .all(|history| history.failed_in_a_row > 0)
+        let mut tried = self.history.values().filter(|h| h.attempts > 0);
+        tried.all(|history| history.failed_in_a_row > 0)
     }
 
     fn sentence(&self, mode: Mode) -> String {
