@@ -54,6 +54,12 @@ pub fn guest(kind: &str, name: &str) -> PathBuf {
     file
 }
 
+/// Lets a host with this data directory find what others have compiled.
+pub fn share_compiled_plugins(data: &Path) {
+    std::fs::create_dir_all(COMPILED).unwrap();
+    std::os::unix::fs::symlink(COMPILED, data.join("compiled-plugins")).unwrap();
+}
+
 /// A host under test.
 pub struct Host {
     pub acs: Arc<Acs>,
@@ -160,8 +166,7 @@ impl Setup {
         std::fs::create_dir(&plugins).unwrap();
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
-        std::fs::create_dir_all(COMPILED).unwrap();
-        std::os::unix::fs::symlink(COMPILED, data.join("compiled-plugins")).unwrap();
+        share_compiled_plugins(&data);
         for (file, toml) in &self.plugins {
             put_plugin(&plugins, file, toml.as_deref());
         }

@@ -2,7 +2,7 @@
 
 mod hostile;
 mod peers;
-mod raw;
+pub(crate) mod raw;
 mod servers;
 
 use std::time::Duration;
