@@ -25,8 +25,11 @@ pub(super) fn view(
 ) -> Value {
     let now = acs.clock.unix();
     let nat = summary.nat.as_ref();
+    let open = acs.open_ways(key, now);
+    let closed = acs.closed_ways(open, udp.as_ref());
     let record = Record {
-        modes: &plan::modes(summary, acs.open_ways(key, now)),
+        modes: &plan::modes(summary, open, &closed),
+        closed: &closed,
         history: &summary.nat_history,
         last_contact: contacts.last_contact,
         short_inform_seconds: acs.instance.settings.short_periodic_inform_seconds,

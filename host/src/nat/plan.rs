@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use cwmp::connection_request::CallbackUrl;
 
 use super::pace::Network;
+use super::udp::UdpAddress;
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 use crate::store::DeviceCell;
@@ -18,10 +19,10 @@ pub struct Open {
     pub stun: bool,
 }
 
-/// The ways to try: the decided one, then its fallbacks, then what is open although nobody has
-/// decided for it, and a direct request if that has worked or nothing speaks against it. A short
-/// Inform is waited for only where it is the device's mode.
-pub fn modes(summary: &Summary, open: Open) -> Vec<Mode> {
+/// The ways to try: the decided one, then its fallbacks but for those that are closed, then what is
+/// open although nobody has decided for it, and a direct request if that has worked or nothing
+/// speaks against it. A short Inform is waited for only where it is the device's mode.
+pub fn modes(summary: &Summary, open: Open, closed: &[Mode]) -> Vec<Mode> {
     let Some(decision) = &summary.nat else {
         return vec![Mode::DirectHttp];
     };
@@ -32,7 +33,7 @@ pub fn modes(summary: &Summary, open: Open) -> Vec<Mode> {
         }
     };
     for mode in &decision.fallbacks {
-        add(*mode, *mode != Mode::ShortInform);
+        add(*mode, *mode != Mode::ShortInform && !closed.contains(mode));
     }
     add(Mode::Xmpp, open.xmpp);
     add(Mode::Stun, open.stun);
@@ -65,6 +66,17 @@ pub fn network(summary: &Summary) -> Network {
 }
 
 impl Acs {
+    /// The ways to try at this moment.
+    pub(super) fn modes_to_try(&self, device: &DeviceKey, summary: &Summary) -> Vec<Mode> {
+        let now = self.clock.unix();
+        let open = self.open_ways(device, now);
+        let udp = match self.store.device(device) {
+            Ok(Some(cell)) => self.udp_address(device, Some(&cell.lock()), now),
+            _ => None,
+        };
+        modes(summary, open, &self.closed_ways(open, udp.as_ref()))
+    }
+
     /// What is open between the device and the host.
     pub fn open_ways(&self, device: &DeviceKey, now: UnixTime) -> Open {
         let xmpp = self.xmpp.as_ref().and_then(|xmpp| xmpp.presence(device));
@@ -73,6 +85,18 @@ impl Acs {
             xmpp: xmpp.is_some(),
             stun: binding.is_some_and(|binding| self.stun.is_alive(&binding, now)),
         }
+    }
+
+    /// The ways of which the host knows that they cannot work at this moment.
+    pub fn closed_ways(&self, open: Open, udp: Option<&UdpAddress>) -> Vec<Mode> {
+        let xmpp = self.xmpp.as_ref().is_some_and(|xmpp| xmpp.sees_presence());
+        let usable = udp.is_some_and(|udp| udp.usable);
+        let closed = [
+            (Mode::Xmpp, xmpp && !open.xmpp),
+            (Mode::Stun, !open.stun && !usable),
+        ];
+        let closed = closed.into_iter().filter(|(_, is_closed)| *is_closed);
+        closed.map(|(mode, _)| mode).collect()
     }
 
     /// When the device should inform by itself next; `None`: nobody knows.
@@ -125,6 +149,15 @@ mod tests {
             xmpp: true,
             stun: true,
         };
+        assert_eq!(
+            modes(
+                &decided(true, Xmpp, &[Stun, HttpProxy]),
+                nothing,
+                &[Xmpp, Stun]
+            ),
+            [Xmpp, HttpProxy],
+            "the device's own mode is tried, open or not"
+        );
         for (summary, open, expected) in [
             (Summary::default(), all, vec![DirectHttp]),
             (
@@ -151,7 +184,7 @@ mod tests {
             ),
             (decided(false, Stun, &[]), nothing, vec![Stun, DirectHttp]),
         ] {
-            assert_eq!(modes(&summary, open), expected, "{:?}", summary.nat);
+            assert_eq!(modes(&summary, open, &[]), expected, "{:?}", summary.nat);
         }
         // Behind NAT a direct request is worth a try if it ever worked.
         let mut summary = decided(true, Stun, &[ShortInform]);
@@ -160,9 +193,9 @@ mod tests {
             ..ModeHistory::default()
         };
         summary.nat_history.insert(DirectHttp, history);
-        assert_eq!(modes(&summary, nothing), [Stun, DirectHttp]);
+        assert_eq!(modes(&summary, nothing, &[]), [Stun, DirectHttp]);
         summary.connection_request.url.clear();
-        assert_eq!(modes(&summary, nothing), [Stun]);
+        assert_eq!(modes(&summary, nothing, &[]), [Stun]);
     }
 
     #[test]

@@ -352,8 +352,7 @@ impl Wake {
             self.report.state = WakeState::SessionOpened;
             return;
         }
-        let open = self.acs.open_ways(&self.device, self.acs.clock.unix());
-        for mode in plan::modes(&self.summary, open) {
+        for mode in self.acs.modes_to_try(&self.device, &self.summary) {
             if calls(mode) && self.its_turn().await.is_some() {
                 // It came by itself.
                 self.report.state = WakeState::SessionOpened;
