@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use patchbay::config::{Config, XmppMode};
+use patchbay::device::{DeviceKey, Summary};
 use patchbay::{Acs, Listeners};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-pub use self::http::{Answer, http, raw};
+pub use self::http::{Answer, http, http_from, raw};
 pub use self::sim::{Live, Sim, codes, rpcs};
 
 /// The API's token in tests.
@@ -336,6 +337,17 @@ impl Host {
     /// Looks at the plugins' directory now, instead of when the file system has told.
     pub async fn reload(&self) {
         self.post("/v1/plugins/reload", Value::Null).await;
+    }
+
+    /// Changes what is known of a device (as the API names it), as only time could.
+    pub async fn change(&self, at: &str, change: impl FnOnce(&mut Summary)) {
+        let key = DeviceKey {
+            instance: Arc::clone(&self.acs.instance.name),
+            id: at.rsplit('/').next().unwrap().into(),
+        };
+        let cell = self.acs.store.device(&key).unwrap().unwrap();
+        cell.lock().summary_mut(change);
+        self.acs.store.persist(&cell).await.unwrap();
     }
 
     /// Stops the host and starts it again with what it has kept, changed settings and all.

@@ -43,7 +43,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     }
     let xmpp = &config.xmpp;
     if xmpp.mode == XmppMode::Embedded && xmpp.host.is_empty() && xmpp.domain.is_empty() {
-        tracing::info!("xmpp.host is not set: devices look for XMPP at the host of their ACS URL");
+        tracing::info!(
+            "xmpp.host is not set: devices look for XMPP at the host of their ACS URL, those behind a proxy not at all"
+        );
     }
     match &listeners.api {
         Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),

@@ -127,6 +127,7 @@ impl Conversation {
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.fast = conversation.is_short_inform(now);
             conversation.remember_inform(inform, peer, message.version, now);
+            conversation.tag_by_code(now);
             conversation.resolve_rebooted(now).await;
             conversation.resolve_transfers(now).await;
             conversation.session.reply(None)?
@@ -163,6 +164,7 @@ impl Conversation {
             && event.kind() == EventKind::Periodic
             && now.unix - self.cell.contacts().last_full < standard
             && !self.acs.store.has_pending(self.device())
+            && self.decision_stands()
     }
 
     /// Tells who wakes the device that it has come, and takes in what its history says then.
@@ -190,6 +192,7 @@ impl Conversation {
             // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
             device.tree_mut().remove_prefix("");
             device.set(|s| &mut s.xmpp.told, None);
+            device.set(|s| &mut s.xmpp.refused_at, 0);
             device.set_text(|s| &mut s.xmpp.connection, "");
         }
         let peer = peer.address.to_string();

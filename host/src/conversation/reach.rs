@@ -121,8 +121,15 @@ impl Conversation {
     fn ways(&self) -> Ways {
         Ways {
             stun: self.acs.stun.is_serving(),
-            xmpp: self.acs.xmpp.is_some(),
+            xmpp: (self.acs.xmpp.as_ref())
+                .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
         }
+    }
+
+    /// Whether the instance still has the ways that the mode was chosen from.
+    pub(super) fn decision_stands(&self) -> bool {
+        let nat = self.summary.nat.as_ref();
+        nat.is_none_or(|nat| Ways::of(&nat.decided_from) == self.ways())
     }
 
     async fn decide_mode(&mut self, now: Now) -> Option<Reach> {
@@ -146,7 +153,8 @@ impl Conversation {
         self.trace.hooks(now, vec![call]);
         let decided = match decided {
             Ok(decision) => {
-                decide::accept(decision, policy.decided_by(), now.unix, fingerprint, ways)
+                let by = policy.decided_by();
+                decide::accept(decision, by, now.unix, fingerprint, &facts, ways)
             }
             Err(error) => Err(error.to_string()),
         };
@@ -319,7 +327,11 @@ impl Conversation {
         };
         let wishes = configure::wishes(mode, &self.offer());
         let wanted = configure::fingerprint(mode, &wishes, &self.left(mode));
-        self.configured(mode, wanted, now, error);
+        // What was refused has undone nothing of the mode before.
+        let before = self.summary.configured.as_ref().map(|before| before.mode);
+        let stays = error.is_some() && !self.is_bootstrap();
+        let in_force = before.filter(|_| stays).unwrap_or(mode);
+        self.configured(in_force, wanted, now, error);
     }
 
     /// The modes that the device was told of before and that are not undone, because they are
@@ -360,7 +372,7 @@ impl Conversation {
         events.any(|event| event.kind() == EventKind::Bootstrap)
     }
 
-    fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
+    pub(super) fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
         let mut device = self.cell.lock();
         device.summary_mut(change);
         self.summary = Summary {

@@ -9,6 +9,7 @@ use crate::door::Peer;
 pub struct ReachedAt {
     host: Option<HeaderValue>,
     is_tls: bool,
+    through_proxy: bool,
 }
 
 impl ReachedAt {
@@ -19,11 +20,16 @@ impl ReachedAt {
         ReachedAt {
             host: host.cloned(),
             is_tls: peer.tls,
+            through_proxy: peer.through_proxy,
         }
     }
 
-    /// Name or address, without port and brackets. `None`: it is not known.
-    pub fn host(&self) -> Option<&str> {
+    /// Name or address of this very host, without port and brackets. `None`: it is not known,
+    /// or the device came to a proxy, which takes HTTP and nothing else.
+    pub fn own_host(&self) -> Option<&str> {
+        if self.through_proxy {
+            return None;
+        }
         let host = self.usable_host()?;
         match host.strip_prefix('[') {
             Some(v6) => v6.split_once(']').map(|(address, _)| address),
@@ -111,9 +117,15 @@ mod tests {
         ] {
             let reached = ReachedAt {
                 host: Some(host.parse().unwrap()),
-                is_tls: false,
+                ..ReachedAt::default()
             };
-            assert_eq!(reached.host(), Some(expected));
+            assert_eq!(reached.own_host(), Some(expected));
+            let through_proxy = true;
+            let reached = ReachedAt {
+                through_proxy,
+                ..reached
+            };
+            assert_eq!(reached.own_host(), None);
         }
     }
 }

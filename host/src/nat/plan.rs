@@ -134,6 +134,7 @@ mod tests {
                 reason: String::new(),
                 decided_by: String::new(),
                 decided_at: 0,
+                decided_from: Default::default(),
                 facts: 0,
             }),
             ..Summary::default()

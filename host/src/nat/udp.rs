@@ -45,8 +45,8 @@ pub struct UdpAddress {
 }
 
 impl Acs {
-    /// The fresher of what the STUN server and, if its parameters are at hand, the device itself
-    /// say.
+    /// A binding that is alive; else the fresher of what the STUN server and, if its parameters
+    /// are at hand, the device itself say.
     pub fn udp_address(
         &self,
         key: &DeviceKey,
@@ -64,10 +64,11 @@ impl Acs {
         // A binding that the device has ceased to keep alive is gone, even if an older word of
         // the device still names it.
         match (binding, told) {
-            (Some(binding), Some(told)) if told.seen > binding.seen => Some(UdpAddress {
-                way: binding.way,
-                ..told
-            }),
+            (Some(binding), Some(told)) if !binding.usable && told.seen > binding.seen => {
+                let same_family = told.address.is_ipv4() == binding.address.is_ipv4();
+                let way = binding.way.filter(|_| same_family);
+                Some(UdpAddress { way, ..told })
+            }
             (binding, told) => binding.or(told),
         }
     }

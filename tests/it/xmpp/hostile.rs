@@ -206,8 +206,12 @@ pub(super) async fn add_account(host: &Host, serial: &str, password: &str) -> St
     };
     let cell = host.acs.store.device(&key).unwrap().unwrap();
     cell.lock().summary_mut(|summary| {
-        let mut xmpp = XmppAccount::default();
-        account::promise(&mut xmpp, password);
+        let mut xmpp = XmppAccount {
+            salt: account::new_salt(),
+            ..XmppAccount::default()
+        };
+        let keys = account::derive(&xmpp.salt, password);
+        account::promise(&mut xmpp, keys);
         account::answered(&mut xmpp, true);
         summary.xmpp = xmpp;
     });

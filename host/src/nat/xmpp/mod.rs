@@ -15,7 +15,6 @@ mod routing;
 mod sasl;
 pub mod server;
 mod session;
-mod tls;
 
 mod client;
 mod commands;
@@ -27,6 +26,7 @@ mod link;
 mod accounts;
 mod call;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -40,6 +40,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::config;
 use crate::device::{Credentials, DeviceKey};
+use crate::door;
 use crate::instance::Instance;
 use crate::store::Store;
 use accounts::StoredAccounts;
@@ -58,6 +59,9 @@ pub struct Xmpp {
     /// Where devices connect to.
     port: AtomicU16,
     backend: Backend,
+    /// The certificate of the embedded server.
+    tls: Option<Arc<door::Tls>>,
+    clock: Clock,
 }
 
 enum Backend {
@@ -110,13 +114,19 @@ impl Xmpp {
         store: &Store,
         clock: Clock,
     ) -> anyhow::Result<Option<Xmpp>> {
+        let mut tls = None;
         let backend = match settings.mode {
             config::XmppMode::Off => return Ok(None),
             config::XmppMode::Embedded => {
-                let tls = match (&settings.certificate, &settings.key) {
-                    (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
-                    _ => None,
-                };
+                tls = door::Tls::load(&config::Tls {
+                    certificate: settings.certificate.clone(),
+                    key: settings.key.clone(),
+                    ..config::Tls::default()
+                })?
+                .map(Arc::new);
+                let acceptor = tls
+                    .clone()
+                    .map(|tls| -> server::Acceptor { Arc::new(move || tls.acceptor()) });
                 let accounts = StoredAccounts {
                     instance: Arc::clone(&instance.name),
                     store: store.clone(),
@@ -137,7 +147,7 @@ impl Xmpp {
                 };
                 Backend::Embedded(Server::new(
                     server_settings,
-                    tls,
+                    acceptor,
                     admission,
                     Arc::new(accounts),
                 ))
@@ -154,6 +164,8 @@ impl Xmpp {
             settings: settings.clone(),
             port: AtomicU16::new(port),
             backend,
+            tls,
+            clock,
         }))
     }
 
@@ -166,6 +178,16 @@ impl Xmpp {
     ) {
         match &self.backend {
             Backend::Embedded(server) => {
+                if let Some(tls) = self.tls.clone() {
+                    tls.log(self.clock.unix());
+                    let (clock, mut shutdown) = (self.clock, shutdown.clone());
+                    tasks.spawn(async move {
+                        tokio::select! {
+                            () = tls.watch(clock) => {}
+                            _ = shutdown.wait_for(|stop| *stop) => {}
+                        }
+                    });
+                }
                 let first = listeners.iter().next();
                 if let Some(Ok(address)) = first.map(|(listener, _)| listener.local_addr())
                     && self.settings.port == 0
@@ -204,6 +226,22 @@ impl Xmpp {
             tls: settings.devices_use_tls,
             keep_alive_seconds: settings.keep_alive_seconds,
         })
+    }
+
+    /// Whether devices that reach the ACS there can be told where the server is.
+    pub fn serves(&self, acs_host: Option<&str>) -> bool {
+        let config::Xmpp { host, domain, .. } = &self.settings;
+        !(host.is_empty() && domain.is_empty() && acs_host.is_none())
+    }
+
+    /// Another one: the device's account is elsewhere, or its password another, than it was told.
+    pub fn account_fingerprint(&self, device: &DeviceKey) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        if let Backend::External(external) = &self.backend {
+            let username = account::username(&device.id);
+            external.account_of(&username).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// A new password for a device.
