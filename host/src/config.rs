@@ -10,6 +10,7 @@ mod http_proxy;
 mod network;
 mod proxies;
 mod stun;
+mod waking;
 mod xmpp;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use http_proxy::{HostAndPort, HttpProxy};
 pub use network::Network;
 pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use stun::Stun;
+pub use waking::Waking;
 pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
@@ -266,6 +268,8 @@ pub struct Instance {
     pub device_authentication: DeviceAuthentication,
     /// The proxy near the devices that connection requests go through.
     pub http_proxy: Option<HttpProxy>,
+    /// How much is woken at once.
+    pub waking: Waking,
 }
 
 impl Default for Instance {
@@ -282,6 +286,7 @@ impl Default for Instance {
             session_after_wake_seconds_max: 30,
             device_authentication: DeviceAuthentication::default(),
             http_proxy: None,
+            waking: Waking::default(),
         }
     }
 }
@@ -542,6 +547,7 @@ impl Config {
                 expected: "a password, and a username that is not empty or none",
             });
         }
+        instance.waking.check()?;
         let stun = &self.stun;
         within(
             "stun.keepalive_seconds_max",

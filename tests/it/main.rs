@@ -39,4 +39,5 @@ mod tour;
 mod traces;
 mod transfers;
 mod wake;
+mod waking;
 mod xmpp;

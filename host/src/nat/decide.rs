@@ -3,13 +3,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use super::history::{FAILING_PROVEN, FAILING_UNPROVEN};
 use crate::device::{Management, Mode, NatDecision, NatFacts, Summary, UnixTime};
 use crate::door::Peer;
 use crate::plugins::{Decision, Facts};
 
 /// A mode that failed this often in a row is a changed fact, whether it ever opened a
 /// session (the second number) or not: a policy gives up the one sooner than the other.
-const FAILING_AFTER: [u32; 2] = [3, 10];
+const FAILING_AFTER: [u32; 2] = [FAILING_UNPROVEN, FAILING_PROVEN];
 /// WAN addresses of a device that are taken in.
 const WAN_ADDRESSES_MAX: usize = 32;
 
