@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::guard::GuardError;
-use super::http::HttpError;
+use super::http::{HttpError, ProxyError};
 use super::xmpp::RequestError;
 
 /// What came of an attempt.
@@ -215,12 +215,34 @@ impl Failure {
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Failure {
         let outcome = match &error {
+            HttpError::Blocked(guard) => return guard.clone().into(),
+            HttpError::Proxy(proxy) => return proxy.clone().into(),
             HttpError::Connect { .. } => Outcome::Unreachable,
             HttpError::Timeout(_) => Outcome::NoAnswer,
             HttpError::Unauthorized | HttpError::Challenge(_) => Outcome::RefusedCredentials,
             HttpError::NoCredentials => Outcome::NoCredentials,
             HttpError::Busy => Outcome::Busy,
-            HttpError::Broken(_) | HttpError::Status(_) => Outcome::Nonsense,
+            HttpError::Broken(_)
+            | HttpError::Nonsense(_)
+            | HttpError::TooLong(_)
+            | HttpError::Status(_) => Outcome::Nonsense,
+        };
+        Failure::new(outcome, error.to_string())
+    }
+}
+
+impl From<ProxyError> for Failure {
+    fn from(error: ProxyError) -> Failure {
+        let outcome = match &error {
+            ProxyError::None => return Failure::not_configured(),
+            ProxyError::Unreachable { .. } => Outcome::ProxyDown,
+            ProxyError::CannotReach { .. } => Outcome::ProxyCannotReach,
+            ProxyError::NoCredentials
+            | ProxyError::Unauthorized
+            | ProxyError::Challenge(_)
+            | ProxyError::Refused { .. }
+            | ProxyError::Cached
+            | ProxyError::Status { .. } => Outcome::ProxyRefused,
         };
         Failure::new(outcome, error.to_string())
     }
@@ -298,6 +320,33 @@ mod tests {
             ),
             (HttpError::Busy.into(), Outcome::Busy),
             (HttpError::Status(404).into(), Outcome::Nonsense),
+            (HttpError::Nonsense("SSH".into()).into(), Outcome::Nonsense),
+            (HttpError::TooLong(16_384).into(), Outcome::Nonsense),
+            (
+                HttpError::Blocked(forbidden.clone()).into(),
+                Outcome::Blocked,
+            ),
+            (ProxyError::None.into(), Outcome::NotServed),
+            (
+                HttpError::Proxy(ProxyError::Unauthorized).into(),
+                Outcome::ProxyRefused,
+            ),
+            (
+                ProxyError::CannotReach {
+                    status: 504,
+                    said: String::new(),
+                }
+                .into(),
+                Outcome::ProxyCannotReach,
+            ),
+            (
+                ProxyError::Unreachable {
+                    address: "proxy:3128".into(),
+                    text: "refused".into(),
+                }
+                .into(),
+                Outcome::ProxyDown,
+            ),
             (
                 GuardError::Unresolved("cpe".into()).into(),
                 Outcome::NoAddress,
