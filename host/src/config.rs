@@ -8,6 +8,7 @@ mod discovery;
 mod files;
 mod network;
 mod stun;
+mod waking;
 mod xmpp;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Sche
 pub use files::{FileAccess, Files};
 pub use network::Network;
 pub use stun::Stun;
+pub use waking::Waking;
 pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
@@ -250,6 +252,8 @@ pub struct Instance {
     pub session_after_wake_seconds_max: u64,
     /// How devices show who they are.
     pub device_authentication: DeviceAuthentication,
+    /// How much is woken at once.
+    pub waking: Waking,
 }
 
 impl Default for Instance {
@@ -264,6 +268,7 @@ impl Default for Instance {
             connection_request_seconds_max: 10,
             session_after_wake_seconds_max: 30,
             device_authentication: DeviceAuthentication::default(),
+            waking: Waking::default(),
         }
     }
 }
@@ -520,6 +525,7 @@ impl Config {
                 expected: "a password, and a username that is not empty or none",
             });
         }
+        instance.waking.check()?;
         let stun = &self.stun;
         within(
             "stun.keepalive_seconds_max",

@@ -94,6 +94,8 @@ pub struct Acs {
     pub traces: traces::Traces,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
+    /// The ways that are tried again later.
+    pub probes: nat::probe::Probes,
     /// The way over XMPP; `None`: it is off.
     pub xmpp: Option<nat::xmpp::Xmpp>,
     /// The STUN server.
@@ -202,6 +204,7 @@ impl Acs {
         let stun = nat::stun::Stun::new(config.stun.clone(), &secret, clock, Box::new(is_known));
         stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
         let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &instance, &store, clock)?;
+        let wakes = nat::wake::Wakes::new(instance.wake_limits());
         Ok(Arc::new(Acs {
             lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
             additions: work::additions::Additions::default(),
@@ -218,7 +221,8 @@ impl Acs {
             doorkeeper: door::Doorkeeper::new(&config.instance.device_authentication),
             refusals: door::Refusals::default(),
             traces: traces.await??,
-            wakes: nat::wake::Wakes::default(),
+            wakes,
+            probes: nat::probe::Probes::default(),
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
@@ -303,6 +307,7 @@ async fn sweep(acs: Arc<Acs>) {
                 .lost("the device fell silent", now)
                 .await;
         }
+        acs.probe_quietly(now.unix);
         if let Err(error) = acs.store.expire(now.unix).await {
             tracing::error!(%error, "cannot end the tasks whose time is over");
         }

@@ -37,4 +37,5 @@ mod tour;
 mod traces;
 mod transfers;
 mod wake;
+mod waking;
 mod xmpp;

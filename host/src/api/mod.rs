@@ -11,6 +11,7 @@ mod files;
 mod links;
 mod models;
 mod plugins;
+mod reachability;
 mod refusals;
 mod sessions;
 mod status;

@@ -137,7 +137,7 @@ impl Conversation {
             Some(refused)
         };
         let reply = conversation.reply(reply);
-        acs.wakes.session_opened(conversation.device(), now.unix);
+        conversation.note_wake(now);
         acs.counters.sessions_begun.add(1);
         Ok(Opened {
             conversation,
@@ -165,6 +165,14 @@ impl Conversation {
             && now.unix - self.cell.contacts().last_full < standard
             && !self.acs.store.has_pending(self.device())
             && self.decision_stands()
+    }
+
+    /// Tells who wakes the device that it has come, and takes in what its history says then.
+    fn note_wake(&mut self, now: Now) {
+        if self.acs.session_opened(self.device(), &self.events, now) {
+            let device = self.cell.lock();
+            self.summary.nat_history = device.summary().nat_history.clone();
+        }
     }
 
     fn remember_inform(

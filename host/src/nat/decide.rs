@@ -3,12 +3,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use super::history::{FAILING_PROVEN, FAILING_UNPROVEN};
 use crate::device::{Management, Mode, NatDecision, NatFacts, Summary, UnixTime};
 use crate::plugins::{Decision, Facts};
 
 /// A mode that failed this often in a row is a changed fact, whether it ever opened a
 /// session (the second number) or not: a policy gives up the one sooner than the other.
-const FAILING_AFTER: [u32; 2] = [3, 10];
+const FAILING_AFTER: [u32; 2] = [FAILING_UNPROVEN, FAILING_PROVEN];
 
 /// Which ways the instance has, beside those that need nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
