@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::door::Word;
 use crate::nat::history::Attempted;
 pub use crate::nat::history::ModeHistory;
 pub use crate::secrets::is_secret;
@@ -181,6 +182,10 @@ pub struct NatDecision {
 pub struct NatFacts {
     /// Where the HTTP request came from, after the trusted proxies' word; may be empty.
     pub peer_address: String,
+    /// Whose word that is.
+    pub told_by: Word,
+    /// The other end of the TCP connection: the device, or a proxy; may be empty.
+    pub tcp_peer: String,
     /// It came through a trusted proxy.
     pub through_proxy: bool,
     /// As the device reports it; may be empty.

@@ -131,6 +131,12 @@ impl Listeners {
                 .await
                 .with_context(|| format!("cannot listen on {address}"))
         };
+        for address in &config.instance.connection_request_from {
+            let from = TcpListener::bind((*address, 0)).await;
+            from.with_context(|| {
+                format!("instance.connection_request_from: expected an address of this host, got {address}")
+            })?;
+        }
         let mut cwmp = Vec::new();
         for address in &config.cwmp.listen {
             cwmp.push(bind(*address).await?);

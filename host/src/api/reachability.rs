@@ -50,7 +50,7 @@ pub(super) fn view(
         "reason": nat.map(|nat| &nat.reason),
         "decided_by": nat.map(|nat| &nat.decided_by),
         "decided_at": nat.map(|nat| time(nat.decided_at)),
-        "facts": nat.map(|nat| &nat.decided_from),
+        "facts": nat.map(|nat| nat.decided_from.view(summary)),
         "score": health.score,
         "words": health.words,
         "history": history,

@@ -83,6 +83,7 @@ impl Conversation {
     pub async fn begin(
         acs: &Arc<Acs>,
         peer: Peer,
+        reached_at: ReachedAt,
         caller: Caller,
         proof: Proof,
         message: &Message,
@@ -100,8 +101,7 @@ impl Conversation {
 
         trace.known(&cell, peer.address.to_string(), &inform.events);
         let mut sighting = Sighting {
-            peer: Some(peer.address),
-            through_proxy: peer.through_proxy,
+            peer: Some(peer),
             ..Sighting::default()
         };
         sighting.read_inform(&inform.parameters);
@@ -122,7 +122,7 @@ impl Conversation {
             busy: false,
             started: now,
             trace,
-            reached_at: ReachedAt::default(),
+            reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.fast = conversation.is_short_inform(now);

@@ -123,6 +123,7 @@ impl Conversation {
             stun: self.acs.stun.is_serving(),
             xmpp: (self.acs.xmpp.as_ref())
                 .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
+            http_proxy: self.acs.instance.settings.http_proxy.is_some(),
         }
     }
 
@@ -154,7 +155,8 @@ impl Conversation {
         let decided = match decided {
             Ok(decision) => {
                 let by = policy.decided_by();
-                decide::accept(decision, by, now.unix, fingerprint, &facts, ways)
+                let kept = self.sighting.to_keep(&facts);
+                decide::accept(decision, by, now.unix, fingerprint, kept, ways)
             }
             Err(error) => Err(error.to_string()),
         };

@@ -6,6 +6,7 @@
 
 pub mod configure;
 pub mod decide;
+pub mod facts;
 pub mod guard;
 pub mod health;
 pub mod history;

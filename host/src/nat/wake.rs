@@ -16,11 +16,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::health::name;
+use super::http::Through;
 use super::outcome::{Failure, Outcome};
 use super::pace::{Full, Limits, Pace, Ticket, Turn};
 use super::plan::{self, calls};
 use super::tally::Tally;
-use super::{guard, history, http, probe};
+use super::{history, probe};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Mode, Summary};
@@ -33,10 +34,6 @@ pub use report::{WakeAttempt, WakeReport, WakeState};
 const REMEMBERED_MAX: usize = 10_000;
 /// How often to look whether a session that is open has ended.
 const SESSION_LOOK: Duration = Duration::from_millis(20);
-/// A device is busy until it has closed the session before: it is asked again.
-const BUSY_RETRIES: u32 = 2;
-/// Between two tries of a busy device.
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// A device that has come already may still answer the call for so long.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
 /// What a short periodic Inform may be late.
@@ -281,25 +278,12 @@ impl Acs {
     ) -> Result<Duration, Failure> {
         let instance = &self.instance;
         match mode {
-            Mode::DirectHttp => {
-                let request = &summary.connection_request;
-                let target =
-                    guard::check(&request.url, &instance.settings.connection_request_allow).await?;
-                let credentials = request.candidates();
-                let matched = self.plugins.table().matched(&instance.name, summary);
-                let leniency = http::Leniency {
-                    basic_auth: matched.overrides.connection_request_basic_auth,
+            Mode::DirectHttp | Mode::HttpProxy => {
+                let through = match mode {
+                    Mode::HttpProxy => Through::Proxy,
+                    _ => Through::Nothing,
                 };
-                let time = instance.connection_request_time();
-                let mut result = http::request(&target, &credentials, leniency, time).await;
-                for _ in 0..BUSY_RETRIES {
-                    if result != Err(http::HttpError::Busy) {
-                        break;
-                    }
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                    result = http::request(&target, &credentials, leniency, time).await;
-                }
-                result?;
+                self.call_over_http(through, summary).await?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
@@ -314,7 +298,6 @@ impl Acs {
                 self.call_over_xmpp(device, summary).await?;
                 Ok(instance.session_wait())
             }
-            Mode::HttpProxy => Err(Failure::not_configured()),
         }
     }
 }

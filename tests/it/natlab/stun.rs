@@ -155,3 +155,38 @@ fn udp_that_is_lost_and_comes_back() {
     lab.until(&device, is_bound);
     lab.wakes(&device, "stun");
 }
+
+/// UDP is blocked from the start: the device is moved to short informs, and back once its binding is there.
+#[test]
+fn a_mode_that_falls_back_and_recovers() {
+    let settings = settings(1, 1)
+        + "short_periodic_inform_seconds = 2\n\
+        [instance.waking]\nprobe_seconds_min = 1\nprobe_seconds_max = 1\n";
+    let mut lab = Lab::start(Nat::PortRestricted, PATIENT_UDP_SECONDS, &settings);
+    // Nothing reaches it at first: it is to come by itself.
+    let own = "[settings]\nperiodic_inform_interval_seconds = 4\n";
+    std::fs::write(lab.path("plugins/first-contact.toml"), own).unwrap();
+    lab.post("/v1/plugins/reload", Value::Null);
+    lab.network.cut(&["meta l4proto udp"]);
+    let device = lab.device(
+        Place::Lan,
+        DEVICE,
+        "BLOCKED",
+        &["--vendor", "Baltica Networks"],
+    );
+    assert_eq!(lab.get(&device)["reachability"]["mode"], "stun");
+    for _ in 0..3 {
+        let report = lab.wake(&device);
+        assert_eq!(report["state"], "failed", "{report}");
+    }
+    let mode = |mode: &'static str| move |device: &Value| device["reachability"]["mode"] == mode;
+    let fallen = lab.until(&device, mode("short-inform"));
+    let reason = fallen["reachability"]["reason"].as_str().unwrap();
+    assert!(reason.contains("STUN kept failing"), "{reason}");
+    lab.wakes(&device, "short-inform");
+
+    lab.network.restore();
+    lab.until(&device, is_bound);
+    lab.until(&device, mode("stun"));
+    lab.wakes(&device, "stun");
+}
