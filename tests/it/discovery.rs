@@ -5,7 +5,6 @@ mod dhcp;
 mod nginx;
 mod squid;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -82,11 +81,6 @@ fn run(command: &mut Command, package: &str) -> Output {
         Ok(output) => output,
         Err(error) => panic!("{command:?}: {error}; tests/run installs the package {package}"),
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 async fn text(host: &Host, path: &str) -> (u16, String) {
