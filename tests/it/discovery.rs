@@ -2,7 +2,7 @@
 //! provisioning codes that come with it. The other systems are Debian's: nginx, Squid, Kea, ISC dhcpd and its clients.
 
 mod dhcp;
-mod nginx;
+pub mod nginx;
 mod squid;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::harness::{Host, PATIENCE, Setup, Sim, TOKEN, http, rpcs};
 
 /// Runs `patchbay snippet` with this configuration; what it printed.
 #[track_caller]
-fn snippet(kind: &str, toml: &str, options: &[&str]) -> String {
+pub fn snippet(kind: &str, toml: &str, options: &[&str]) -> String {
     let output = try_snippet(kind, toml, options);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{kind}: {errors}");
@@ -42,11 +42,11 @@ fn try_snippet(kind: &str, toml: &str, options: &[&str]) -> Output {
 }
 
 /// A server that is not ours; ended with the test.
-struct Peer(Child);
+pub struct Peer(Child);
 
 impl Peer {
     #[track_caller]
-    fn start(command: &mut Command, package: &str) -> Peer {
+    pub fn start(command: &mut Command, package: &str) -> Peer {
         match command.stdin(Stdio::null()).spawn() {
             Ok(child) => Peer(child),
             Err(error) => panic!("{command:?}: {error}; tests/run installs the package {package}"),
@@ -54,7 +54,7 @@ impl Peer {
     }
 
     /// Waits until it takes connections.
-    async fn ready(&mut self, port: u16) {
+    pub async fn ready(&mut self, port: u16) {
         let deadline = Instant::now() + PATIENCE;
         while tokio::net::TcpStream::connect(("127.0.0.1", port))
             .await
@@ -247,7 +247,7 @@ async fn a_provisioning_code_chooses_tags_and_flows() {
 }
 
 /// A directory for a peer that runs as somebody else.
-fn open_directory() -> (tempfile::TempDir, PathBuf) {
+pub fn open_directory() -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let everybody = std::fs::Permissions::from_mode(0o777);
