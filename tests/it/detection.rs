@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::discovery::{Peer, free_port, open_directory};
-use crate::harness::{Host, PATIENCE, Setup, inform};
+use crate::discovery::{Peer, open_directory};
+use crate::harness::{Host, PATIENCE, Setup, free_port, inform};
 use crate::kept::Kept;
 use crate::tls::Files;
 

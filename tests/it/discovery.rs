@@ -5,7 +5,6 @@ mod dhcp;
 pub mod nginx;
 mod squid;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -84,11 +83,6 @@ fn run(command: &mut Command, package: &str) -> Output {
     }
 }
 
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 async fn text(host: &Host, path: &str) -> (u16, String) {
     let authorization = format!("Authorization: Bearer {TOKEN}\r\n");
     let answer = http(host.api, "GET", path, &authorization, b"").await;
@@ -97,7 +91,14 @@ async fn text(host: &Host, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn links_tell_every_address() {
-    let host = Setup::new().stun().xmpp().start().await;
+    let host = Setup::new()
+        .stun()
+        .xmpp()
+        .config(|config| {
+            config.instance.connection_request_from = vec!["127.0.0.1".parse().unwrap()];
+        })
+        .start()
+        .await;
     let links = host.get("/v1/links").await;
     assert_eq!(links["instance"], "default");
     assert_eq!(links["cwmp"], json!([host.url()]));
@@ -110,6 +111,8 @@ async fn links_tell_every_address() {
         links["xmpp"],
         json!({ "domain": "acs.example", "server": xmpp })
     );
+    assert_eq!(links["connection_requests_from"], json!(["127.0.0.1"]));
+    assert_eq!(links["http_proxy"], Value::Null);
     assert_eq!(links["missing"], json!([]));
     // Each answers: the ACS URL as a browser would see it.
     let answer = http(host.cwmp, "GET", "/", "", b"").await;
@@ -163,7 +166,14 @@ async fn an_address_that_is_not_known_is_not_made_up() {
         .iter()
         .map(|one| one["setting"].clone())
         .collect();
-    assert_eq!(missing, ["instance.acs_url", "instance.file_base_url"]);
+    assert_eq!(
+        missing,
+        [
+            "instance.acs_url",
+            "instance.file_base_url",
+            "instance.connection_request_from"
+        ]
+    );
     host.stop().await;
 
     let output = try_snippet("isc-dhcpd", "", &[]);

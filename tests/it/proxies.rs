@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::discovery::{self, nginx, open_directory, snippet};
-use crate::harness::{Host, Live, PATIENCE, Setup, Sim, rpcs};
+use crate::discovery::{nginx, open_directory, snippet};
+use crate::harness::{Host, Live, PATIENCE, Setup, Sim, free_port, rpcs};
 
 const NAT_DETECTED: &str = "Device.ManagementServer.NATDetected";
 const PASSWORD: &str = "of the proxy";
@@ -37,11 +37,6 @@ impl Drop for Squid {
     }
 }
 
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// The snippet's options for a Squid on loopback whose ACS and devices are there, too.
 fn local() -> Vec<(&'static str, String)> {
     vec![
@@ -59,7 +54,7 @@ impl Squid {
         // Squid gives up root.
         let all = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(directory.path(), all).unwrap();
-        let port = free_port().await;
+        let port = free_port();
         let mut choices: Choices = options
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
@@ -344,7 +339,7 @@ async fn whose_refusal_it_is() {
     let squid = Squid::start(local(), |printed| printed).await;
     let host = setup(squid.settings(None)).start().await;
     // Nobody is there.
-    let nobody = format!("http://127.0.0.1:{}/cr", free_port().await);
+    let nobody = format!("http://127.0.0.1:{}/cr", free_port());
     let sim = behind(&host, "W1", &nobody).await;
     failed(
         &wake(&host, &sim.at()).await,
@@ -503,7 +498,7 @@ async fn both_proxies_together() {
         .start()
         .await;
     let (_keep, directory) = open_directory();
-    let port = discovery::free_port();
+    let port = free_port();
     let options = [format!("upstream={}", host.cwmp), format!("listen={port}")];
     let printed = snippet("nginx", "", &[&options[0], &options[1]]);
     let _nginx = nginx::start(&directory, &printed, port).await;

@@ -83,10 +83,10 @@ impl Outcome {
         self.row().2
     }
 
-    /// Whether it says something of this way to this device. What fails for all devices at once
-    /// does not: no device is moved to another mode because of it.
+    /// Whether it says something of this way to this device. What the host itself cannot do does
+    /// not: no device is moved to another mode because of it.
     pub fn tells_of_the_device(self) -> bool {
-        !matches!(self, Outcome::ProxyDown | Outcome::NotServed)
+        self != Outcome::NotServed
     }
 
     /// Name, what happened, what to do.

@@ -10,9 +10,9 @@ use cpe_sim::{CpeConfig, Vendor};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Peer, free_port, open_directory, run, snippet};
+use super::{Peer, open_directory, run, snippet};
 use crate::files;
-use crate::harness::{Host, Setup, Sim, codes, http, rpcs};
+use crate::harness::{Host, Setup, Sim, codes, free_port, http, rpcs};
 use crate::tls::Files;
 
 /// nginx in a directory of its own, with what the command has printed.
