@@ -23,7 +23,7 @@ pub struct Links {
     /// The XMPP server of the devices.
     pub xmpp: Option<XmppLink>,
     /// The addresses that connection requests leave from, for firewalls near the devices; none:
-    /// the system chooses.
+    /// the system chooses, and they are not known.
     pub connection_requests_from: Vec<IpAddr>,
     /// The proxy that they go through.
     pub http_proxy: Option<String>,
@@ -62,6 +62,11 @@ impl Links {
         links.find_xmpp(config);
         let instance = &config.instance;
         links.connection_requests_from = instance.connection_request_from.clone();
+        if links.connection_requests_from.is_empty() {
+            let why = "the system chooses where connection requests come from".to_owned();
+            let setting = "instance.connection_request_from";
+            links.miss("connection_requests_from", setting, why);
+        }
         let proxy = instance.http_proxy.as_ref();
         links.http_proxy = proxy.map(|proxy| proxy.address.to_string());
         links
@@ -266,7 +271,11 @@ mod tests {
                 ("cwmp", "instance.acs_url"),
                 ("files", "instance.file_base_url"),
                 ("stun", "stun.host"),
-                ("xmpp", "xmpp.host")
+                ("xmpp", "xmpp.host"),
+                (
+                    "connection_requests_from",
+                    "instance.connection_request_from"
+                )
             ]
         );
         assert_eq!(
@@ -286,7 +295,7 @@ mod tests {
         assert_eq!(found.stun.as_deref(), Some("acs.example.net:3478"));
         let xmpp = found.xmpp.unwrap();
         assert_eq!(xmpp.server.as_deref(), Some("acs.example.net:5222"));
-        assert_eq!(found.missing, []);
+        assert_eq!(found.missing.len(), 1, "whence connection requests come");
         let found = links(
             "[instance]\nacs_url = 'https://acs.example.net/'\n[files]\nlisten = '[::]:7549'\n[api]\nlisten = '[::]:7557'",
         );

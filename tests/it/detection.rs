@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Host, PATIENCE, Setup, inform};
+use crate::discovery::{Peer, open_directory};
+use crate::harness::{Host, PATIENCE, Setup, free_port, inform};
 use crate::kept::Kept;
 use crate::tls::Files;
 
@@ -182,6 +183,60 @@ async fn by_the_proxy_protocol_before_http_and_before_tls() {
         "x-forwarded-for",
         true,
     );
+    host.stop().await;
+}
+
+/// HAProxy before the host, with both versions.
+#[tokio::test]
+async fn haproxy_before_plain_and_tls() {
+    let files = Files::new();
+    let host = files
+        .setup()
+        .plugin("shipped", "nat-default")
+        .config(|config| {
+            config.cwmp.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+            config.cwmp.proxy_protocol = ProxyProtocol::Required;
+        })
+        .start()
+        .await;
+    let (_keep, directory) = open_directory();
+    let (plain, tls) = (host.cwmp, host.tls.unwrap());
+    let ways = [
+        (plain, "send-proxy"),
+        (plain, "send-proxy-v2"),
+        (tls, "send-proxy"),
+        (tls, "send-proxy-v2"),
+    ];
+    let ways = ways.map(|(to, how)| (free_port(), to, how));
+    let listen: String = ways
+        .iter()
+        .map(|(port, to, how)| {
+            format!("listen l{port}\n  bind 127.0.0.1:{port}\n  server acs {to} {how}\n")
+        })
+        .collect();
+    let conf = directory.join("haproxy.cfg");
+    let defaults = "mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s";
+    std::fs::write(&conf, format!("defaults\n  {defaults}\n{listen}")).unwrap();
+    let mut haproxy = std::process::Command::new("haproxy");
+    let mut haproxy = Peer::start(haproxy.arg("-db").arg("-f").arg(&conf), "haproxy");
+    haproxy.ready(ways[0].0).await;
+    for (port, to, how) in ways {
+        // The device is elsewhere.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.5:0".parse().unwrap()).unwrap();
+        let stream = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
+        let serial = format!("H{port}");
+        if to == tls {
+            session(&mut files.over(stream).await.unwrap(), &serial, "").await;
+        } else {
+            session(&mut Kept(stream), &serial, "").await;
+        }
+        let seen = facts(&host, &serial).await;
+        assert_eq!(seen["peer_address"], "127.0.0.5", "{how}");
+        from(&seen, "127.0.0.5", "proxy-protocol", true);
+    }
+    // HAProxy has looked whether somebody listens; nothing of that was refused.
+    assert_eq!(host.get("/v1/refusals").await["items"], json!([]));
     host.stop().await;
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cpe_sim::{CpeConfig, FleetConfig, Vendor};
+use cpe_sim::{CpeConfig, FleetConfig, Listen, Vendor};
 use patchbay::config::{Config, HostAndPort, HttpProxy};
 use patchbay::snippets::{Choices, Kind};
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Host, Live, PATIENCE, Setup, Sim, rpcs};
+use crate::discovery::{nginx, open_directory, snippet};
+use crate::harness::{Host, Live, PATIENCE, Setup, Sim, free_port, rpcs};
 
 const NAT_DETECTED: &str = "Device.ManagementServer.NATDetected";
 const PASSWORD: &str = "of the proxy";
@@ -36,11 +37,6 @@ impl Drop for Squid {
     }
 }
 
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// The snippet's options for a Squid on loopback whose ACS and devices are there, too.
 fn local() -> Vec<(&'static str, String)> {
     vec![
@@ -58,7 +54,7 @@ impl Squid {
         // Squid gives up root.
         let all = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(directory.path(), all).unwrap();
-        let port = free_port().await;
+        let port = free_port();
         let mut choices: Choices = options
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
@@ -343,7 +339,7 @@ async fn whose_refusal_it_is() {
     let squid = Squid::start(local(), |printed| printed).await;
     let host = setup(squid.settings(None)).start().await;
     // Nobody is there.
-    let nobody = format!("http://127.0.0.1:{}/cr", free_port().await);
+    let nobody = format!("http://127.0.0.1:{}/cr", free_port());
     let sim = behind(&host, "W1", &nobody).await;
     failed(
         &wake(&host, &sim.at()).await,
@@ -489,6 +485,47 @@ async fn a_proxy_comes_and_goes() {
         .await;
     assert_eq!(rpcs(&sim.periodic().await), ["SetParameterValues"]);
     assert_eq!(mode(&host, &sim).await, short);
+    host.stop().await;
+}
+
+/// nginx before the host, Squid near the devices.
+#[tokio::test]
+async fn both_proxies_together() {
+    let squid = Squid::start(local(), |printed| printed).await;
+    let host = setup(squid.settings(None))
+        .plugin("shipped", "first-contact")
+        .config(|config| config.cwmp.trusted_proxies = vec!["127.0.0.1".parse().unwrap()])
+        .start()
+        .await;
+    let (_keep, directory) = open_directory();
+    let port = free_port();
+    let options = [format!("upstream={}", host.cwmp), format!("listen={port}")];
+    let printed = snippet("nginx", "", &[&options[0], &options[1]]);
+    let _nginx = nginx::start(&directory, &printed, port).await;
+    // It is where the proxy reaches it, and not where it comes from.
+    let mut live = Live::start(FleetConfig {
+        listen: Listen::Own([127, 0, 0, 2].into()),
+        boot_time: Duration::from_millis(50),
+        ..FleetConfig::single(&format!("http://127.0.0.1:{port}/"), Vendor::tr098())
+    })
+    .await;
+    let reachability = host.get(&live.at).await["reachability"].clone();
+    assert_eq!(reachability["mode"], "http-proxy", "{reachability}");
+    let facts = &reachability["facts"];
+    assert_eq!(
+        (&facts["told_by"], &facts["connection_request_host"]),
+        (&"x-forwarded-for".into(), &"127.0.0.2".into())
+    );
+    let report = wake(&host, &live.at).await;
+    assert_eq!(report["state"], "session-opened", "{report}");
+    assert_eq!(report["attempts"].as_array().unwrap().len(), 1);
+    assert_eq!(live.session().await.0, ["6 CONNECTION REQUEST"]);
+    let log = squid.log(2).await;
+    assert!(
+        log.iter()
+            .all(|line| line.contains(" GET http://127.0.0.2:")),
+        "{log:?}"
+    );
     host.stop().await;
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cpe_sim::{CpeConfig, FleetConfig, Vendor};
+use patchbay::device::DeviceKey;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use crate::harness::{Host, Live, Setup, Sim};
 
 /// Longer than any wake-up here takes.
 const WAIT_SECONDS: u64 = 20;
+const STUN_ENABLE: &str = "Device.ManagementServer.STUNEnable";
 const XMPP_ENABLE: &str = "Device.XMPP.Connection.1.Enable";
 
 async fn wake(host: &Host, at: &str) -> Value {
@@ -45,10 +47,8 @@ fn check_tried(report: &Value, expected: &[(&str, &str)]) {
     assert_eq!(tried, expected, "{report}");
 }
 
-async fn switch_xmpp(live: &Live, on: &'static str) {
-    let set = live
-        .device
-        .with(move |cpe, now| cpe.set(XMPP_ENABLE, on, now));
+async fn set(live: &Live, path: &'static str, value: &'static str) {
+    let set = live.device.with(move |cpe, now| cpe.set(path, value, now));
     assert!(set.await);
 }
 
@@ -93,7 +93,7 @@ async fn a_stream_that_is_gone_and_comes_back() {
     session_with(&mut live, "4 VALUE CHANGE").await;
 
     // Its XMPP client dies; the device itself knows nothing of it.
-    switch_xmpp(&live, "0").await;
+    set(&live, XMPP_ENABLE, "0").await;
     host.until(&live.at, online(false)).await;
     for _ in 0..3 {
         let report = wake(&host, &live.at).await;
@@ -134,7 +134,7 @@ async fn a_stream_that_is_gone_and_comes_back() {
     session_with(&mut live, "6 CONNECTION REQUEST").await;
 
     // The stream is back: nobody asks, and the device is called by it all the same.
-    switch_xmpp(&live, "1").await;
+    set(&live, XMPP_ENABLE, "1").await;
     host.until(&live.at, online(true)).await;
     let restored = host
         .until(&live.at, |device| device["reachability"]["mode"] == "xmpp")
@@ -164,6 +164,83 @@ async fn a_stream_that_is_gone_and_comes_back() {
         json!({"stun": {"session-opened": 1}, "xmpp": {"offline": 3, "session-opened": 2}})
     );
     assert_eq!(wakes["probes_planned"], 0);
+    host.stop().await;
+}
+
+/// A device whose UDP binding expires is given short informs; when it keeps its binding again it is
+/// woken by that, and has its usual interval back.
+#[tokio::test]
+async fn a_binding_that_expires_and_comes_back() {
+    let host = Setup::shipped()
+        .stun()
+        .config(|config| {
+            config.instance.session_after_wake_seconds_max = 3;
+            config.instance.waking.probe_seconds_min = 1;
+            config.instance.waking.probe_seconds_max = 1;
+        })
+        .start()
+        .await;
+    let config = FleetConfig {
+        announce_host: Some("192.168.1.1".into()),
+        boot_time: Duration::from_millis(50),
+        ..FleetConfig::single(&host.url(), Vendor::tr181())
+    };
+    let mut live = Live::start(config).await;
+    let bound =
+        |usable: bool| move |device: &Value| device["reachability"]["udp"]["usable"] == usable;
+    host.until(&live.at, bound(true)).await;
+    session_with(&mut live, "4 VALUE CHANGE").await;
+    set(&live, STUN_ENABLE, "0").await;
+    host.until(&live.at, bound(false)).await;
+    for _ in 0..3 {
+        let report = wake(&host, &live.at).await;
+        check_tried(&report, &[("stun", "binding-expired")]);
+    }
+    live.device
+        .with(|cpe, now| cpe.connection_request(now))
+        .await;
+    session_with(&mut live, "6 CONNECTION REQUEST").await;
+    let fallen = reachability(&host, &live.at).await;
+    assert_eq!(fallen["mode"], "short-inform", "{fallen}");
+    let interval = "Device.ManagementServer.PeriodicInformInterval";
+    let told = live.device.with(move |cpe, now| cpe.get(interval, now));
+    assert_eq!(told.await.as_deref(), Some("20"));
+    // While nothing is bound, nothing is sent, and nothing counted.
+    assert_eq!(fallen["history"]["stun"]["attempts"], 3);
+    assert_eq!(fallen["score"], 88, "{fallen}");
+
+    // While somebody waits for the device it is left in peace.
+    let operation = json!({ "op": "get", "paths": ["Device.DeviceInfo.UpTime"] });
+    let tasks = format!("{}/tasks", live.at);
+    let task = host.post(&tasks, json!({ "operation": operation })).await;
+    let key = DeviceKey {
+        instance: "default".into(),
+        id: live.at.trim_start_matches("/v1/devices/").into(),
+    };
+    let put_off = |_: &Value| {
+        let planned = host.acs.probes.planned(&key);
+        planned.is_some_and(|at| at > host.acs.clock.unix() + 30)
+    };
+    let waiting = host.until(&live.at, put_off).await;
+    assert_eq!(waiting["reachability"]["mode"], "short-inform");
+    assert_eq!(waiting["reachability"]["history"]["stun"]["attempts"], 3);
+    let cancel = format!("/v1/tasks/{}/cancel", task["id"].as_str().unwrap());
+    host.post(&cancel, Value::Null).await;
+    // Then its binding is back, of which it tells in a session.
+    set(&live, STUN_ENABLE, "1").await;
+    let is_stun = |device: &Value| device["reachability"]["mode"] == "stun";
+    let restored = host.until(&live.at, is_stun).await["reachability"].clone();
+    assert_eq!(restored["history"]["stun"]["opened"], 1, "{restored}");
+    assert_eq!(restored["history"]["stun"]["attempts"], 4);
+    let told = loop {
+        let told = session_with(&mut live, "6 CONNECTION REQUEST").await;
+        if !told.is_empty() {
+            break told;
+        }
+    };
+    assert_eq!(told, ["SetParameterValues"]);
+    let told = live.device.with(move |cpe, now| cpe.get(interval, now));
+    assert_eq!(told.await.as_deref(), Some("14400"));
     host.stop().await;
 }
 

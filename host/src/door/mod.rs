@@ -35,6 +35,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use proxy_protocol::Opened;
+
 use crate::Acs;
 use crate::device::DeviceKey;
 
@@ -166,8 +168,9 @@ async fn admit(
     let setting = acs.config.cwmp.proxy_protocol;
     let wait = proxy_protocol::HEADER_WAIT;
     let header = proxy_protocol::read(setting, is_trusted, wait, stream).await;
-    let (stated, stream) = match header {
-        Ok(read) => read,
+    let Opened { stated, stream } = match header {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return,
         Err(reason) => return unanswered(acs, tcp, Why::ProxyHeader, 0, reason),
     };
     let ends = Ends {

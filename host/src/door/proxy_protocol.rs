@@ -39,7 +39,24 @@ enum First {
     Other,
 }
 
-/// Reads the header of a connection, for so long. What came after it is not lost.
+/// A connection whose header has been read, if it had one.
+#[derive(Debug)]
+pub(super) struct Opened<S> {
+    /// Whom the proxy speaks for.
+    pub(super) stated: Option<IpAddr>,
+    /// What came after the header is not lost.
+    pub(super) stream: Replayed<S>,
+}
+
+impl<S> Opened<S> {
+    fn new(stated: Option<IpAddr>, before: Bytes, stream: S) -> Opened<S> {
+        let stream = Replayed { before, stream };
+        Opened { stated, stream }
+    }
+}
+
+/// Reads the header of a connection, for so long. `None`: one is required, and nothing came at
+/// all, which is how others look whether somebody is there, and no case for alarm.
 ///
 /// # Errors
 /// What is to be told of the client.
@@ -48,10 +65,10 @@ pub(super) async fn read<S: AsyncRead + Unpin>(
     is_trusted: bool,
     wait: Duration,
     mut stream: S,
-) -> Result<(Option<IpAddr>, Replayed<S>), String> {
+) -> Result<Option<Opened<S>>, String> {
     let is_required = setting == ProxyProtocol::Required;
     if setting == ProxyProtocol::Off || (!is_trusted && !is_required) {
-        return Ok((None, Replayed::new(Bytes::new(), stream)));
+        return Ok(Some(Opened::new(None, Bytes::new(), stream)));
     }
     if !is_trusted {
         return Err(
@@ -77,10 +94,10 @@ pub(super) async fn read<S: AsyncRead + Unpin>(
     match read {
         First::Header(client, length) => {
             came.advance(length);
-            Ok((client, Replayed::new(came.freeze(), stream)))
+            Ok(Some(Opened::new(client, came.freeze(), stream)))
         }
-        // Who connects and says nothing, to see whether somebody is there, is no case for alarm.
-        _ if !is_required || came.is_empty() => Ok((None, Replayed::new(came.freeze(), stream))),
+        _ if !is_required => Ok(Some(Opened::new(None, came.freeze(), stream))),
+        _ if came.is_empty() => Ok(None),
         First::Begun => {
             let seconds = wait.as_secs();
             Err(format!(
@@ -186,12 +203,6 @@ fn version_2(bytes: &[u8]) -> Result<First, String> {
 pub(super) struct Replayed<S> {
     before: Bytes,
     stream: S,
-}
-
-impl<S> Replayed<S> {
-    fn new(before: Bytes, stream: S) -> Replayed<S> {
-        Replayed { before, stream }
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {

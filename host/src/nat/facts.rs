@@ -62,7 +62,7 @@ impl NatFacts {
             (0, _) => "No connection request was sent to it yet.".to_owned(),
             (tried, 0) => format!("No connection request has opened a session ({tried} tried)."),
             (tried, opened) => {
-                format!("Connection requests have opened a session {opened} times of {tried}.")
+                format!("Connection requests that opened a session: {opened} of {tried}.")
             }
         };
         let support = format!(
@@ -176,7 +176,7 @@ mod tests {
                 "It has named no ConnectionRequestURL that can be used.",
                 "Its last Inform named no WAN address.",
                 "It says that it is not behind NAT (NATDetected).",
-                "Connection requests have opened a session 3 times of 4.",
+                "Connection requests that opened a session: 3 of 4.",
                 "It is not known to support XMPP and supports STUN; this instance has neither, and no HTTP proxy.",
             ]
         );

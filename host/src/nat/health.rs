@@ -209,6 +209,9 @@ fn times(count: u32) -> String {
 
 /// `0.8 s`.
 fn seconds(milliseconds: u32) -> String {
+    if milliseconds < 50 {
+        return "less than 0.1 s".into();
+    }
     let tenths = milliseconds.saturating_add(50) / 100;
     format!("{}.{} s", tenths / 10, tenths % 10)
 }
@@ -411,6 +414,10 @@ mod tests {
         ] {
             assert_eq!(judge(&modes, NOW - 30).words, words);
         }
+        assert_eq!(
+            [3, 50, 12_345].map(seconds),
+            ["less than 0.1 s", "0.1 s", "12.3 s"]
+        );
         let ages = [3, 119, 7_199, 172_799, 172_800].map(ago);
         assert_eq!(
             ages,

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(history.last_tried(), Some(2));
         let (opened, all) = history.recent_weights();
         assert!((opened - 0.64).abs() < 1e-9 && (all - 2.44).abs() < 1e-9);
-        // What fails for all devices at once is shown, and counts for nothing.
+        // What the host itself cannot do is shown, and counts for nothing.
         let mut same = history.clone();
         same.note(NotServed, 9, None);
         assert_eq!(same.last_outcome, Some(NotServed));

@@ -83,10 +83,10 @@ impl Outcome {
         self.row().2
     }
 
-    /// Whether it says something of this way to this device. What fails for all devices at once
-    /// does not: no device is moved to another mode because of it.
+    /// Whether it says something of this way to this device. What the host itself cannot do does
+    /// not: no device is moved to another mode because of it.
     pub fn tells_of_the_device(self) -> bool {
-        !matches!(self, Outcome::ProxyDown | Outcome::NotServed)
+        self != Outcome::NotServed
     }
 
     /// Name, what happened, what to do.
@@ -192,13 +192,18 @@ pub struct Failure {
     pub text: String,
 }
 
+/// What was seen is kept with the device, and a device may say much.
+const TEXT_CHARS_MAX: usize = 300;
+
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind. Of a long text the beginning is kept.
     pub fn new(outcome: Outcome, text: impl Into<String>) -> Failure {
-        Failure {
-            outcome,
-            text: text.into(),
+        let mut text = text.into();
+        if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+            text.truncate(end);
+            text.push('…');
         }
+        Failure { outcome, text }
     }
 
     /// The instance does not have this way.
@@ -283,6 +288,14 @@ mod tests {
         let names: std::collections::BTreeSet<&str> =
             Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
         assert_eq!(names.len(), Outcome::ALL.len());
+    }
+
+    #[test]
+    fn a_device_that_says_much() {
+        let schemes = HttpError::Challenge("É".repeat(10_000));
+        let text = Failure::from(schemes).text;
+        assert_eq!(text.chars().count(), TEXT_CHARS_MAX + 1);
+        assert!(text.starts_with("the device asks for ÉÉ") && text.ends_with('…'));
     }
 
     #[test]

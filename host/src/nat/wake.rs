@@ -108,12 +108,13 @@ impl Acs {
     /// When too many wait for their turn.
     pub fn wake(self: &Arc<Self>, device: &DeviceKey) -> Result<watch::Receiver<WakeReport>, Full> {
         let wakes = &self.wakes;
+        // Read before the lock: it may come from the disk.
+        let summary = self.summary_to_wake(device);
         let mut flights = wakes.flights.lock();
         if let Some(flight) = flights.get(device) {
             wakes.tally.joined.add(1);
             return Ok(flight.report.clone());
         }
-        let summary = self.summary_to_wake(device);
         // A session that is open serves it without any call, mostly.
         let mut turn = None;
         if !self.sessions.is_open(device) {
@@ -334,6 +335,14 @@ impl Wake {
         if self.acs.served_by_open_session(&self.device).await {
             self.report.state = WakeState::SessionOpened;
             return;
+        }
+        if self.turn.is_some() {
+            if self.its_turn().await.is_some() {
+                self.report.state = WakeState::SessionOpened;
+                return;
+            }
+            // It may have waited long.
+            self.summary = self.acs.summary_to_wake(&self.device);
         }
         for mode in self.acs.modes_to_try(&self.device, &self.summary) {
             if calls(mode) && self.its_turn().await.is_some() {

@@ -30,15 +30,12 @@ pub(super) fn print(facts: &Facts<'_>) -> Result<String, SnippetError> {
     let senders = match facts.choice("senders") {
         Some(senders) => networks("senders", senders)?,
         None if !from.is_empty() => from.join(" "),
-        None => {
-            return Err(SnippetError::Missing {
-                name: "senders",
-                about: "the addresses that connection requests of the ACS come from, with commas between",
-            });
-        }
+        None => return Err(facts.unknown("connection_requests_from", "senders")),
     };
     let listen = facts.read::<u16>("listen", "a port")?.unwrap_or(3128);
+    // The ACS shall hear why it does not work before it gives up.
     let seconds = facts.config.instance.connection_request_seconds_max;
+    let seconds = seconds.saturating_sub(2).max(1);
     let mut out = format!(
         "# Squid near the devices: connection requests of the ACS pass, and nothing else.\n\
          # The whole of /etc/squid/squid.conf\n\

@@ -18,7 +18,9 @@ fn settings(proxy: &str) -> String {
 }
 
 fn with_proxy() -> String {
-    settings(&format!("[instance.http_proxy]\naddress = \"{ROUTER}:{PORT}\"\n"))
+    settings(&format!(
+        "[instance.http_proxy]\naddress = \"{ROUTER}:{PORT}\"\n"
+    ))
 }
 
 /// Squid at the edge of the LAN, with the configuration that is printed for it.
@@ -42,15 +44,24 @@ fn squid(lab: &mut Lab) -> Program {
     std::fs::write(lab.path("squid/squid.conf"), config).unwrap();
     // It leaves root's rights by itself.
     let mut give = Command::new("sh");
-    give.args(["-c", "chmod 711 \"$0\" && chown -R proxy \"$0/squid\""]).arg(lab.path(""));
-    assert!(give.status().unwrap().success(), "no user proxy: tests/run installs squid");
+    give.args(["-c", "chmod 711 \"$0\" && chown -R proxy \"$0/squid\""])
+        .arg(lab.path(""));
+    assert!(
+        give.status().unwrap().success(),
+        "no user proxy: tests/run installs squid"
+    );
     let mut squid = lab.network.command(Place::Router, "squid");
     squid.args(["-N", "-f"]).arg(lab.path("squid/squid.conf"));
     log_to(&mut squid, &lab.path("squid/log"));
     let squid = lab.network.run(squid);
     until(PATIENCE, || {
         let mut connect = lab.network.command(Place::Wan, "curl");
-        connect.args(["--silent", "--output", "/dev/null", &format!("http://{ROUTER}:{PORT}/")]);
+        connect.args([
+            "--silent",
+            "--output",
+            "/dev/null",
+            &format!("http://{ROUTER}:{PORT}/"),
+        ]);
         match connect.status().unwrap().success() {
             true => Ok(()),
             false => Err("down".to_owned()),

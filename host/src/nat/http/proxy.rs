@@ -127,7 +127,8 @@ pub(super) fn judge(
     })
 }
 
-/// The proxy's word for its own error, if it says that it is one.
+/// The proxy's word for its own error, if it says that it is one. A device that writes the same
+/// has nothing of it but that it is not reached.
 fn said(answer: &Answer) -> Option<String> {
     let squid = answer.header(SQUID_ERROR);
     let standard = answer.header(PROXY_STATUS);
@@ -181,7 +182,7 @@ impl<'c> Login<'c> {
         }))
     }
 
-    /// Takes the challenges of a 407. Once answered, another one means that the credentials are
+    /// Takes the challenges of a 407; the answer stays with the proxy, whoever asked. Once answered, another one means that the credentials are
     /// wrong, unless only the nonce was too old.
     pub(super) fn challenged(&mut self, answer: &Answer) -> Result<(), ProxyError> {
         let challenges = &answer.proxy_challenges;
