@@ -199,18 +199,17 @@ async fn one_refusal_is_not_the_end() {
         cpe.factory_reset(now);
     };
     live.device.with(reset).await;
-    live.session().await;
-    let device = host.get(&live.at).await;
+    let refused = |device: &Value| device["xmpp"]["refused"].is_string();
+    let device = host.until(&live.at, refused).await;
     assert_eq!(device["xmpp"]["configured"], false, "{device}");
     let later = |summary: &mut patchbay::device::Summary| summary.xmpp.refused_at -= 3_601;
     host.change(&live.at, later).await;
     let inform = |cpe: &mut cpe_sim::Cpe, now| cpe.connection_request(now);
     live.device.with(inform).await;
-    live.session().await;
+    let twice = |status: &Value| status["xmpp"]["counters"]["logins"] == 2;
+    host.until("/v1/status", twice).await;
     online(&host, &live).await;
-    live.session().await;
     opened(&wake(&host, &live).await);
-    live.session().await;
 
     let path = "Device.ManagementServer.ConnectionRequestURL";
     let moved = |cpe: &mut cpe_sim::Cpe, now| {
@@ -218,11 +217,10 @@ async fn one_refusal_is_not_the_end() {
         cpe.set(path, "http://127.0.0.1:7547/cr", now)
     };
     assert!(live.device.with(moved).await);
-    live.session().await;
-    assert_eq!(host.get(&live.at).await["xmpp"]["online"], true);
+    let device = host.until(&live.at, refused).await;
+    assert_eq!(device["xmpp"]["online"], true, "{device}");
     host.change(&live.at, later).await;
     live.device.with(inform).await;
-    live.session().await;
     host.until(&live.at, |device| device["xmpp"]["online"] == false)
         .await;
     host.stop().await;
