@@ -6,6 +6,7 @@
 mod authentication;
 mod files;
 mod network;
+mod short_inform;
 mod stun;
 mod xmpp;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
 pub use network::Network;
+pub use short_inform::ShortInform;
 pub use stun::Stun;
 pub use xmpp::{Xmpp, XmppAccounts, XmppMode};
 
@@ -234,6 +236,8 @@ pub struct Instance {
     pub file_base_url: Option<String>,
     /// The time between two Informs of a device that cannot be woken.
     pub short_periodic_inform_seconds: u32,
+    /// When such a device informs less often.
+    pub short_inform: ShortInform,
     /// Addresses that a connection request may go to although they are loopback, link-local
     /// or otherwise reserved: for laboratories.
     pub connection_request_allow: Vec<Network>,
@@ -251,6 +255,7 @@ impl Default for Instance {
             standard_periodic_inform_seconds: 14_400,
             file_base_url: None,
             short_periodic_inform_seconds: 20,
+            short_inform: ShortInform::default(),
             connection_request_allow: Vec::new(),
             connection_request_seconds_max: 10,
             session_after_wake_seconds_max: 30,
@@ -457,6 +462,7 @@ impl Config {
             1..=instance.standard_periodic_inform_seconds,
             "1 second to the standard interval",
         )?;
+        instance.short_inform.check(instance)?;
         within(
             "traces.sessions_per_device_max",
             self.traces.sessions_per_device_max,

@@ -299,6 +299,9 @@ pub struct Configured {
     pub at: UnixTime,
     /// Why the device did not take it.
     pub error: Option<String>,
+    /// How often it was told to inform, in seconds; `None`: as it likes.
+    #[serde(default)]
+    pub informs_every: Option<u32>,
 }
 
 /// What a firmware has below `ManagementServer.`, of what matters to how it is reached.

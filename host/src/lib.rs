@@ -91,6 +91,8 @@ pub struct Acs {
     pub traces: traces::Traces,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
+    /// The devices that inform every few seconds because they cannot be woken.
+    pub short_informs: nat::short_inform::ShortInforms,
     /// The way over XMPP; `None`: it is off.
     pub xmpp: Option<nat::xmpp::Xmpp>,
     /// The STUN server.
@@ -216,6 +218,7 @@ impl Acs {
             refusals: door::Refusals::default(),
             traces: traces.await??,
             wakes: nat::wake::Wakes::default(),
+            short_informs: nat::short_inform::ShortInforms::new(clock.unix()),
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
@@ -257,6 +260,8 @@ impl Acs {
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
         }
+        let counting = Arc::clone(&self);
+        let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
         let watcher = self.tls.clone().map(|tls| {
             let clock = self.clock;
@@ -270,6 +275,8 @@ impl Acs {
         if let Some(watcher) = watcher {
             watcher.abort();
         }
+        // Only it could fail by panicking, and then there is nothing to wait for.
+        let _ = counting.await;
         let now = self.clock.now();
         for open in self.sessions.drain() {
             open.conversation
@@ -311,6 +318,8 @@ async fn sweep(acs: Arc<Acs>) {
             acs.ask_for_diagnostics(now.unix).await;
             acs.files.sweep(&acs.instance.name, now.unix).await;
             acs.stun.sweep(now.unix);
+            acs.sweep_leases(now.unix);
+            acs.log_short_inform_advice();
             let sweeping = Arc::clone(&acs);
             let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
             if let Ok(Err(error)) = swept {

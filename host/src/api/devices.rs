@@ -116,6 +116,7 @@ fn view(
             "history": history,
             "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
             "udp": udp.map(|udp| udp_view(&udp, acs.clock.unix())),
+            "periodic_inform": super::leases::view(acs, key, summary),
             "last_wake": acs.wakes.last(key).as_ref().map(wake_view),
         }),
         device_requests: summary
@@ -255,6 +256,8 @@ pub(super) async fn forget(
 ) -> Result<StatusCode, ApiError> {
     let key = key(&acs, &id);
     if acs.store.delete(&key).await? {
+        acs.short_informs.note(&key, None);
+        acs.short_informs.release(&key);
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::no_device(&key))
