@@ -73,9 +73,14 @@ async fn serve(certificate: &str) -> anyhow::Result<()> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, PrivateKeyDer::from_pem_file(certificate)?)?;
-    let mut everybody = XmppAccount::default();
-    account::promise(&mut everybody, PASSWORD);
+    let mut everybody = XmppAccount {
+        salt: account::new_salt(),
+        ..XmppAccount::default()
+    };
+    let keys = account::derive(&everybody.salt, PASSWORD);
+    account::promise(&mut everybody, keys);
     account::answered(&mut everybody, true);
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let settings = Settings {
         domain: DOMAIN.into(),
         acs: format!("acs@{DOMAIN}"),
@@ -87,7 +92,7 @@ async fn serve(certificate: &str) -> anyhow::Result<()> {
     let all = usize::MAX;
     let server = Server::new(
         settings,
-        Some(TlsAcceptor::from(Arc::new(config))),
+        Some(Arc::new(move || acceptor.clone())),
         Admission::new(all, all, all),
         Arc::new(Everybody(everybody)),
     );

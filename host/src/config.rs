@@ -20,7 +20,7 @@ pub use files::{FileAccess, Files};
 pub use network::Network;
 pub use short_inform::ShortInform;
 pub use stun::Stun;
-pub use xmpp::{Xmpp, XmppAccounts, XmppMode};
+pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
 #[derive(Debug, Clone, Deserialize)]

@@ -252,6 +252,8 @@ pub struct XmppAccount {
     /// A fingerprint of the settings that the device was told, or has refused; `None`: it
     /// has none, or they were taken back.
     pub told: Option<u64>,
+    /// A fingerprint of the account whose password the device was told.
+    pub told_account: Option<u64>,
     /// Why the device does not take the settings.
     pub refused: Option<String>,
     /// When it did not.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use patchbay::config::Config;
+use patchbay::config::{Config, XmppMode};
+use patchbay::device::{DeviceKey, Summary};
 use patchbay::{Acs, Listeners};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,6 +53,12 @@ pub fn guest(kind: &str, name: &str) -> PathBuf {
         file.display()
     );
     file
+}
+
+/// Lets a host with this data directory find what others have compiled.
+pub fn share_compiled_plugins(data: &Path) {
+    std::fs::create_dir_all(COMPILED).unwrap();
+    std::os::unix::fs::symlink(COMPILED, data.join("compiled-plugins")).unwrap();
 }
 
 /// A host under test.
@@ -139,7 +146,7 @@ impl Setup {
     /// With an XMPP server of its own on loopback.
     pub fn xmpp(self) -> Setup {
         self.config(|config| {
-            config.xmpp.mode = patchbay::config::XmppMode::Embedded;
+            config.xmpp.mode = XmppMode::Embedded;
             config.xmpp.domain = "acs.example".into();
             config.xmpp.host = "127.0.0.1".into();
             config.xmpp.listen = vec!["127.0.0.1:0".parse().unwrap()];
@@ -160,8 +167,7 @@ impl Setup {
         std::fs::create_dir(&plugins).unwrap();
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
-        std::fs::create_dir_all(COMPILED).unwrap();
-        std::os::unix::fs::symlink(COMPILED, data.join("compiled-plugins")).unwrap();
+        share_compiled_plugins(&data);
         for (file, toml) in &self.plugins {
             put_plugin(&plugins, file, toml.as_deref());
         }
@@ -171,6 +177,7 @@ impl Setup {
             ..Config::default()
         };
         config.api.token = Some(TOKEN.into());
+        config.xmpp.mode = XmppMode::Off;
         // The tests share their processors: no plugin is late because another test computes.
         config.plugins.call_milliseconds_max = 2000;
         config.instance.connection_request_allow = vec!["127.0.0.0/8".parse().unwrap()];
@@ -330,6 +337,17 @@ impl Host {
     /// Looks at the plugins' directory now, instead of when the file system has told.
     pub async fn reload(&self) {
         self.post("/v1/plugins/reload", Value::Null).await;
+    }
+
+    /// Changes what is known of a device (as the API names it), as only time could.
+    pub async fn change(&self, at: &str, change: impl FnOnce(&mut Summary)) {
+        let key = DeviceKey {
+            instance: Arc::clone(&self.acs.instance.name),
+            id: at.rsplit('/').next().unwrap().into(),
+        };
+        let cell = self.acs.store.device(&key).unwrap().unwrap();
+        cell.lock().summary_mut(change);
+        self.acs.store.persist(&cell).await.unwrap();
     }
 
     /// Stops the host and starts it again with what it has kept, changed settings and all.

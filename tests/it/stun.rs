@@ -177,35 +177,38 @@ async fn credentials_that_no_flow_has_given() {
 
 #[tokio::test]
 async fn as_devices_are() {
-    let host = setup()
-        .plugin_with(
-            "test",
-            "bad-hooks",
-            "[settings.overrides]\nudp-timestamp-milliseconds = \"true\"\n",
-        )
-        .start()
-        .await;
-    for (number, oddity) in [
+    let host = setup().start().await;
+    for oddity in [
         Oddity::StunShortBinding,
         Oddity::StunBlankUsername,
         Oddity::StunUnpaddedIntegrity,
         Oddity::StunNoResponseAddress,
-        Oddity::UdpMilliseconds,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let live = Live::start(FleetConfig {
-            serial_prefix: format!("ODD{number}"),
-            oddities: [oddity].into_iter().collect::<Oddities>(),
-            ..behind_nat(&host, Vendor::tr181())
-        })
-        .await;
-        bound(&host, &live.at).await;
-        opened_by_stun(&wake(&host, &live.at).await);
-        assert_eq!(live.device.udp().accepted(), 1, "{oddity:?}");
+    ] {
+        called_once(&host, oddity).await;
     }
     host.stop().await;
+}
+
+/// A device whose last timestamp was in milliseconds takes none in seconds.
+#[tokio::test]
+async fn r25_timestamps_in_milliseconds() {
+    let profile =
+        "[[matches]]\nmanufacturer = \"*\"\n[overrides]\nudp-timestamp-milliseconds = true\n";
+    let host = setup().profile("milliseconds", profile).start().await;
+    called_once(&host, Oddity::UdpMilliseconds).await;
+    host.stop().await;
+}
+
+async fn called_once(host: &Host, oddity: Oddity) {
+    let live = Live::start(FleetConfig {
+        serial_prefix: oddity.name().into(),
+        oddities: [oddity].into_iter().collect::<Oddities>(),
+        ..behind_nat(host, Vendor::tr181())
+    })
+    .await;
+    bound(host, &live.at).await;
+    opened_by_stun(&wake(host, &live.at).await);
+    assert_eq!(live.device.udp().accepted(), 1, "{oddity:?}");
 }
 
 #[tokio::test]
@@ -312,6 +315,43 @@ async fn a_device_that_refuses_everything_is_left_alone() {
     );
     // Neither is asked again right away.
     assert_eq!(rpcs(&sim.periodic().await), [""; 0]);
+    host.stop().await;
+}
+
+/// A device that once would not let go of its former mode is asked for that again.
+#[tokio::test]
+async fn what_was_not_undone_is_undone_later() {
+    let host = setup().start().await;
+    let mut live = Live::start(behind_nat(&host, Vendor::tr098())).await;
+    bound(&host, &live.at).await;
+    session_with(&mut live, "4 VALUE CHANGE").await;
+    let url = "InternetGatewayDevice.ManagementServer.ConnectionRequestURL";
+    let moved = |cpe: &mut cpe_sim::Cpe, now| {
+        cpe.fail_next("SetParameterValues", 9002);
+        cpe.set(url, "http://127.0.0.1:7547/cr", now)
+    };
+    assert!(live.device.with(moved).await);
+    session_with(&mut live, "4 VALUE CHANGE").await;
+    assert_eq!(value(&live, "STUNEnable").await, "1");
+    let reachability = host.get(&live.at).await["reachability"].clone();
+    assert_eq!(reachability["mode"], "direct-http", "{reachability}");
+    assert!(reachability["configuration_error"].is_string());
+    let inform = |cpe: &mut cpe_sim::Cpe, now| cpe.connection_request(now);
+    live.device.with(inform).await;
+    assert_eq!(
+        session_with(&mut live, "6 CONNECTION REQUEST").await,
+        [""; 0],
+        "not right away"
+    );
+    host.change(&live.at, |summary| {
+        summary.configured.as_mut().unwrap().at -= 3_601;
+    })
+    .await;
+    live.device.with(inform).await;
+    session_with(&mut live, "6 CONNECTION REQUEST").await;
+    assert_eq!(value(&live, "STUNEnable").await, "0");
+    let reachability = host.get(&live.at).await["reachability"].clone();
+    assert_eq!(reachability["configuration_error"], Value::Null);
     host.stop().await;
 }
 
@@ -440,20 +480,14 @@ async fn by_the_address_that_the_device_tells_and_never_by_an_old_timestamp() {
         if round == 1 {
             // As if the clock had been an hour ahead at the last request, and was set right since:
             // only what the host has kept makes the next timestamp newer.
-            let key = patchbay::device::DeviceKey {
-                instance: "default".into(),
-                id: at.rsplit('/').next().unwrap().into(),
-            };
-            let cell = host.acs.store.device(&key).unwrap().unwrap();
             let mut ahead = 0;
-            cell.lock().summary_mut(|summary| {
+            host.change(&at, |summary| {
                 let kept = &mut summary.connection_request.udp_timestamp;
                 assert_eq!(*kept, signed.request.timestamp, "kept as it was sent");
                 *kept += 3_600;
                 ahead = *kept;
-            });
-            host.acs.store.persist(&cell).await.unwrap();
-            drop(cell);
+            })
+            .await;
             last = Some((ahead, 0));
             host = host
                 .restart(|config| config.instance.session_after_wake_seconds_max = 1)

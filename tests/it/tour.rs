@@ -12,6 +12,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const PROMISE: &str = "# → ";
 /// What ends the output of one block.
 const END: &str = "--- end of block ---";
+/// Of the demonstration.
+const DEVICES: u64 = 15;
 const READY_MAX: Duration = Duration::from_secs(60);
 
 /// A code block of a page: whether it starts the demonstration, and its text.
@@ -195,7 +197,8 @@ fn ready(demo: &mut Child, api: u16) {
     loop {
         let answer = Command::new("bash").args(["-c", &probe]).output().unwrap();
         let status: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
-        if status["counters"]["sessions_done"].as_u64() >= Some(12) {
+        let counted = |count: &serde_json::Value| count.as_u64() >= Some(DEVICES);
+        if counted(&status["devices"]) && counted(&status["counters"]["sessions_done"]) {
             return;
         }
         assert!(

@@ -2,7 +2,7 @@
 
 mod hostile;
 mod peers;
-mod raw;
+pub(crate) mod raw;
 mod servers;
 
 use std::time::Duration;
@@ -186,6 +186,87 @@ async fn a_reset_device_is_told_again() {
     host.stop().await;
 }
 
+/// A reset device that refuses its settings once is given its password when it is told again; so
+/// is one that let go of its stream only at the second try.
+#[tokio::test]
+async fn one_refusal_is_not_the_end() {
+    let host = setup().start().await;
+    let mut live = Live::start(behind_nat(&host, [])).await;
+    online(&host, &live).await;
+    live.session().await;
+    let reset = |cpe: &mut cpe_sim::Cpe, now| {
+        cpe.fail_next("AddObject", 9004);
+        cpe.factory_reset(now);
+    };
+    live.device.with(reset).await;
+    live.session().await;
+    let device = host.get(&live.at).await;
+    assert_eq!(device["xmpp"]["configured"], false, "{device}");
+    let later = |summary: &mut patchbay::device::Summary| summary.xmpp.refused_at -= 3_601;
+    host.change(&live.at, later).await;
+    let inform = |cpe: &mut cpe_sim::Cpe, now| cpe.connection_request(now);
+    live.device.with(inform).await;
+    live.session().await;
+    online(&host, &live).await;
+    live.session().await;
+    opened(&wake(&host, &live).await);
+    live.session().await;
+
+    let path = "Device.ManagementServer.ConnectionRequestURL";
+    let moved = |cpe: &mut cpe_sim::Cpe, now| {
+        cpe.fail_next("SetParameterValues", 9002);
+        cpe.set(path, "http://127.0.0.1:7547/cr", now)
+    };
+    assert!(live.device.with(moved).await);
+    live.session().await;
+    assert_eq!(host.get(&live.at).await["xmpp"]["online"], true);
+    host.change(&live.at, later).await;
+    live.device.with(inform).await;
+    live.session().await;
+    host.until(&live.at, |device| device["xmpp"]["online"] == false)
+        .await;
+    host.stop().await;
+}
+
+/// The operator has gone over to another XMPP server: devices get an account there, with a
+/// password, however long they had one here.
+#[tokio::test]
+async fn another_server_is_another_account() {
+    let host = setup().start().await;
+    let mut live = Live::start(behind_nat(&host, [])).await;
+    online(&host, &live).await;
+    live.session().await;
+    let password = "Device.XMPP.Connection.1.Password";
+    let has = async |live: &Live| {
+        live.device
+            .with(move |cpe, now| cpe.get(password, now))
+            .await
+            .unwrap()
+    };
+    let before = has(&live).await;
+    let host = host
+        .restart(|config| {
+            config.xmpp.mode = XmppMode::Component;
+            config.xmpp.server = "127.0.0.1:9".into();
+            config.xmpp.jid = "patchbay.acs.example".into();
+            config.xmpp.secret = Some("known to both".into());
+            config.xmpp.accounts = patchbay::config::XmppAccounts::Operator;
+        })
+        .await;
+    live.device
+        .with(|cpe, now| cpe.connection_request(now))
+        .await;
+    live.session().await;
+    let after = has(&live).await;
+    let username = patchbay::nat::xmpp::account::username(live.at.rsplit('/').next().unwrap());
+    assert_eq!(
+        after,
+        patchbay::nat::xmpp::derived_password("known to both", &username)
+    );
+    assert_ne!(after, before);
+    host.stop().await;
+}
+
 /// The keys of its password outlive the host.
 #[tokio::test]
 async fn after_a_restart_it_comes_back() {
@@ -223,6 +304,32 @@ async fn after_a_restart_it_comes_back() {
     host.stop().await;
 }
 
+/// Nobody has named a domain or a host: the device connects to where its ACS is.
+#[tokio::test]
+async fn nothing_has_to_be_configured() {
+    let host = setup()
+        .config(|config| {
+            config.xmpp.domain.clear();
+            config.xmpp.host.clear();
+        })
+        .start()
+        .await;
+    let mut live = Live::start(behind_nat(&host, [])).await;
+    online(&host, &live).await;
+    live.session().await;
+    opened(&wake(&host, &live).await);
+    let value = async |name: &str| {
+        let path = format!("Device.XMPP.Connection.1.{name}");
+        live.device
+            .with(move |cpe, now| cpe.get(&path, now))
+            .await
+            .unwrap()
+    };
+    assert_eq!(value("Server.1.ServerAddress").await, "127.0.0.1");
+    assert_eq!(value("Domain").await, "patchbay.internal");
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn what_devices_answer() {
     for (oddity, error) in [
@@ -254,7 +361,7 @@ async fn what_devices_answer() {
 
 /// The device has other credentials than the ACS knows, and a strange word for it.
 #[tokio::test]
-async fn wrong_credentials_are_told_from_the_rest() {
+async fn r24_wrong_credentials_are_told_from_the_rest() {
     for oddity in [None, Some(Oddity::XmppMisspelled)] {
         let host = setup().start().await;
         let mut live = Live::start(behind_nat(&host, oddity)).await;

@@ -15,6 +15,7 @@ use crate::Acs;
 use crate::device::{
     Contacts, DataModel, DeviceKey, Mode, ModeHistory, Summary, UnixTime, is_secret,
 };
+use crate::nat::outcome::Outcome;
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::{WakeReport, WakeState};
 use crate::store::DeviceCell;
@@ -174,6 +175,9 @@ pub(super) fn wake_view(report: &WakeReport) -> Value {
             json!({
                 "mode": attempt.mode, "accepted": attempt.accepted.map(time),
                 "session_opened": attempt.opened.map(time), "error": attempt.error,
+                "outcome": attempt.outcome.map(Outcome::name),
+                "words": attempt.outcome.map(Outcome::words),
+                "advice": attempt.outcome.map(Outcome::advice).filter(|advice| !advice.is_empty()),
             })
         })
         .collect();

@@ -129,7 +129,7 @@ impl Host {
 
 fn configuration(directory: &Path, plugins: &Path, cwmp: SocketAddr, api: SocketAddr) -> String {
     format!(
-        "data_directory = {:?}\nplugin_directory = {plugins:?}\n[stun]\nenabled = false\n[cwmp]\nlisten = [\"{cwmp}\"]\n\
+        "data_directory = {:?}\nplugin_directory = {plugins:?}\n[stun]\nenabled = false\n[xmpp]\nmode = \"off\"\n[cwmp]\nlisten = [\"{cwmp}\"]\n\
          [api]\nlisten = \"{api}\"\ntoken = \"{TOKEN}\"\n",
         directory.join("data")
     )

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use cpe_sim::{Fleet, FleetConfig, FleetEvent, Listen};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::shipped;
@@ -18,6 +19,8 @@ use crate::{Acs, Listeners};
 /// The API's token, unless `PATCHBAY_API_TOKEN` has another: the demonstration listens on
 /// loopback only and manages nothing but simulated devices.
 const TOKEN: &str = "demo-token-for-loopback";
+/// What devices behind NAT call themselves: an address that nobody else reaches.
+const PRIVATE_HOST: &str = "192.168.1.1";
 /// How often the live line is drawn.
 const LIVE_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a line is printed where nobody looks at a terminal.
@@ -28,6 +31,10 @@ pub(super) struct Demo {
     /// Simulated devices.
     #[arg(long, default_value_t = 12)]
     devices: usize,
+    /// Simulated devices behind NAT: the first is reached by XMPP, the second by STUN, the third
+    /// by short periodic Informs.
+    #[arg(long, default_value_t = 3)]
+    behind_nat: usize,
     /// Seconds between two Informs of a device.
     #[arg(long, default_value_t = 30)]
     interval: u64,
@@ -92,17 +99,25 @@ impl Demo {
         let stop = stop_after(self.seconds, shutdown);
         let running = tokio::spawn(Arc::clone(&acs).run(listeners, stop.clone()));
 
-        let fleet = Fleet::start(FleetConfig {
+        let fleet = FleetConfig {
             periodic_interval: Duration::from_secs(self.interval.max(1)),
             boot_spread: Duration::from_secs(3),
             listen: Listen::Shared(SocketAddr::from(([127, 0, 0, 1], 0))),
             ..FleetConfig::new(&format!("http://{url}/"), self.devices)
-        })
-        .await?;
+        };
+        let behind_nat = FleetConfig {
+            count: self.behind_nat,
+            serial_prefix: "NAT".to_owned(),
+            announce_host: Some(PRIVATE_HOST.to_owned()),
+            ..fleet.clone()
+        };
+        let fleets = [Fleet::start(fleet).await?, Fleet::start(behind_nat).await?];
         self.introduce(&acs, &directory, url, api);
-        live(&acs, &fleet, stop).await;
-        fleet.stop();
-        fleet.wait().await;
+        live(&acs, &fleets, stop).await;
+        for fleet in &fleets {
+            fleet.stop();
+            fleet.wait().await;
+        }
         running.await??;
         println!("stopped");
         Ok(())
@@ -119,6 +134,7 @@ impl Demo {
         // Any free port: the devices are told which.
         config.stun.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.stun.host = "127.0.0.1".to_owned();
+        config.xmpp.listen = config.stun.listen.clone();
         config.api.token.get_or_insert_with(|| TOKEN.to_owned());
         // The simulated devices take their connection requests on loopback.
         for network in ["127.0.0.0/8", "::1"] {
@@ -152,9 +168,10 @@ impl Demo {
             .map(|status| status.name)
             .collect();
         println!(
-            "Patchbay {} with {} simulated devices. Ctrl-C ends it.\n",
+            "Patchbay {} with {} simulated devices, {} of them behind NAT. Ctrl-C ends it.\n",
             env!("CARGO_PKG_VERSION"),
-            self.devices
+            self.devices + self.behind_nat,
+            self.behind_nat
         );
         println!("  devices talk to   http://{url}/");
         println!("  the API           http://{api}/v1/devices");
@@ -191,9 +208,9 @@ fn stop_after(
 
 /// Shows what happens until `stop`: one line that is drawn again on a terminal, a line now and
 /// then elsewhere.
-async fn live(acs: &Acs, fleet: &Fleet, mut stop: tokio::sync::watch::Receiver<bool>) {
+async fn live(acs: &Acs, fleets: &[Fleet; 2], mut stop: tokio::sync::watch::Receiver<bool>) {
     let terminal = std::io::stdout().is_terminal();
-    let mut events = fleet.events();
+    let [mut events, mut behind_nat] = fleets.each_ref().map(Fleet::events);
     let mut last = "waiting for the first device".to_owned();
     let mut interval = tokio::time::interval(if terminal {
         LIVE_INTERVAL
@@ -204,7 +221,7 @@ async fn live(acs: &Acs, fleet: &Fleet, mut stop: tokio::sync::watch::Receiver<b
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            event = events.recv() => match event {
+            event = either(&mut events, &mut behind_nat) => match event {
                 Ok(event) => {
                     if let Some(text) = describe(&event) {
                         last = text;
@@ -238,6 +255,17 @@ async fn live(acs: &Acs, fleet: &Fleet, mut stop: tokio::sync::watch::Receiver<b
     }
     if terminal {
         println!();
+    }
+}
+
+/// The next event of one or the other.
+async fn either(
+    one: &mut Receiver<FleetEvent>,
+    other: &mut Receiver<FleetEvent>,
+) -> Result<FleetEvent, RecvError> {
+    tokio::select! {
+        event = one.recv() => event,
+        event = other.recv() => event,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::config::Config;
+use crate::config::{Config, XmppMode};
 use crate::{Acs, Listeners};
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -40,6 +40,12 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     }
     if !listeners.stun.is_empty() && config.stun.host.is_empty() {
         tracing::info!("stun.host is not set: devices look for STUN at the host of their ACS URL");
+    }
+    let xmpp = &config.xmpp;
+    if xmpp.mode == XmppMode::Embedded && xmpp.host.is_empty() && xmpp.domain.is_empty() {
+        tracing::info!(
+            "xmpp.host is not set: devices look for XMPP at the host of their ACS URL, those behind a proxy not at all"
+        );
     }
     match &listeners.api {
         Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),

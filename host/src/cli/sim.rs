@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use cpe_sim::{Cuts, Fleet, FleetConfig, FleetStats, Listen, Oddity, SessionOptions};
+use cpe_sim::{Cuts, Fleet, FleetConfig, FleetStats, Listen, Oddity, SessionOptions, Vendor};
 
 use super::{bench, stun_bench};
 
@@ -64,6 +64,12 @@ pub(super) struct Sim {
     /// What the devices give as their host instead: with 192.168.1.1, say, they are behind NAT.
     #[arg(long)]
     announce: Option<String>,
+    /// Only devices of this maker, such as `Northlight`, not of all in turn.
+    #[arg(long, value_parser = vendor)]
+    vendor: Option<Vendor>,
+    /// What their serial numbers begin with.
+    #[arg(long, default_value = "SIM")]
+    serial: String,
     /// The same number makes the same devices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -99,6 +105,11 @@ impl Sim {
             boot_spread: Duration::from_secs(self.spread),
             listen: Listen::Shared(SocketAddr::new(self.listen, 0)),
             announce_host: self.announce.clone(),
+            vendors: match self.vendor {
+                Some(vendor) => vec![vendor],
+                None => Vendor::ALL.to_vec(),
+            },
+            serial_prefix: self.serial,
             time_max: Some(Duration::from_secs(self.seconds)),
             sessions_max: self.sessions,
             oddities: self.oddity.iter().copied().collect(),
@@ -133,6 +144,16 @@ impl Sim {
 fn oddity(name: &str) -> Result<Oddity, String> {
     Oddity::from_name(name).ok_or_else(|| {
         let names = Oddity::ALL.map(Oddity::name);
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn vendor(manufacturer: &str) -> Result<Vendor, String> {
+    let found = Vendor::ALL
+        .iter()
+        .find(|vendor| vendor.manufacturer == manufacturer);
+    found.copied().ok_or_else(|| {
+        let names = Vendor::ALL.map(|vendor| vendor.manufacturer);
         format!("expected one of {}", names.join(", "))
     })
 }

@@ -7,6 +7,11 @@ use serde::Deserialize;
 
 use super::ConfigError;
 
+/// Of accounts on a server that no other name leads to: `.internal` is never in the DNS.
+const OWN_DOMAIN: &str = "patchbay.internal";
+/// The port of XMPP (RFC 6120 §14.7), of another server that the operator names no port of.
+pub const XMPP_PORT: u16 = 5222;
+
 /// `[xmpp]`
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,10 +19,12 @@ pub struct Xmpp {
     /// Whose server it is.
     pub mode: XmppMode,
     /// The domain of the devices' accounts. It need not be one of the DNS if `host` is set.
+    /// Empty, which only the embedded server takes: a name that nobody else knows.
     pub domain: String,
-    /// Host or address that devices connect to; empty: they look for the domain in the DNS.
+    /// Host or address that devices connect to. Empty: they look for the domain in the DNS; is
+    /// that empty too, they connect to the host of their ACS URL.
     pub host: String,
-    /// The port there.
+    /// The port there; 0: the first of `listen`, or of `listen_tls`.
     pub port: u16,
     /// Devices are told to use TLS.
     pub devices_use_tls: bool,
@@ -83,13 +90,13 @@ pub enum XmppAccounts {
 impl Default for Xmpp {
     fn default() -> Xmpp {
         Xmpp {
-            mode: XmppMode::Off,
+            mode: XmppMode::Embedded,
             domain: String::new(),
             host: String::new(),
-            port: 5222,
+            port: 0,
             devices_use_tls: false,
             keep_alive_seconds: 120,
-            listen: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 5222))],
+            listen: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, XMPP_PORT))],
             listen_tls: Vec::new(),
             certificate: None,
             key: None,
@@ -146,6 +153,14 @@ impl std::fmt::Debug for Xmpp {
 }
 
 impl Xmpp {
+    /// The domain of the devices' accounts.
+    pub fn domain(&self) -> &str {
+        match self.domain.as_str() {
+            "" => OWN_DOMAIN,
+            domain => domain,
+        }
+    }
+
     pub(super) fn read_environment(&mut self) {
         if let Ok(secret) = std::env::var("PATCHBAY_XMPP_SECRET") {
             self.secret = Some(secret);
@@ -181,9 +196,10 @@ impl Xmpp {
             let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
             !text.is_empty() && text.len() <= 64 && text.chars().all(part)
         };
+        let is_own = self.mode == XmppMode::Embedded && self.domain.is_empty();
         expect(
             "xmpp.domain",
-            is_domain(&self.domain),
+            is_own || is_domain(&self.domain),
             &self.domain,
             "a domain of at most 64 characters",
         )?;
@@ -256,7 +272,7 @@ mod tests {
     #[test]
     fn what_belongs_together() {
         check("", "");
-        check("mode = 'embedded'", "xmpp.domain");
+        check("mode = 'component'", "xmpp.domain");
         check("mode = 'embedded'\ndomain = 'a b'", "xmpp.domain");
         let embedded = |more: &str| format!("mode = 'embedded'\ndomain = 'acs.example'\n{more}");
         check(&embedded(""), "");

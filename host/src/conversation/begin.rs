@@ -193,6 +193,7 @@ impl Conversation {
             device.tree_mut().remove_prefix("");
             device.summary_mut(|summary| {
                 summary.xmpp.told = None;
+                summary.xmpp.refused_at = 0;
                 summary.xmpp.connection.clear();
             });
         }

@@ -156,7 +156,8 @@ impl Conversation {
     fn ways(&self) -> Ways {
         Ways {
             stun: self.acs.stun.is_serving(),
-            xmpp: self.acs.xmpp.is_some(),
+            xmpp: (self.acs.xmpp.as_ref())
+                .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
         }
     }
 
@@ -351,7 +352,11 @@ impl Conversation {
             return;
         };
         let wanted = configure::fingerprint(mode, &configure::wishes(mode, &self.offer(now)));
-        self.configured(mode, wanted, now, error);
+        // What was refused has undone nothing of the mode before.
+        let before = self.summary.configured.as_ref().map(|before| before.mode);
+        let stays = error.is_some() && !self.is_bootstrap();
+        let in_force = before.filter(|_| stays).unwrap_or(mode);
+        self.configured(in_force, wanted, now, error);
     }
 
     fn configured(&mut self, mode: Mode, wanted: u64, at: UnixTime, error: Option<String>) {

@@ -9,6 +9,7 @@ use crate::door::Peer;
 pub struct ReachedAt {
     host: Option<HeaderValue>,
     is_tls: bool,
+    through_proxy: bool,
 }
 
 impl ReachedAt {
@@ -19,16 +20,33 @@ impl ReachedAt {
         ReachedAt {
             host: host.cloned(),
             is_tls: peer.tls,
+            through_proxy: peer.through_proxy,
         }
+    }
+
+    /// Name or address of this very host, without port and brackets. `None`: it is not known,
+    /// or the device came to a proxy, which takes HTTP and nothing else.
+    pub fn own_host(&self) -> Option<&str> {
+        if self.through_proxy {
+            return None;
+        }
+        let host = self.usable_host()?;
+        match host.strip_prefix('[') {
+            Some(v6) => v6.split_once(']').map(|(address, _)| address),
+            None => host.split(':').next(),
+        }
+    }
+
+    /// The Host header, if it is one.
+    fn usable_host(&self) -> Option<&str> {
+        let host = self.host.as_ref()?.to_str().ok()?.trim();
+        let usual = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        (!host.is_empty() && host.chars().all(usual)).then_some(host)
     }
 
     /// `http://host:port`; with `port`, of the listener for files. `None`: it is not known.
     pub(super) fn url(&self, port: Option<u16>) -> Option<String> {
-        let host = self.host.as_ref()?.to_str().ok()?.trim();
-        let usual = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-        if host.is_empty() || !host.chars().all(usual) {
-            return None;
-        }
+        let host = self.usable_host()?;
         match port {
             None => Some(format!(
                 "{}://{host}",
@@ -92,5 +110,22 @@ mod tests {
             assert_eq!(url(&[("host", host)], false, None), None, "{host}");
         }
         assert_eq!(url(&[], false, None), None);
+        for (host, expected) in [
+            ("acs.example:7547", "acs.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("[2001:db8::1]:7547", "2001:db8::1"),
+        ] {
+            let reached = ReachedAt {
+                host: Some(host.parse().unwrap()),
+                ..ReachedAt::default()
+            };
+            assert_eq!(reached.own_host(), Some(expected));
+            let through_proxy = true;
+            let reached = ReachedAt {
+                through_proxy,
+                ..reached
+            };
+            assert_eq!(reached.own_host(), None);
+        }
     }
 }

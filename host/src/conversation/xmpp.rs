@@ -11,30 +11,42 @@ use cwmp::Request;
 
 /// A device that did not take its settings is told again after so long.
 const RETRY_SECONDS: i64 = 3_600;
+/// One that could not be given an account, because of us or of the XMPP server, after so long.
+const ACCOUNT_RETRY_SECONDS: i64 = 300;
 
 impl Conversation {
     /// What is to be told, if anything. A device that has been told the same before is not told
     /// again before it forgets everything (`0 BOOTSTRAP`).
     pub(super) fn xmpp_plan(&self, now: UnixTime) -> Option<Plan> {
-        let account = self.cell.lock().summary().xmpp.clone();
+        let mode = self.summary.nat.as_ref()?.mode;
         let root = self.summary.data_model.root();
-        let mode = self.summary.nat.as_ref().map(|nat| nat.mode);
+        let device = self.cell.lock();
+        let account = &device.summary().xmpp;
+        // Without an account nothing was told yet: the fault is more likely ours.
+        let pause = match account.told {
+            Some(_) => RETRY_SECONDS,
+            None => ACCOUNT_RETRY_SECONDS,
+        };
+        let failed = account.refused.is_some();
+        if failed && now - account.refused_at < pause {
+            return None;
+        }
         match &self.acs.xmpp {
-            Some(xmpp) if mode == Some(Mode::Xmpp) => {
-                let wanted = xmpp.wanted(self.device());
-                let again = account.refused.is_some() && now - account.refused_at >= RETRY_SECONDS;
-                if account.told == Some(wanted.fingerprint()) && !again {
+            Some(xmpp) if mode == Mode::Xmpp => {
+                let wanted = xmpp.wanted(self.device(), self.reached_at.own_host())?;
+                let told_account = Some(xmpp.account_fingerprint(self.device()));
+                let has_password = account.keys.is_some()
+                    && account.told.is_some()
+                    && account.told_account == told_account
+                    // It may have taken a part of what it refused.
+                    && !failed;
+                if has_password && account.told == Some(wanted.fingerprint()) {
                     return None;
                 }
-                let has_password = account.keys.is_some() && account.told.is_some();
                 let password = (!has_password).then(|| xmpp.password(self.device()));
                 Some(Plan::connect(root, wanted, password, &account.connection))
             }
-            // Between two decisions a mode is none: that is no reason to undo it.
-            _ if mode.is_some_and(|mode| mode != Mode::Xmpp)
-                && account.told.is_some()
-                && !account.connection.is_empty() =>
-            {
+            _ if mode != Mode::Xmpp && account.told.is_some() && !account.connection.is_empty() => {
                 Some(Plan::disconnect(root, &account.connection))
             }
             _ => None,
@@ -73,10 +85,18 @@ impl Conversation {
         let refused = match step {
             Step::Ask(request) => match self.promise_password(plan).await {
                 Ok(()) => return Some(request),
-                // Tried again in the next session: the fault is not the device's.
                 Err(error) => {
                     tracing::warn!(device = %self.device(), error, "no XMPP account for the device");
-                    self.trace.note(now, format!("no XMPP account: {error}"));
+                    let why = format!("no XMPP account: {error}");
+                    self.trace.note(now, why.clone());
+                    let connection = plan.connection().to_owned();
+                    self.change_account(|xmpp| {
+                        xmpp.told = None;
+                        xmpp.refused_at = now.unix;
+                        xmpp.refused = Some(why);
+                        xmpp.connection = connection;
+                    })
+                    .await;
                     return None;
                 }
             },
@@ -89,9 +109,18 @@ impl Conversation {
             }
         };
         let told = plan.wanted().map(|wanted| wanted.fingerprint());
+        let told_account = self
+            .acs
+            .xmpp
+            .as_ref()
+            .map(|xmpp| xmpp.account_fingerprint(self.device()));
         let connection = plan.connection().to_owned();
         self.change_account(|xmpp| {
-            xmpp.told = told;
+            // What could not be undone stays to be undone.
+            if told.is_some() || refused.is_none() {
+                xmpp.told = told;
+                xmpp.told_account = told_account;
+            }
             xmpp.refused_at = if refused.is_some() { now.unix } else { 0 };
             xmpp.refused = refused;
             xmpp.connection = connection;
@@ -109,9 +138,23 @@ impl Conversation {
         if let Some(xmpp) = &self.acs.xmpp {
             xmpp.make_account(self.device(), password).await?;
         }
-        self.cell
-            .lock()
-            .summary_mut(|summary| account::promise(&mut summary.xmpp, password));
+        let salt = {
+            let device = self.cell.lock();
+            let salt = device.summary().xmpp.salt.clone();
+            if salt.is_empty() {
+                account::new_salt()
+            } else {
+                salt
+            }
+        };
+        let (deriving, password) = (salt.clone(), password.to_owned());
+        let keys = tokio::task::spawn_blocking(move || account::derive(&deriving, &password))
+            .await
+            .map_err(|error| format!("its keys cannot be derived: {error}"))?;
+        self.cell.lock().summary_mut(|summary| {
+            summary.xmpp.salt = salt;
+            account::promise(&mut summary.xmpp, keys);
+        });
         let kept = self.acs.store.persist(&self.cell).await;
         kept.map_err(|error| format!("its keys cannot be kept: {error}"))
     }

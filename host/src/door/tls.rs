@@ -79,7 +79,7 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads the files of `[cwmp.tls]`; `None`: it names none.
+    /// Reads the files of `[cwmp.tls]`, or of another section; `None`: it names none.
     pub fn load(config: &config::Tls) -> Result<Option<Tls>, TlsError> {
         let (Some(certificate), Some(key)) = (&config.certificate, &config.key) else {
             return Ok(None);
@@ -101,6 +101,11 @@ impl Tls {
     /// The certificate that devices are shown now.
     pub fn certificate(&self) -> Certificate {
         self.loaded.load().certificate.clone()
+    }
+
+    /// For connections that begin now.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.loaded.load().config))
     }
 
     /// Says in the log which certificate is shown, and whether it ends soon.
@@ -133,8 +138,7 @@ impl Tls {
     ) -> Result<(TlsStream<TcpStream>, Option<Arc<Certificate>>), String> {
         let handshake = async {
             let _turn = self.handshakes.acquire().await;
-            let config = Arc::clone(&self.loaded.load().config);
-            TlsAcceptor::from(config).accept(stream).await
+            self.acceptor().accept(stream).await
         };
         let stream = match tokio::time::timeout(self.time, handshake).await {
             Ok(Ok(stream)) => stream,

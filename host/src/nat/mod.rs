@@ -7,6 +7,7 @@ pub mod configure;
 pub mod decide;
 pub mod guard;
 pub mod http;
+pub mod outcome;
 pub mod short_inform;
 pub mod stun;
 pub mod supports;

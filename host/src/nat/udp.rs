@@ -7,6 +7,7 @@ use cwmp::connection_request::UdpRequest;
 use serde::Serialize;
 
 use super::guard;
+use super::outcome::{Failure, Outcome};
 use super::stun::Way;
 use crate::Acs;
 use crate::device::{Credentials, DeviceKey, UnixTime};
@@ -44,8 +45,8 @@ pub struct UdpAddress {
 }
 
 impl Acs {
-    /// The fresher of what the STUN server and, if its parameters are at hand, the device itself
-    /// say.
+    /// A binding that is alive; else the fresher of what the STUN server and, if its parameters
+    /// are at hand, the device itself say.
     pub fn udp_address(
         &self,
         key: &DeviceKey,
@@ -63,19 +64,24 @@ impl Acs {
         // A binding that the device has ceased to keep alive is gone, even if an older word of
         // the device still names it.
         match (binding, told) {
-            (Some(binding), Some(told)) if told.seen > binding.seen => Some(UdpAddress {
-                way: binding.way,
-                ..told
-            }),
+            (Some(binding), Some(told)) if !binding.usable && told.seen > binding.seen => {
+                let same_family = told.address.is_ipv4() == binding.address.is_ipv4();
+                let way = binding.way.filter(|_| same_family);
+                Some(UdpAddress { way, ..told })
+            }
             (binding, told) => binding.or(told),
         }
     }
 
     /// Sends a connection request by UDP, in copies. Whether the device took it shows only when
     /// its session comes.
-    pub(super) async fn call_by_udp(&self, key: &DeviceKey) -> Result<(), String> {
-        let cell = self.store.device(key).map_err(|error| error.to_string())?;
-        let cell = cell.ok_or("the device is not known any more")?;
+    pub(super) async fn call_by_udp(&self, key: &DeviceKey) -> Result<(), Failure> {
+        let ours = |error: String| Failure::new(Outcome::NotServed, error);
+        let cell = self
+            .store
+            .device(key)
+            .map_err(|error| ours(error.to_string()))?;
+        let cell = cell.ok_or_else(|| ours("the device is not known any more".into()))?;
         let now = self.clock.unix();
         let (to, summary) = {
             let device = cell.lock();
@@ -84,23 +90,27 @@ impl Acs {
                 device.summary().clone(),
             )
         };
-        let to = to.ok_or("the device has not told where it takes connection requests by UDP")?;
+        let to = to.ok_or_else(|| {
+            let text = "the device has not told where it takes connection requests by UDP";
+            Failure::new(Outcome::NoAddress, text)
+        })?;
         if !to.usable {
-            return Err(format!(
+            let text = format!(
                 "the last binding request from {} came {} s ago: the binding is gone (limit {} s)",
                 to.address,
                 now - to.seen,
                 self.stun.binding_seconds_max()
-            ));
+            );
+            return Err(Failure::new(Outcome::BindingExpired, text));
         }
         guard::permit(
             to.address.ip(),
             &self.instance.settings.connection_request_allow,
-        )
-        .map_err(|error| error.to_string())?;
+        )?;
         let candidates = summary.connection_request.candidates();
         if candidates.is_empty() {
-            return Err("the ACS has no connection-request credentials for it yet".into());
+            let text = "the ACS has no connection-request credentials for it yet";
+            return Err(Failure::new(Outcome::NoCredentials, text));
         }
         let overrides = &self
             .plugins
@@ -115,7 +125,8 @@ impl Acs {
         };
         let first = self
             .promise_timestamps(&cell, now, unit, candidates.len())
-            .await?;
+            .await
+            .map_err(ours)?;
         let datagrams = datagrams(&candidates, first, to.address);
         for copy in 0..COPIES {
             if copy > 0 {
@@ -124,7 +135,8 @@ impl Acs {
             for datagram in &datagrams {
                 self.stun
                     .send(to.address, to.way, datagram.as_bytes())
-                    .await?;
+                    .await
+                    .map_err(ours)?;
             }
         }
         self.stun.counters.connection_requests.add(1);

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::outcome::{Failure, Outcome};
 use super::{guard, http};
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary, UnixTime};
@@ -62,7 +63,9 @@ pub struct WakeAttempt {
     pub accepted: Option<UnixTime>,
     /// When its session began.
     pub opened: Option<UnixTime>,
-    /// Why it did not work.
+    /// What came of it, once that is known.
+    pub outcome: Option<Outcome>,
+    /// What exactly was seen when it did not work.
     pub error: Option<String>,
 }
 
@@ -184,6 +187,7 @@ impl Acs {
                 mode,
                 accepted: None,
                 opened: None,
+                outcome: None,
                 error: None,
             };
             let wait = match self.call(mode, device, &summary).await {
@@ -194,8 +198,9 @@ impl Acs {
                     }
                     wait
                 }
-                Err(error) => {
-                    attempt.error = Some(error);
+                Err(failure) => {
+                    attempt.outcome = Some(failure.outcome);
+                    attempt.error = Some(failure.text);
                     Duration::ZERO
                 }
             };
@@ -206,7 +211,13 @@ impl Acs {
                 Ok(Ok(at)) => *at,
                 _ => None,
             };
-            if attempt.opened.is_none() && attempt.error.is_none() {
+            if attempt.opened.is_some() {
+                attempt.outcome = Some(Outcome::SessionOpened);
+            } else if attempt.outcome.is_none() {
+                attempt.outcome = Some(match attempt.accepted {
+                    Some(_) => Outcome::AcceptedButSilent,
+                    None => Outcome::NoAnswer,
+                });
                 attempt.error = Some(format!("no session within {} s", wait.as_secs()));
             }
             self.remember(device, &attempt);
@@ -259,15 +270,13 @@ impl Acs {
         mode: Mode,
         device: &DeviceKey,
         summary: &Summary,
-    ) -> Result<Duration, String> {
+    ) -> Result<Duration, Failure> {
         let instance = &self.instance;
         match mode {
             Mode::DirectHttp => {
                 let request = &summary.connection_request;
                 let target =
-                    guard::check(&request.url, &instance.settings.connection_request_allow)
-                        .await
-                        .map_err(|error| error.to_string())?;
+                    guard::check(&request.url, &instance.settings.connection_request_allow).await?;
                 let credentials = request.candidates();
                 let matched = self.plugins.table().matched(&instance.name, summary);
                 let leniency = http::Leniency {
@@ -282,7 +291,7 @@ impl Acs {
                     tokio::time::sleep(BUSY_PAUSE).await;
                     result = http::request(&target, &credentials, leniency, time).await;
                 }
-                result.map_err(|error| error.to_string())?;
+                result?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
@@ -298,7 +307,7 @@ impl Acs {
                 self.call_over_xmpp(device, summary).await?;
                 Ok(instance.session_wait())
             }
-            Mode::HttpProxy => Err("not configured for this instance".to_owned()),
+            Mode::HttpProxy => Err(Failure::not_configured()),
         }
     }
 

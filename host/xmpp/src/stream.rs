@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 4096;
+/// Bytes of the name of a namespace. Each element keeps its own copy of it.
+const NAMESPACE_BYTES_MAX: usize = 256;
 
 /// What one stanza may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Limits {
     pub stanza_bytes_max: usize,
     /// Elements within elements.
     pub depth_levels_max: usize,
+    /// Elements in all: four bytes that were sent become hundreds in memory.
+    pub elements_max: usize,
 }
 
 impl Limits {
@@ -29,11 +33,13 @@ impl Limits {
     pub const STRANGER: Limits = Limits {
         stanza_bytes_max: 8 << 10,
         depth_levels_max: 8,
+        elements_max: 32,
     };
     /// After that.
     pub const KNOWN: Limits = Limits {
         stanza_bytes_max: 64 << 10,
         depth_levels_max: 32,
+        elements_max: 512,
     };
 }
 
@@ -49,6 +55,8 @@ pub struct Stream<S> {
     parsed: usize,
     /// Elements whose end has not come.
     open: Vec<Element>,
+    /// Elements of this stanza.
+    elements: usize,
     /// Nothing of the next stanza has come: white space means nothing here.
     between: bool,
     /// Bytes that this stanza may still have.
@@ -80,7 +88,7 @@ pub enum StreamError {
     /// A stanza is over a limit.
     #[error("a stanza of more than {max} {unit}")]
     TooLarge {
-        /// `bytes` or `levels`.
+        /// `bytes`, `levels`, `elements` or `bytes in the name of a namespace`.
         unit: &'static str,
         /// The limit.
         max: usize,
@@ -115,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             unread: Vec::new(),
             parsed: 0,
             open: Vec::new(),
+            elements: 0,
             between: true,
             left: limits.stanza_bytes_max,
         }
@@ -184,11 +193,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 None => return Ok(None),
                 Some(Event::XmlDeclaration(..)) => {}
                 Some(Event::StartElement(_, (namespace, name), attributes)) => {
-                    if self.open.len() >= self.limits.depth_levels_max {
-                        return Err(StreamError::TooLarge {
-                            unit: "levels",
-                            max: self.limits.depth_levels_max,
-                        });
+                    self.elements += 1;
+                    let Limits {
+                        depth_levels_max,
+                        elements_max,
+                        ..
+                    } = self.limits;
+                    for (got, max, unit) in [
+                        (self.open.len() + 1, depth_levels_max, "levels"),
+                        (self.elements, elements_max, "elements"),
+                        (
+                            namespace.len(),
+                            NAMESPACE_BYTES_MAX,
+                            "bytes in the name of a namespace",
+                        ),
+                    ] {
+                        if got > max {
+                            return Err(StreamError::TooLarge { unit, max });
+                        }
                     }
                     let mut element = Element::bare(name.to_string(), namespace.to_string());
                     *element.attrs_mut() = attributes;
@@ -232,6 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     fn stanza_ended(&mut self) {
         self.between = true;
+        self.elements = 0;
         self.left = self.limits.stanza_bytes_max;
     }
 
@@ -390,6 +413,8 @@ mod tests {
             format!("<{long}"),
             deep,
             format!("<a{attributes}/>"),
+            format!("<a>{}", "<b/>".repeat(limits.elements_max)),
+            format!("<a xmlns='{}'/>", "x".repeat(NAMESPACE_BYTES_MAX + 1)),
             "<a/>".repeat(3000).replacen("<a/>", "<b>", 1),
         ] {
             let mut stream = sent(&format!("{HEADER}{bomb}")).await;

@@ -44,7 +44,7 @@ impl Server {
         put_plugin(&plugins, &guest("shipped", "first-contact"), Some(settings));
         let config = format!(
             "data_directory = {:?}\nplugin_directory = {plugins:?}\n\
-             [stun]\nenabled = false\n[cwmp]\nlisten = [\"{cwmp}\"]\n[api]\nlisten = \"{api}\"\n\
+             [stun]\nenabled = false\n[xmpp]\nmode = \"off\"\n[cwmp]\nlisten = [\"{cwmp}\"]\n[api]\nlisten = \"{api}\"\n\
              [instance]\nconnection_request_allow = [\"127.0.0.0/8\"]\n",
             directory.join("data"),
         );

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use patchbay::device::XmppAccount;
 use patchbay::nat::xmpp::account;
 use serde_json::Value;
@@ -10,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::raw::{HEADER, Raw};
-use super::{behind_nat, online, setup};
+use super::{behind_nat, online, opened, setup, wake};
 use crate::harness::{Host, Live, Setup, Sim};
 use cpe_sim::CpeConfig;
 
@@ -204,8 +206,12 @@ pub(super) async fn add_account(host: &Host, serial: &str, password: &str) -> St
     };
     let cell = host.acs.store.device(&key).unwrap().unwrap();
     cell.lock().summary_mut(|summary| {
-        let mut xmpp = XmppAccount::default();
-        account::promise(&mut xmpp, password);
+        let mut xmpp = XmppAccount {
+            salt: account::new_salt(),
+            ..XmppAccount::default()
+        };
+        let keys = account::derive(&xmpp.salt, password);
+        account::promise(&mut xmpp, keys);
         account::answered(&mut xmpp, true);
         summary.xmpp = xmpp;
     });
@@ -263,6 +269,45 @@ async fn a_device_talks_to_nobody_else() {
     ))
     .await;
     assert!(raw.rest().await.contains("policy-violation"));
+    host.stop().await;
+}
+
+/// Somebody knows the name of a device that is online, and not its password: its stream stays, and stays its own.
+#[tokio::test]
+async fn a_stream_is_not_taken_over_with_a_wrong_password() {
+    let host = setup()
+        .config(|config| config.xmpp.plain_without_tls = true)
+        .start()
+        .await;
+    let mut live = Live::start(behind_nat(&host, [])).await;
+    let before = online(&host, &live).await["xmpp"].clone();
+    live.session().await;
+    let username = before["username"].as_str().unwrap();
+    for guess in ["", "secret", "00AABB"] {
+        let mut raw = Raw::connect(address(&host)).await;
+        raw.send(HEADER).await;
+        raw.until("</stream:features>").await;
+        let text = STANDARD.encode(format!("\0{username}\0{guess}"));
+        raw.send(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{text}</auth>"
+        ))
+        .await;
+        raw.until("<not-authorized/></failure>").await;
+        // As if it had not heard that.
+        let bind =
+            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>cwmp</resource></bind>";
+        raw.send(&format!("<iq type='set' id='b'>{bind}</iq>"))
+            .await;
+        assert!(raw.rest().await.contains("<not-authorized "));
+    }
+    assert_eq!(host.get(&live.at).await["xmpp"], before);
+    opened(&wake(&host, &live).await);
+    let status = host.get("/v1/status").await;
+    let counters = &status["xmpp"]["counters"];
+    assert_eq!(
+        (&counters["logins"], &counters["logins_refused"]),
+        (&1.into(), &3.into())
+    );
     host.stop().await;
 }
 

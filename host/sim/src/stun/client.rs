@@ -8,7 +8,7 @@ use std::time::Duration;
 use cwmp::connection_request::{SignedUdpRequest, UdpRefusal};
 use cwmp::stun::{Binding, Flavour, Kind, Message, Request, TransactionId};
 use tokio::net::{UdpSocket, lookup_host};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Settings, Shared, count};
 use crate::listener::TargetState;
@@ -30,11 +30,15 @@ pub(super) async fn run(shared: Arc<Shared>, settings: Settings) {
         sleep(RETRY.max(settings.keepalive)).await;
     };
     loop {
-        let next = Instant::now() + settings.keepalive;
-        if let Some(mapped) = client.bind().await {
+        let next = Instant::now() + client.keepalive;
+        let bound = client.bind().await;
+        if let Some(mapped) = bound {
             client.learn(mapped).await;
         }
         client.listen_until(next).await;
+        if bound.is_some() {
+            client.probe().await;
+        }
     }
 }
 
@@ -48,6 +52,8 @@ struct Client<'a> {
     /// The address as it is before any NAT.
     local: SocketAddr,
     mapped: Option<SocketAddr>,
+    /// Between two binding requests: within the bounds, and no longer than the NAT remembers.
+    keepalive: Duration,
     /// The answer to this one is to come to the first port.
     probe: Option<TransactionId>,
     random: Seed,
@@ -76,6 +82,7 @@ impl<'a> Client<'a> {
             server,
             local,
             mapped: None,
+            keepalive: settings.keepalive,
             probe: None,
             random: Seed::new(shared.seed ^ u64::from(local.port())),
         })
@@ -166,7 +173,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Tells the device of its address, and asks from the other port whether that is open.
+    /// Tells the device of its address.
     async fn learn(&mut self, mapped: SocketAddr) {
         if self.mapped.replace(mapped) != Some(mapped)
             && let Some(slot) = self.shared.slot.upgrade()
@@ -174,31 +181,46 @@ impl<'a> Client<'a> {
             let now = self.shared.options.clock.now();
             slot.mapped(mapped, mapped != self.local, now).await;
         }
-        if !self.shared.oddities.has(Oddity::StunNoResponseAddress) {
-            let id = self.id();
-            self.probe = Some(id);
-            let request = Request {
-                response_address: Some(mapped),
-                ..Request::new(id)
-            };
-            let _ = self
-                .second
-                .send_to(&request.to_bytes(None), self.server)
-                .await;
+    }
+
+    /// Asks from the other port whether the binding, silent for so long, is still there; where it is not, the next
+    /// silence is half as long (Annex G, binding timeout discovery).
+    async fn probe(&mut self) {
+        if self.shared.oddities.has(Oddity::StunNoResponseAddress) {
+            return;
+        }
+        let id = self.id();
+        self.probe = Some(id);
+        let request = Request {
+            response_address: self.mapped,
+            ..Request::new(id)
+        };
+        let bytes = request.to_bytes(None);
+        let _ = self.second.send_to(&bytes, self.server).await;
+        let end = Instant::now() + RETRY;
+        while self.probe.is_some() && Instant::now() < end {
+            self.listen_once(end).await;
+        }
+        if self.probe.take().is_some() {
+            self.keepalive = (self.keepalive / 2).max(self.settings.keepalive_min);
+            tracing::debug!(keepalive = ?self.keepalive, "the NAT forgets sooner");
         }
     }
 
     async fn listen_until(&mut self, end: Instant) {
+        while Instant::now() < end {
+            self.listen_once(end).await;
+        }
+    }
+
+    /// Takes one datagram, or waits to the end.
+    async fn listen_once(&mut self, end: Instant) {
         let mut bytes = [0; DATAGRAM_BYTES_MAX];
-        loop {
-            tokio::select! {
-                () = sleep_until(end) => return,
-                received = self.socket.recv_from(&mut bytes) => match received {
-                    Ok((length, _)) => self.take(bytes.get(..length).unwrap_or_default()),
-                    // A port nobody listens on any more, most likely: the next keepalive tells.
-                    Err(_) => sleep(RETRY.min(self.settings.keepalive)).await,
-                },
-            }
+        match timeout_at(end, self.socket.recv_from(&mut bytes)).await {
+            Ok(Ok((length, _))) => self.take(bytes.get(..length).unwrap_or_default()),
+            // A port nobody listens on any more, most likely: the next keepalive tells.
+            Ok(Err(_)) => sleep(RETRY.min(self.settings.keepalive)).await,
+            Err(_) => {}
         }
     }
 

@@ -69,7 +69,10 @@ struct Settings {
     port: u16,
     username: String,
     password: String,
+    /// The longest silence, which it begins with.
     keepalive: Duration,
+    /// The shortest one.
+    keepalive_min: Duration,
 }
 
 impl Settings {
@@ -86,13 +89,16 @@ impl Settings {
         }
         let seconds = |name: &str| -> Option<i64> { value(name)?.parse().ok() };
         let longest = seconds("STUNMaximumKeepAlivePeriod").filter(|seconds| *seconds > 0);
-        let keepalive = longest.or_else(|| seconds("STUNMinimumKeepAlivePeriod"))?;
+        let shortest = seconds("STUNMinimumKeepAlivePeriod").filter(|seconds| *seconds > 0);
+        let keepalive = longest.or(shortest)?;
+        let seconds = |seconds: i64| Some(Duration::from_secs(seconds.try_into().ok()?));
         Some(Settings {
             host,
             port: value("STUNServerPort")?.parse().ok()?,
             username: value("STUNUsername")?,
             password: value("STUNPassword")?,
-            keepalive: Duration::from_secs(u64::try_from(keepalive).ok()?.max(1)),
+            keepalive: seconds(keepalive)?,
+            keepalive_min: seconds(shortest.unwrap_or(keepalive).min(keepalive))?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use stun_rs::attributes::stun::{Fingerprint, Software, XorMappedAddress};
+use stun_rs::attributes::stun::{Fingerprint, MappedAddress, Software, XorMappedAddress};
 use stun_rs::methods::BINDING;
 use stun_rs::{
     DecoderContextBuilder, MessageClass, MessageDecoderBuilder, MessageEncoderBuilder,
@@ -25,6 +25,8 @@ pub(super) fn answer(request: &[u8], mapped: SocketAddr) -> Option<Vec<u8>> {
     }
     let mut answer = StunMessageBuilder::new(BINDING, MessageClass::SuccessResponse)
         .with_transaction_id(*message.transaction_id())
+        // There are devices that send the cookie and read only this one.
+        .with_attribute(MappedAddress::from(mapped))
         .with_attribute(XorMappedAddress::from(mapped));
     if let Ok(software) = Software::new("patchbay") {
         answer = answer.with_attribute(software);

@@ -164,7 +164,9 @@ pub(super) async fn receive(stun: &Stun, sockets: &[Socket], at: usize) {
         };
         for (buffer, meta) in memory.chunks(BUFFER_BYTES).zip(&metas).take(count) {
             let bytes = buffer.get(..meta.len).unwrap_or_default();
-            // Empty datagrams have no stride.
+            if bytes.is_empty() {
+                stun.counters.garbage.add(1);
+            }
             for bytes in bytes.chunks(meta.stride.max(1)) {
                 let datagram = socket.datagram(at, bytes, meta);
                 if let Some(reply) = stun.answer(&datagram, &mut limit) {

@@ -59,21 +59,27 @@ pub fn new_password() -> String {
         .collect()
 }
 
-/// Derives the keys of a password that the device is about to be given.
-pub fn promise(account: &mut XmppAccount, password: &str) {
-    if account.salt.is_empty() {
-        let salt: [u8; SALT_BYTES] = rand::random();
-        account.salt = STANDARD.encode(salt);
-    }
-    let salt = salt(account);
+/// A salt, for an account that has none.
+pub fn new_salt() -> String {
+    let salt: [u8; SALT_BYTES] = rand::random();
+    STANDARD.encode(salt)
+}
+
+/// The keys of a password. Takes milliseconds of computing.
+pub fn derive(salt: &str, password: &str) -> XmppKeys {
+    let salt = STANDARD.decode(salt).unwrap_or_default();
     let keys = |hash| {
         let keys = Keys::derive(hash, password, &salt, ITERATIONS);
         [STANDARD.encode(keys.stored), STANDARD.encode(keys.server)]
     };
-    let keys = XmppKeys {
+    XmppKeys {
         sha1: keys(Hash::Sha1),
         sha256: keys(Hash::Sha256),
-    };
+    }
+}
+
+/// The device is about to be given the password of these keys.
+pub fn promise(account: &mut XmppAccount, keys: XmppKeys) {
     if account.pending_keys.len() >= PENDING_MAX {
         account.pending_keys.remove(0);
     }
@@ -141,7 +147,14 @@ mod tests {
 
     #[test]
     fn a_password_counts_from_its_promise_on() {
-        let mut account = XmppAccount::default();
+        let mut account = XmppAccount {
+            salt: new_salt(),
+            ..XmppAccount::default()
+        };
+        let promise = |account: &mut XmppAccount, password| {
+            let keys = derive(&account.salt, password);
+            super::promise(account, keys);
+        };
         promise(&mut account, "first");
         assert!(has_password(&account, "first"), "the answer may be lost");
         answered(&mut account, true);

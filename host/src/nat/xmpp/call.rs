@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::RequestError;
 use crate::Acs;
 use crate::device::{DeviceKey, Summary};
+use crate::nat::outcome::{Failure, Outcome};
 
 /// A device is busy until it has closed the session before: it is asked again.
 const BUSY_RETRIES: u32 = 2;
@@ -17,9 +18,9 @@ impl Acs {
         &self,
         device: &DeviceKey,
         summary: &Summary,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let Some(xmpp) = &self.xmpp else {
-            return Err("not configured for this instance".to_owned());
+            return Err(Failure::not_configured());
         };
         let jabber_id = match self.store.device(device) {
             Ok(Some(cell)) => {
@@ -33,7 +34,10 @@ impl Acs {
         };
         let jabber_id = jabber_id.unwrap_or_default();
         let wait = self.instance.connection_request_time();
-        let mut error = "it has no connection-request credentials yet".to_owned();
+        let mut failure = Failure::new(
+            Outcome::NoCredentials,
+            "the ACS has no connection-request credentials for it yet",
+        );
         for credentials in summary.connection_request.candidates() {
             let mut tries = 0;
             loop {
@@ -45,13 +49,17 @@ impl Acs {
                         tokio::time::sleep(BUSY_PAUSE).await;
                     }
                     Err(refused @ RequestError::Credentials) => {
-                        error = refused.to_string();
+                        failure = refused.into();
                         break;
                     }
-                    Err(other) => return Err(other.to_string()),
+                    // Another server says the same of a device that is not there.
+                    Err(busy @ RequestError::Unavailable) if !xmpp.sees_presence() => {
+                        return Err(Failure::new(Outcome::Offline, busy.to_string()));
+                    }
+                    Err(other) => return Err(other.into()),
                 }
             }
         }
-        Err(error)
+        Err(failure)
     }
 }

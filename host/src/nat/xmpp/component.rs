@@ -11,6 +11,7 @@ use xmpp::{Element, Limits, Stream, StreamError, ns, stanza};
 
 use super::iqs::{Iq, Iqs};
 use super::link::{Backoff, Link};
+use super::server;
 
 /// For the connection and the handshake.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -82,7 +83,7 @@ async fn connect(settings: &Settings) -> Result<Stream<TcpStream>, LinkError> {
     let tcp = TcpStream::connect(&settings.server)
         .await
         .map_err(|error| LinkError::Connect(settings.server.clone(), error))?;
-    let _ = tcp.set_nodelay(true);
+    server::prepare(&tcp, KEEP_ALIVE);
     let mut stream = Stream::new(tcp, Limits::KNOWN);
     let to = format!(" to='{}'", stanza::escaped(&settings.domain));
     stream.write(&stanza::header(ns::COMPONENT, &to)).await?;

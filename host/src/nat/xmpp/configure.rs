@@ -81,6 +81,8 @@ const OPTIONAL: [&str; 4] = [
     "KeepAliveInterval",
     "UseTLS",
 ];
+/// CWMP's "invalid parameter name".
+const INVALID_NAME: u32 = 9005;
 /// The resource of a device's JID.
 pub(super) const RESOURCE: &str = "cwmp";
 
@@ -248,6 +250,10 @@ impl Plan {
     /// What a device does not have is left out, if it can be.
     fn refused(&mut self, fault: &Fault, known: &Known<'_>) -> Step {
         let is_optional = |path: &str| {
+            // What is not there needs no undoing.
+            if self.wanted.is_none() {
+                return fault.parameters.iter().all(|p| p.code == INVALID_NAME);
+            }
             let name = path.rsplit('.').next().unwrap_or_default();
             let needed = name == "UseTLS" && self.wanted.as_ref().is_some_and(|w| w.tls);
             path.starts_with(&self.connection) && OPTIONAL.contains(&name) && !needed

@@ -151,6 +151,13 @@ impl External {
         }
     }
 
+    /// Where a device's account is, and, where the operator makes it, its password.
+    pub(super) fn account_of(&self, username: &str) -> (&str, Option<String>) {
+        let is_derived = self.accounts == config::XmppAccounts::Operator;
+        let password = is_derived.then(|| self.password(username));
+        (&self.domain, password)
+    }
+
     /// The password of a device: random, or derived where the operator makes the accounts.
     pub(super) fn password(&self, username: &str) -> String {
         match self.accounts {

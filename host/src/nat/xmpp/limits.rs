@@ -46,23 +46,27 @@ impl Admission {
         self.counts.lock().all
     }
 
-    /// Lets a connection in, or not.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+    /// Lets a connection in.
+    ///
+    /// # Errors
+    /// The name of the setting that is its limit.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, &'static str> {
         let address = network(address);
         let mut counts = self.counts.lock();
         if counts.all >= self.connections_max {
-            return None;
+            return Err("connections_max");
         }
         let (connections, logins) = counts.addresses.entry(address).or_default();
-        if *connections >= self.connections_per_address_max
-            || *logins >= self.logins_per_address_max
-        {
-            return None;
+        if *connections >= self.connections_per_address_max {
+            return Err("connections_per_address_max");
+        }
+        if *logins >= self.logins_per_address_max {
+            return Err("logins_per_address_max");
         }
         *connections += 1;
         *logins += 1;
         counts.all += 1;
-        Some(Admitted {
+        Ok(Admitted {
             admission: Arc::clone(self),
             address,
             before_login: true,
@@ -122,22 +126,25 @@ mod tests {
         let admit = |address: &str| admission.admit(address.parse().unwrap());
         let mut one = admit("192.0.2.1").unwrap();
         let two = admit("::ffff:192.0.2.1").unwrap();
-        assert!(admit("192.0.2.1").is_none(), "two log in already");
+        assert_eq!(admit("192.0.2.1").unwrap_err(), "logins_per_address_max");
         one.logged_in();
         let three = admit("192.0.2.1").unwrap();
         drop(two);
         let mut four = admit("192.0.2.1").unwrap();
         four.logged_in();
-        assert!(admit("192.0.2.1").is_none(), "three of one address");
+        assert_eq!(
+            admit("192.0.2.1").unwrap_err(),
+            "connections_per_address_max"
+        );
         let _v6 = admit("2001:db8::1").unwrap();
         let _v6 = (
             admit("2001:db8::2").unwrap(),
-            assert!(admit("2001:db8::3").is_none()),
+            assert!(admit("2001:db8::3").is_err()),
         );
-        assert!(admit("192.0.2.9").is_none(), "five in all");
+        assert_eq!(admit("192.0.2.9").unwrap_err(), "connections_max");
         drop((one, three, four));
         assert_eq!(admission.connections(), 2);
-        assert!(admit("192.0.2.1").is_some());
+        assert!(admit("192.0.2.1").is_ok());
         assert_eq!(admission.counts.lock().addresses.len(), 1);
     }
 }

@@ -1,11 +1,13 @@
 //! From the first byte of a connection to a device with a resource: TLS, login, bind.
 
+use std::net::SocketAddr;
+
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use xmpp::{Element, Header, Io, Limits, Stream, StreamError, ns, stanza};
 
 use super::sasl::{self, Answer, Exchange};
-use super::server::Server;
+use super::server::{Acceptor, Server};
 
 /// Failed logins on one connection.
 const TRIES_MAX: u32 = 3;
@@ -55,6 +57,7 @@ pub(super) enum NoLogin {
 pub(super) async fn login(
     server: &Server,
     tcp: TcpStream,
+    peer: SocketAddr,
     direct_tls: bool,
 ) -> Result<LoggedIn, NoLogin> {
     let io = match (&server.tls, direct_tls) {
@@ -63,6 +66,7 @@ pub(super) async fn login(
     };
     let mut visitor = Visitor {
         server,
+        peer,
         stream: Stream::new(io, Limits::STRANGER),
         header_sent: false,
         elements: 0,
@@ -88,8 +92,8 @@ pub(super) async fn login(
     }
 }
 
-async fn tls_of(acceptor: &tokio_rustls::TlsAcceptor, tcp: TcpStream) -> Result<Io, NoLogin> {
-    let stream = acceptor.accept(tcp).await.map_err(NoLogin::Tls)?;
+async fn tls_of(acceptor: &Acceptor, tcp: TcpStream) -> Result<Io, NoLogin> {
+    let stream = acceptor().accept(tcp).await.map_err(NoLogin::Tls)?;
     Ok(Io::Tls(Box::new(TlsStream::Server(stream))))
 }
 
@@ -101,6 +105,7 @@ enum Authenticated {
 /// A connection of somebody who is not known yet.
 struct Visitor<'s> {
     server: &'s Server,
+    peer: SocketAddr,
     stream: Stream<Io>,
     header_sent: bool,
     elements: u32,
@@ -134,7 +139,7 @@ impl Visitor<'_> {
             }
             let answer = match must_tls {
                 true => None,
-                false => exchange.take(&element),
+                false => exchange.take(&element).await,
             };
             let Some(answer) = answer else {
                 return Err(NoLogin::NotAuthorized(element.name().to_owned()));
@@ -147,8 +152,10 @@ impl Visitor<'_> {
                     self.header_sent = false;
                     return Ok(Authenticated::As(username));
                 }
-                Answer::Failure(_) => {
+                Answer::Failure(condition) => {
                     self.server.counters.logins_refused.add(1);
+                    let (peer, username) = (self.peer, exchange.username());
+                    tracing::info!(%peer, username, condition, "an XMPP login failed");
                     failures += 1;
                     if failures >= TRIES_MAX {
                         return Err(NoLogin::Tries);

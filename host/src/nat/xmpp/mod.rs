@@ -15,7 +15,6 @@ mod routing;
 mod sasl;
 pub mod server;
 mod session;
-mod tls;
 
 mod client;
 mod commands;
@@ -27,7 +26,9 @@ mod link;
 mod accounts;
 mod call;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,6 +40,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::config;
 use crate::device::{Credentials, DeviceKey};
+use crate::door;
 use crate::instance::Instance;
 use crate::store::Store;
 use accounts::StoredAccounts;
@@ -54,7 +56,12 @@ pub use requests::RequestError;
 /// The way to devices over XMPP.
 pub struct Xmpp {
     settings: config::Xmpp,
+    /// Where devices connect to.
+    port: AtomicU16,
     backend: Backend,
+    /// The certificate of the embedded server.
+    tls: Option<Arc<door::Tls>>,
+    clock: Clock,
 }
 
 enum Backend {
@@ -79,9 +86,9 @@ impl Listeners {
             return Ok(listeners);
         }
         let bind = async |address| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address}"))
+            TcpListener::bind(address).await.with_context(|| {
+                format!("cannot listen on {address} (xmpp.mode = \"off\" does without)")
+            })
         };
         for address in &settings.listen {
             listeners.plain.push(bind(*address).await?);
@@ -107,13 +114,19 @@ impl Xmpp {
         store: &Store,
         clock: Clock,
     ) -> anyhow::Result<Option<Xmpp>> {
+        let mut tls = None;
         let backend = match settings.mode {
             config::XmppMode::Off => return Ok(None),
             config::XmppMode::Embedded => {
-                let tls = match (&settings.certificate, &settings.key) {
-                    (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
-                    _ => None,
-                };
+                tls = door::Tls::load(&config::Tls {
+                    certificate: settings.certificate.clone(),
+                    key: settings.key.clone(),
+                    ..config::Tls::default()
+                })?
+                .map(Arc::new);
+                let acceptor = tls
+                    .clone()
+                    .map(|tls| -> server::Acceptor { Arc::new(move || tls.acceptor()) });
                 let accounts = StoredAccounts {
                     instance: Arc::clone(&instance.name),
                     store: store.clone(),
@@ -125,7 +138,7 @@ impl Xmpp {
                     settings.logins_per_address_max,
                 );
                 let server_settings = server::Settings {
-                    domain: settings.domain.clone(),
+                    domain: settings.domain().to_owned(),
                     acs: acs_jid(settings),
                     tls_required: settings.tls_required,
                     plain_without_tls: settings.plain_without_tls,
@@ -134,7 +147,7 @@ impl Xmpp {
                 };
                 Backend::Embedded(Server::new(
                     server_settings,
-                    tls,
+                    acceptor,
                     admission,
                     Arc::new(accounts),
                 ))
@@ -143,9 +156,16 @@ impl Xmpp {
                 Backend::External(External::new(settings, clock)?)
             }
         };
+        let port = match settings.port {
+            0 => config::XMPP_PORT,
+            port => port,
+        };
         Ok(Some(Xmpp {
             settings: settings.clone(),
+            port: AtomicU16::new(port),
             backend,
+            tls,
+            clock,
         }))
     }
 
@@ -158,6 +178,22 @@ impl Xmpp {
     ) {
         match &self.backend {
             Backend::Embedded(server) => {
+                if let Some(tls) = self.tls.clone() {
+                    tls.log(self.clock.unix());
+                    let (clock, mut shutdown) = (self.clock, shutdown.clone());
+                    tasks.spawn(async move {
+                        tokio::select! {
+                            () = tls.watch(clock) => {}
+                            _ = shutdown.wait_for(|stop| *stop) => {}
+                        }
+                    });
+                }
+                let first = listeners.iter().next();
+                if let Some(Ok(address)) = first.map(|(listener, _)| listener.local_addr())
+                    && self.settings.port == 0
+                {
+                    self.port.store(address.port(), Ordering::Relaxed);
+                }
                 let plain = listeners
                     .plain
                     .into_iter()
@@ -172,18 +208,40 @@ impl Xmpp {
         }
     }
 
-    /// What a device has to be told.
-    pub fn wanted(&self, device: &DeviceKey) -> Wanted {
+    /// What a device has to be told. `acs_host`: of its ACS URL. `None`: nobody knows where
+    /// the device is to connect to.
+    pub fn wanted(&self, device: &DeviceKey, acs_host: Option<&str>) -> Option<Wanted> {
         let settings = &self.settings;
-        let server = (!settings.host.is_empty()).then(|| (settings.host.clone(), settings.port));
-        Wanted {
+        let host = match (settings.host.as_str(), settings.domain.as_str()) {
+            ("", "") => Some(acs_host?),
+            ("", _) => None,
+            (host, _) => Some(host),
+        };
+        let port = self.port.load(Ordering::Relaxed);
+        Some(Wanted {
             username: account::username(&device.id),
-            domain: settings.domain.clone(),
+            domain: settings.domain().to_owned(),
             acs: acs_jid(settings),
-            server,
+            server: host.map(|host| (host.to_owned(), port)),
             tls: settings.devices_use_tls,
             keep_alive_seconds: settings.keep_alive_seconds,
+        })
+    }
+
+    /// Whether devices that reach the ACS there can be told where the server is.
+    pub fn serves(&self, acs_host: Option<&str>) -> bool {
+        let config::Xmpp { host, domain, .. } = &self.settings;
+        !(host.is_empty() && domain.is_empty() && acs_host.is_none())
+    }
+
+    /// Another one: the device's account is elsewhere, or its password another, than it was told.
+    pub fn account_fingerprint(&self, device: &DeviceKey) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        if let Backend::External(external) = &self.backend {
+            let username = account::username(&device.id);
+            external.account_of(&username).hash(&mut hasher);
         }
+        hasher.finish()
     }
 
     /// A new password for a device.
@@ -216,7 +274,7 @@ impl Xmpp {
         let username = account::username(&device.id);
         let own = xmpp::Jid::parse(jabber_id).filter(|jid| {
             jid.node.eq_ignore_ascii_case(&username)
-                && jid.domain.eq_ignore_ascii_case(&self.settings.domain)
+                && jid.domain.eq_ignore_ascii_case(self.settings.domain())
         });
         match &self.backend {
             Backend::Embedded(server) => {
@@ -226,7 +284,7 @@ impl Xmpp {
                     .await
             }
             Backend::External(external) => {
-                let domain = &self.settings.domain;
+                let domain = self.settings.domain();
                 let to = match own {
                     Some(_) => jabber_id.to_owned(),
                     None => format!("{username}@{domain}/{}", configure::RESOURCE),
@@ -268,6 +326,6 @@ fn acs_jid(settings: &config::Xmpp) -> String {
     match settings.mode {
         config::XmppMode::Client => settings.jid.clone(),
         config::XmppMode::Component => format!("{}@{}", component::NODE, settings.jid),
-        config::XmppMode::Embedded | config::XmppMode::Off => format!("acs@{}", settings.domain),
+        config::XmppMode::Embedded | config::XmppMode::Off => format!("acs@{}", settings.domain()),
     }
 }

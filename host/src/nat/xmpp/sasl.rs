@@ -41,6 +41,8 @@ pub(super) struct Exchange<'s> {
     server: &'s Server,
     with_plain: bool,
     stage: Stage,
+    /// Who the client last said it is.
+    username: String,
 }
 
 enum Stage {
@@ -63,11 +65,17 @@ impl<'s> Exchange<'s> {
             server,
             with_plain,
             stage: Stage::Start,
+            username: String::new(),
         }
     }
 
+    /// Who the client last said it is; empty: it has not.
+    pub(super) fn username(&self) -> &str {
+        &self.username
+    }
+
     /// Takes `<auth/>`, `<response/>` or `<abort/>`; `None`: it is none of these.
-    pub(super) fn take(&mut self, element: &Element) -> Option<Answer> {
+    pub(super) async fn take(&mut self, element: &Element) -> Option<Answer> {
         let text = element.text();
         let stage = std::mem::replace(&mut self.stage, Stage::Start);
         let answer = match (element.name(), stage) {
@@ -84,9 +92,9 @@ impl<'s> Exchange<'s> {
                     self.stage = Stage::Named(hash);
                     return Some(Answer::Challenge(String::new()));
                 }
-                self.first(hash, &text)
+                self.first(hash, &text).await
             }
-            ("response", Stage::Named(hash)) => self.first(hash, &text),
+            ("response", Stage::Named(hash)) => self.first(hash, &text).await,
             ("response", Stage::Challenged(challenged)) => {
                 let (challenged, hash, login) = *challenged;
                 last(challenged, hash, &login, &text)
@@ -99,13 +107,13 @@ impl<'s> Exchange<'s> {
     }
 
     /// The first message of the client. No hash: PLAIN.
-    fn first(&mut self, hash: Option<Hash>, text: &str) -> Answer {
+    async fn first(&mut self, hash: Option<Hash>, text: &str) -> Answer {
         let Some(message) = decoded(text) else {
             return Answer::Failure("incorrect-encoding");
         };
         let Some(hash) = hash else {
             return match plain(&message) {
-                Some((username, password)) => self.plain(username, password),
+                Some((username, password)) => self.plain(username, password).await,
                 None => Answer::Failure("malformed-request"),
             };
         };
@@ -124,24 +132,29 @@ impl<'s> Exchange<'s> {
         Answer::Challenge(challenge)
     }
 
-    fn plain(&self, username: &str, password: &str) -> Answer {
+    async fn plain(&mut self, username: &str, password: &str) -> Answer {
         let login = self.login(username);
         let account = login.account.unwrap_or_default();
-        if account::has_password(&account, password) {
-            Answer::Success(login.username, String::new())
-        } else {
-            Answer::Failure("not-authorized")
+        let password = password.to_owned();
+        let _turn = self.server.password_checks.acquire().await;
+        let checked =
+            tokio::task::spawn_blocking(move || account::has_password(&account, &password)).await;
+        match checked {
+            Ok(true) => Answer::Success(login.username, String::new()),
+            Ok(false) => Answer::Failure("not-authorized"),
+            Err(_) => Answer::Failure("temporary-auth-failure"),
         }
     }
 
     /// A client may give its whole address for its name.
-    fn login(&self, name: &str) -> Login {
+    fn login(&mut self, name: &str) -> Login {
         let name = match name.split_once('@') {
             Some((node, domain)) if domain.eq_ignore_ascii_case(&self.server.settings.domain) => {
                 node
             }
             _ => name,
         };
+        name.clone_into(&mut self.username);
         Login {
             username: name.to_owned(),
             account: self.server.accounts.find(name),

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +26,8 @@ use crate::metrics::Counter;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A connection over which nothing gets through for so long is given up.
 const TCP_DEAD_AFTER: Duration = Duration::from_secs(120);
+/// Passwords in clear that are checked at once: each takes a processor for milliseconds.
+const PASSWORD_CHECKS_MAX: usize = 2;
 /// What the resource of the ACS is called.
 const ACS_RESOURCE: &str = "patchbay";
 
@@ -39,6 +42,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// The time.
     fn now(&self) -> UnixTime;
 }
+
+/// What shakes hands with a connection that begins now: certificates are renewed.
+pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
 /// How the server behaves.
 #[derive(Debug, Clone)]
@@ -77,20 +83,24 @@ pub struct Counters {
 /// The server.
 pub struct Server {
     pub(super) settings: Settings,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Acceptor>,
     pub(super) accounts: Arc<dyn Accounts>,
     pub(super) online: Online,
     pub(super) requests: Requests,
     pub(super) counters: Counters,
     pub(super) secret: [u8; 16],
+    /// Passwords in clear that are being checked.
+    pub(super) password_checks: Semaphore,
     admission: Arc<Admission>,
+    /// The minute in which it was last said that connections are turned away.
+    turned_away_said: AtomicI64,
 }
 
 impl Server {
     /// A server without a connection yet.
     pub fn new(
         settings: Settings,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Acceptor>,
         admission: Arc<Admission>,
         accounts: Arc<dyn Accounts>,
     ) -> Arc<Server> {
@@ -102,7 +112,9 @@ impl Server {
             requests: Requests::default(),
             counters: Counters::default(),
             secret: rand::random(),
+            password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
             admission,
+            turned_away_said: AtomicI64::new(0),
         })
     }
 
@@ -130,9 +142,17 @@ impl Server {
     }
 
     fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, direct_tls: bool) {
-        let Some(mut admitted) = self.admission.admit(peer.ip()) else {
-            self.counters.turned_away.add(1);
-            return;
+        let mut admitted = match self.admission.admit(peer.ip()) {
+            Ok(admitted) => admitted,
+            Err(setting) => {
+                self.counters.turned_away.add(1);
+                // Whoever is over a limit comes again and again: said once a minute.
+                let minute = self.accounts.now() / 60;
+                if self.turned_away_said.swap(minute, Ordering::Relaxed) != minute {
+                    tracing::warn!(%peer, "XMPP connections are turned away: xmpp.{setting} is reached");
+                }
+                return;
+            }
         };
         prepare(&stream, self.settings.keep_alive);
         let server = Arc::clone(self);
@@ -140,7 +160,7 @@ impl Server {
             // Boxed, and gone after the login: thousands of devices are online and silent.
             let login = Box::pin(timeout(
                 server.settings.login_time_max,
-                login(&server, stream, direct_tls),
+                login(&server, stream, peer, direct_tls),
             ));
             match login.await {
                 Ok(Ok(login)) => {
@@ -227,7 +247,7 @@ impl Server {
 }
 
 /// Small stanzas leave at once, and a connection whose other end is gone ends.
-fn prepare(stream: &TcpStream, keep_alive: Duration) {
+pub(super) fn prepare(stream: &TcpStream, keep_alive: Duration) {
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keep_alive));
