@@ -4,12 +4,14 @@
 //! what was expected; nothing is guessed.
 
 mod authentication;
+mod discovery;
 mod files;
 mod network;
 mod short_inform;
 mod stun;
 mod xmpp;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -229,6 +231,11 @@ impl Default for Plugins {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Instance {
+    /// The ACS URL that devices are given, `http://acs.example.net:7547/`, where the addresses
+    /// listened on do not tell.
+    pub acs_url: Option<String>,
+    /// Tags of devices by their provisioning code, in which `*` stands for any text.
+    pub provisioning_codes: BTreeMap<String, Vec<String>>,
     /// The usual time between two Informs of a device.
     pub standard_periodic_inform_seconds: u32,
     /// Where devices reach the files, `https://files.example.net`; if absent, where they have
@@ -252,6 +259,8 @@ pub struct Instance {
 impl Default for Instance {
     fn default() -> Instance {
         Instance {
+            acs_url: None,
+            provisioning_codes: BTreeMap::new(),
             standard_periodic_inform_seconds: 14_400,
             file_base_url: None,
             short_periodic_inform_seconds: 20,
@@ -476,6 +485,7 @@ impl Config {
             "1 to 3650 days",
         )?;
         self.files.check()?;
+        discovery::check(instance)?;
         if let Some(url) = &instance.file_base_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {

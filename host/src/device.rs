@@ -159,6 +159,41 @@ pub struct NatDecision {
     pub decided_at: UnixTime,
     /// A fingerprint of the facts it was decided from; another one means: decide again.
     pub facts: u64,
+    /// Those facts, for the operator.
+    #[serde(default)]
+    pub decided_from: NatFacts,
+}
+
+/// What a NAT policy was told of a device and its instance, beside how each mode has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NatFacts {
+    /// Where the HTTP request came from, after the trusted proxies' word; may be empty.
+    pub peer_address: String,
+    /// It came through a trusted proxy.
+    pub through_proxy: bool,
+    /// As the device reports it; may be empty.
+    pub connection_request_url: String,
+    /// The device's own addresses.
+    pub wan_addresses: Vec<String>,
+    /// As the device reports it; may be empty.
+    pub udp_connection_request_address: String,
+    /// As the device reports it; may be empty.
+    pub jabber_id: String,
+    /// The device can XMPP.
+    pub supports_xmpp: bool,
+    /// The device can STUN.
+    pub supports_stun: bool,
+    /// The instance has an HTTP proxy near its devices.
+    pub proxy_configured: bool,
+    /// The instance has XMPP on.
+    pub xmpp_enabled: bool,
+    /// The instance has STUN on.
+    pub stun_enabled: bool,
+    /// The mode that was in force.
+    pub current: Option<Mode>,
+    /// What has no field of its own: `nat-detected` is the device's own NATDetected.
+    pub extra: BTreeMap<String, String>,
 }
 
 /// Where and how the device takes connection requests.
@@ -339,8 +374,10 @@ pub struct Summary {
     pub data_model: DataModel,
     /// `1.0` … `1.4`.
     pub cwmp_version: String,
-    /// Set by people and flows.
+    /// Set by people and flows, and by its provisioning code.
     pub tags: BTreeSet<String>,
+    /// Those that its provisioning code gave.
+    pub tags_of_code: BTreeSet<String>,
     /// When the first Inform came.
     pub first_contact: UnixTime,
     /// Where the HTTP request of the last session came from, after the trusted proxies' word.

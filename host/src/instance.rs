@@ -1,10 +1,12 @@
 //! An instance (tenant): its name and its settings. There is one, `default`; everything is
 //! keyed by instance all the same, so that a second one changes no key and no path.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config;
+use crate::plugins::glob;
 
 /// The name of the one instance.
 pub const DEFAULT_NAME: &str = "default";
@@ -25,6 +27,15 @@ impl Instance {
             name: DEFAULT_NAME.into(),
             settings,
         }
+    }
+
+    /// The tags of devices with this provisioning code.
+    pub fn tags_of_code(&self, code: &str) -> BTreeSet<String> {
+        let codes = self.settings.provisioning_codes.iter();
+        codes
+            .filter(|(pattern, _)| glob(pattern, code))
+            .flat_map(|(_, tags)| tags.iter().cloned())
+            .collect()
     }
 
     /// How long a device may take to answer a connection request.

@@ -31,6 +31,9 @@ pub mod files;
 pub mod store;
 pub mod traces;
 
+pub mod links;
+pub mod snippets;
+
 pub mod api;
 pub mod metrics;
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-pub use self::http::{Answer, http, raw};
+pub use self::http::{Answer, http, http_from, raw};
 pub use self::sim::{Live, Sim, codes, rpcs};
 
 /// The API's token in tests.

@@ -114,6 +114,7 @@ fn view(
             "reason": nat.map(|nat| &nat.reason),
             "decided_by": nat.map(|nat| &nat.decided_by),
             "decided_at": nat.map(|nat| time(nat.decided_at)),
+            "facts": nat.map(|nat| &nat.decided_from),
             "history": history,
             "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
             "udp": udp.map(|udp| udp_view(&udp, acs.clock.unix())),

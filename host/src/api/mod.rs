@@ -9,6 +9,7 @@ mod devices;
 mod error;
 mod files;
 mod leases;
+mod links;
 mod models;
 mod plugins;
 mod refusals;
@@ -54,6 +55,9 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 pub fn router(acs: Arc<Acs>) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
+        .route("/v1/links", get(links::links))
+        .route("/v1/snippets", get(links::list))
+        .route("/v1/snippets/{kind}", get(links::one))
         .route("/v1/backups", post(backups::create))
         .route("/v1/devices", get(devices::list))
         .route(

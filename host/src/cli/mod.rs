@@ -10,6 +10,7 @@ mod restore;
 mod serve;
 mod shipped;
 mod sim;
+mod snippet;
 mod stun_bench;
 mod xmpp_accounts;
 
@@ -68,6 +69,8 @@ enum Command {
     },
     /// Print what makes accounts for devices on an XMPP server of your own.
     XmppAccounts(xmpp_accounts::XmppAccounts),
+    /// Print configuration of DHCP servers, proxies and devices, with the addresses of this server.
+    Snippet(snippet::Snippet),
     /// Make, build and check plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Floor { listen, .. } => run(bench::floor::serve_fixed(listen)),
         Command::StunAlone { listen } => run(stun_bench::serve(listen)),
         Command::XmppAccounts(accounts) => accounts.print(),
+        Command::Snippet(snippet) => snippet.print(),
         Command::Plugin(plugin) => run(plugin.run()),
     };
     match result {

@@ -132,6 +132,7 @@ impl Conversation {
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.depth = conversation.depth_of(now);
             conversation.remember_inform(inform, peer, message.version, now);
+            conversation.tag_by_code(now);
             conversation.resolve_rebooted(now).await;
             conversation.resolve_transfers(now).await;
             conversation.session.reply(None)?
@@ -166,7 +167,7 @@ impl Conversation {
         let standard = self.acs.instance.settings.standard_periodic_inform_seconds;
         let (id, last) = (&self.device().id, self.cell.contacts().last_full);
         let informs = &self.acs.short_informs;
-        if informs.is_full_due(id, last, now.unix, standard) {
+        if !self.decision_stands() || informs.is_full_due(id, last, now.unix, standard) {
             return Depth::Full;
         }
         if self.acs.store.has_pending(self.device()) || !self.has_its_interval(now.unix) {

@@ -12,6 +12,7 @@ mod jobs;
 mod login;
 mod names;
 mod own_requests;
+mod provisioning_code;
 mod reach;
 mod reached;
 mod record;

@@ -161,6 +161,12 @@ impl Conversation {
         }
     }
 
+    /// Whether the instance still has the ways that the mode was chosen from.
+    pub(super) fn decision_stands(&self) -> bool {
+        let nat = self.summary.nat.as_ref();
+        nat.is_none_or(|nat| Ways::of(&nat.decided_from) == self.ways())
+    }
+
     async fn decide_mode(&mut self, now: Now) -> Option<Reach> {
         let policy = self.matched.policy.clone()?;
         let ways = self.ways();
@@ -182,7 +188,8 @@ impl Conversation {
         self.trace.hooks(now, vec![call]);
         let decided = match decided {
             Ok(decision) => {
-                decide::accept(decision, policy.decided_by(), now.unix, fingerprint, ways)
+                let by = policy.decided_by();
+                decide::accept(decision, by, now.unix, fingerprint, &facts, ways)
             }
             Err(error) => Err(error.to_string()),
         };
@@ -388,7 +395,7 @@ impl Conversation {
         events.any(|event| event.kind() == EventKind::Bootstrap)
     }
 
-    fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
+    pub(super) fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
         let mut device = self.cell.lock();
         device.summary_mut(change);
         let requested = self.summary.requested_download.clone();

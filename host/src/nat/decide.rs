@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use crate::device::{Management, Mode, NatDecision, Summary, UnixTime};
+use crate::device::{Management, Mode, NatDecision, NatFacts, Summary, UnixTime};
 use crate::plugins::{Decision, Facts};
 
 /// A mode that failed this often in a row is a changed fact, whether it ever opened a
@@ -20,6 +20,14 @@ pub struct Ways {
 }
 
 impl Ways {
+    /// Those that a decision was made from.
+    pub fn of(facts: &NatFacts) -> Ways {
+        Ways {
+            stun: facts.stun_enabled,
+            xmpp: facts.xmpp_enabled,
+        }
+    }
+
     /// Whether this host can reach a device in that mode.
     pub fn serve(self, mode: Mode) -> bool {
         match mode {
@@ -170,7 +178,8 @@ pub fn accept(
     decision: Decision,
     decided_by: String,
     now: UnixTime,
-    facts: u64,
+    fingerprint: u64,
+    facts: &Facts,
     ways: Ways,
 ) -> Result<NatDecision, String> {
     let served = |mode: &Mode| ways.serve(*mode);
@@ -187,6 +196,7 @@ pub fn accept(
         reason: decision.reason,
         decided_by,
         decided_at: now,
-        facts,
+        facts: fingerprint,
+        decided_from: facts.to_keep(),
     })
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::call::one_line;
 use super::plugin::LoadedPlugin;
 use super::{About, HookCall, PluginError, v0_1};
-use crate::device::{Mode, ModeHistory};
+use crate::device::{Mode, ModeHistory, NatFacts};
 
 /// All that a policy decides from, beside the device's summary.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +40,30 @@ pub struct Facts {
     pub history: Vec<(Mode, ModeHistory)>,
     /// What later versions add, by name.
     pub extra: Vec<(String, String)>,
+}
+
+impl Facts {
+    /// What is kept of them beside the decision.
+    pub fn to_keep(&self) -> NatFacts {
+        NatFacts {
+            peer_address: self
+                .peer_address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            through_proxy: self.through_proxy,
+            connection_request_url: self.connection_request_url.clone(),
+            wan_addresses: self.wan_addresses.clone(),
+            udp_connection_request_address: self.udp_connection_request_address.clone(),
+            jabber_id: self.jabber_id.clone(),
+            supports_xmpp: self.supports_xmpp,
+            supports_stun: self.supports_stun,
+            proxy_configured: self.proxy_configured,
+            xmpp_enabled: self.xmpp_enabled,
+            stun_enabled: self.stun_enabled,
+            current: self.current,
+            extra: self.extra.iter().cloned().collect(),
+        }
+    }
 }
 
 /// What the policy decided.

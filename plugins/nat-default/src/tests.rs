@@ -226,3 +226,51 @@ fn the_reason_is_a_sentence_for_the_operator() {
          no other way works (HTTP proxy, XMPP kept failing)"
     );
 }
+
+/// Whatever combination it was, whichever mode was in force: the facts at hand decide.
+#[test]
+fn from_each_combination_to_each_neighbour() {
+    let facts_of = |bits: u8, current: Option<Mode>| {
+        let facts = Facts {
+            proxy_configured: bits & 1 != 0,
+            supports_xmpp: bits & 2 != 0,
+            supports_stun: bits & 4 != 0,
+            current,
+            ..facts()
+        };
+        if bits & 8 != 0 {
+            facts
+        } else {
+            not_behind_nat(facts)
+        }
+    };
+    let expected = |bits: u8| match bits {
+        0..8 => DirectHttp,
+        bits if bits & 1 != 0 => HttpProxy,
+        bits if bits & 2 != 0 => Xmpp,
+        bits if bits & 4 != 0 => Stun,
+        _ => ShortInform,
+    };
+    for bits in 0..16 {
+        let before = NatDefault::decide(&facts_of(bits, None));
+        assert_eq!(before.mode, expected(bits), "{}", before.reason);
+        for flipped in [1, 2, 4, 8].map(|bit| bits ^ bit) {
+            let mut facts = facts_of(flipped, Some(before.mode));
+            let after = NatDefault::decide(&facts);
+            assert_eq!(after.mode, expected(flipped), "{}", after.reason);
+            // The chosen one keeps failing: the next one of the order is tried, and it last.
+            if flipped & 8 == 0 || after.mode == ShortInform {
+                continue;
+            }
+            facts.history = vec![never_opened(after.mode, FAILURES_UNPROVEN)];
+            let bit = match after.mode {
+                HttpProxy => 1,
+                Xmpp => 2,
+                _ => 4,
+            };
+            let next = NatDefault::decide(&facts);
+            assert_eq!(next.mode, expected(flipped & !bit), "{}", next.reason);
+            assert!(next.fallbacks.contains(&after.mode), "{next:?}");
+        }
+    }
+}

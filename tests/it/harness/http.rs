@@ -1,9 +1,9 @@
 //! HTTP as bytes, for tests that send what no client would.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::PATIENCE;
 
@@ -24,19 +24,42 @@ impl Answer {
 
 /// One HTTP request on a connection of its own.
 pub async fn http(to: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+    http_from(None, to, method, path, headers, body).await
+}
+
+/// [`http`] from this address.
+pub async fn http_from(
+    from: Option<IpAddr>,
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Answer {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
     );
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body);
-    raw(to, &bytes).await
+    raw_from(from, to, &bytes).await
 }
 
 /// Bytes as they are, and the answer until the other side closes.
 pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Answer {
+    raw_from(None, to, bytes).await
+}
+
+async fn raw_from(from: Option<IpAddr>, to: SocketAddr, bytes: &[u8]) -> Answer {
     let work = async {
-        let mut stream = TcpStream::connect(to).await.unwrap();
+        let mut stream = match from {
+            None => TcpStream::connect(to).await.unwrap(),
+            Some(from) => {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind((from, 0).into()).unwrap();
+                socket.connect(to).await.unwrap()
+            }
+        };
         // A server that answers before it has read everything may close under our hands.
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();

@@ -8,7 +8,7 @@ use cpe_sim::{
 };
 use tokio::sync::broadcast;
 
-use super::{Host, PATIENCE, http};
+use super::{Host, PATIENCE, http_from};
 
 /// A simulated device that does only what the test says, when it says so.
 pub struct Sim {
@@ -107,12 +107,15 @@ impl Sim {
             None => self.cpe.begin_session(now),
         };
         let headers = format!("Cookie: {}\r\n", self.cookie);
-        let answer = http(host.cwmp, "POST", "/", &headers, &body).await;
+        let (from, to) = (self.options.local_address, self.options.connect_to);
+        let to = to.unwrap_or(host.cwmp);
+        let answer = http_from(from, to, "POST", "/", &headers, &body).await;
         assert!([200, 204].contains(&answer.status), "{answer:?}");
-        let set = answer
-            .head
-            .lines()
-            .find_map(|line| line.strip_prefix("Set-Cookie:"));
+        let set = answer.head.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .starts_with("set-cookie:")
+                .then(|| &line["Set-Cookie:".len()..])
+        });
         if let Some(cookie) = set {
             self.cookie = cookie.split(';').next().unwrap().trim().to_owned();
         }

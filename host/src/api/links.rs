@@ -1,0 +1,61 @@
+//! `/v1/links` and `/v1/snippets`: the addresses of the instance, and configuration made of them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::{HeaderName, header};
+use serde_json::{Value, json};
+
+use super::error::{ApiError, Page, Path, Query};
+use crate::Acs;
+use crate::links::Links;
+use crate::snippets::{Choices, Kind, SnippetError};
+
+pub(super) async fn links(State(acs): State<Arc<Acs>>) -> Json<Value> {
+    let mut view = json!(Links::of(&acs.config));
+    if let Some(object) = view.as_object_mut() {
+        object.insert("instance".into(), json!(&*acs.instance.name));
+        let snippets: Vec<Value> = Kind::ALL.iter().map(|kind| about(*kind)).collect();
+        object.insert("snippets".into(), snippets.into());
+    }
+    Json(view)
+}
+
+pub(super) async fn list() -> Json<Page<Value>> {
+    let items = Kind::ALL.iter().map(|kind| {
+        let choices = kind.choices().iter();
+        let choices = choices.map(|choice| json!({ "name": choice.name, "about": choice.about }));
+        let mut view = about(*kind);
+        if let Some(object) = view.as_object_mut() {
+            object.insert("options".into(), choices.collect::<Vec<_>>().into());
+        }
+        view
+    });
+    Json(Page {
+        items: items.collect(),
+        next: None,
+    })
+}
+
+/// As text; the query has the options.
+pub(super) async fn one(
+    State(acs): State<Arc<Acs>>,
+    Path(kind): Path<String>,
+    Query(choices): Query<Choices>,
+) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
+    let kind = Kind::named(&kind).map_err(|error| ApiError::not_found(error.to_string()))?;
+    let text = kind
+        .print(&acs.config, &choices)
+        .map_err(|error| match error {
+            SnippetError::Unknown { .. } => ApiError::conflict(error.to_string()),
+            error => ApiError::bad(error.to_string()),
+        })?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text))
+}
+
+fn about(kind: Kind) -> Value {
+    json!({
+        "kind": kind.name(), "about": kind.about(), "path": format!("/v1/snippets/{}", kind.name()),
+    })
+}
