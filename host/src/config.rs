@@ -6,22 +6,28 @@
 mod authentication;
 mod discovery;
 mod files;
+mod http_proxy;
 mod network;
+mod proxies;
 mod short_inform;
 mod stun;
+mod waking;
 mod xmpp;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
+pub use http_proxy::{HostAndPort, HttpProxy};
 pub use network::Network;
+pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use short_inform::ShortInform;
 pub use stun::Stun;
+pub use waking::Waking;
 pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
@@ -92,8 +98,12 @@ pub struct Cwmp {
     pub sessions_max: usize,
     /// Connections at once; more are closed at once.
     pub connections_max: usize,
-    /// Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    /// Reverse proxies whose word is believed: where a device comes from, and whether over TLS.
     pub trusted_proxies: Vec<Network>,
+    /// Which header of theirs.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether connections begin with a header of the PROXY protocol, version 1 or 2.
+    pub proxy_protocol: ProxyProtocol,
     /// The same endpoint over TLS.
     pub tls: Tls,
 }
@@ -111,6 +121,8 @@ impl Default for Cwmp {
             sessions_max: 50_000,
             connections_max: 100_000,
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            proxy_protocol: ProxyProtocol::default(),
             tls: Tls::default(),
         }
     }
@@ -248,12 +260,20 @@ pub struct Instance {
     /// Addresses that a connection request may go to although they are loopback, link-local
     /// or otherwise reserved: for laboratories.
     pub connection_request_allow: Vec<Network>,
+    /// The addresses of this host that connection requests over HTTP leave from, one of each
+    /// family at most, so that firewalls near the devices can let them in; of a family without
+    /// one the system chooses.
+    pub connection_request_from: Vec<IpAddr>,
     /// The time that a device has to answer a connection request.
     pub connection_request_seconds_max: u64,
     /// The time from an accepted connection request to the session.
     pub session_after_wake_seconds_max: u64,
     /// How devices show who they are.
     pub device_authentication: DeviceAuthentication,
+    /// The proxy near the devices that connection requests go through.
+    pub http_proxy: Option<HttpProxy>,
+    /// How much is woken at once.
+    pub waking: Waking,
 }
 
 impl Default for Instance {
@@ -266,9 +286,12 @@ impl Default for Instance {
             short_periodic_inform_seconds: 20,
             short_inform: ShortInform::default(),
             connection_request_allow: Vec::new(),
+            connection_request_from: Vec::new(),
             connection_request_seconds_max: 10,
             session_after_wake_seconds_max: 30,
             device_authentication: DeviceAuthentication::default(),
+            http_proxy: None,
+            waking: Waking::default(),
         }
     }
 }
@@ -387,6 +410,9 @@ impl Config {
             self.api.token = Some(token);
         }
         self.xmpp.read_environment();
+        if let Some(proxy) = &mut self.instance.http_proxy {
+            proxy.read_environment();
+        }
     }
 
     /// Checks the ranges.
@@ -407,6 +433,7 @@ impl Config {
                 expected: "certificate and key beside it",
             });
         }
+        proxies::check(cwmp)?;
         within(
             "cwmp.body_bytes_max",
             cwmp.body_bytes_max,
@@ -526,6 +553,7 @@ impl Config {
                 expected: "a password, and a username that is not empty or none",
             });
         }
+        instance.waking.check()?;
         let stun = &self.stun;
         within(
             "stun.keepalive_seconds_max",
@@ -547,6 +575,10 @@ impl Config {
         )?;
         stun.check()?;
         self.xmpp.check()?;
+        http_proxy::check_from(&instance.connection_request_from)?;
+        if let Some(proxy) = &instance.http_proxy {
+            proxy.check()?;
+        }
         if let Some(token) = &self.api.token
             && token.len() < 16
         {

@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::door::Word;
+use crate::nat::history::Attempted;
+pub use crate::nat::history::ModeHistory;
 pub use crate::secrets::is_secret;
 
 /// Seconds since the Unix epoch.
@@ -129,17 +132,26 @@ pub enum Mode {
     ShortInform,
 }
 
-/// How a mode has done so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModeHistory {
-    /// Wake-ups tried.
-    pub attempts: u32,
-    /// Wake-ups after which the device opened a session.
-    pub opened: u32,
-    /// Since the last that opened one.
-    pub failed_in_a_row: u32,
-    /// When a session was last opened this way.
-    pub last_opened: Option<UnixTime>,
+impl Mode {
+    /// All of them.
+    pub const ALL: [Mode; 5] = [
+        Mode::DirectHttp,
+        Mode::HttpProxy,
+        Mode::Xmpp,
+        Mode::Stun,
+        Mode::ShortInform,
+    ];
+
+    /// Its name, as the API and the log show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::DirectHttp => "direct-http",
+            Mode::HttpProxy => "http-proxy",
+            Mode::Xmpp => "xmpp",
+            Mode::Stun => "stun",
+            Mode::ShortInform => "short-inform",
+        }
+    }
 }
 
 /// What the NAT policy decided for a device, and from what.
@@ -170,6 +182,10 @@ pub struct NatDecision {
 pub struct NatFacts {
     /// Where the HTTP request came from, after the trusted proxies' word; may be empty.
     pub peer_address: String,
+    /// Whose word that is.
+    pub told_by: Word,
+    /// The other end of the TCP connection: the device, or a proxy; may be empty.
+    pub tcp_peer: String,
     /// It came through a trusted proxy.
     pub through_proxy: bool,
     /// As the device reports it; may be empty.
@@ -339,6 +355,9 @@ pub struct Configured {
     /// How often it was told to inform, in seconds; `None`: as it likes.
     #[serde(default)]
     pub informs_every: Option<u32>,
+    /// Modes before it whose settings the device still has, because they are tried again.
+    #[serde(default)]
+    pub left: BTreeSet<Mode>,
 }
 
 /// What a firmware has below `ManagementServer.`, of what matters to how it is reached.
@@ -392,6 +411,8 @@ pub struct Summary {
     pub nat: Option<NatDecision>,
     /// How each mode has done.
     pub nat_history: BTreeMap<Mode, ModeHistory>,
+    /// The last attempts to wake it, the newest first.
+    pub wake_attempts: Vec<Attempted>,
     /// What it was last told, so that its mode works.
     pub configured: Option<Configured>,
     /// What its firmware has below `ManagementServer.`, once it was asked.

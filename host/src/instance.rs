@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config;
+use crate::nat::pace::Limits;
+use crate::nat::probe::Schedule;
 use crate::plugins::glob;
 
 /// The name of the one instance.
@@ -41,6 +43,26 @@ impl Instance {
     /// How long a device may take to answer a connection request.
     pub fn connection_request_time(&self) -> Duration {
         Duration::from_secs(self.settings.connection_request_seconds_max)
+    }
+
+    /// How much is woken at once.
+    pub fn wake_limits(&self) -> Limits {
+        let waking = &self.settings.waking;
+        Limits {
+            per_second: waking.calls_per_second_max,
+            at_once: waking.calls_at_once_max,
+            at_once_per_network: waking.calls_at_once_per_network_max,
+            waiting: waking.waiting_max,
+        }
+    }
+
+    /// When ways that were given up are tried again.
+    pub fn probes(&self) -> Schedule {
+        let waking = &self.settings.waking;
+        Schedule {
+            shortest: waking.probe_seconds_min,
+            longest: waking.probe_seconds_max,
+        }
     }
 
     /// How long to wait for the session after a connection request was accepted.

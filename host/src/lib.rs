@@ -96,6 +96,8 @@ pub struct Acs {
     pub wakes: nat::wake::Wakes,
     /// The devices that inform every few seconds because they cannot be woken.
     pub short_informs: nat::short_inform::ShortInforms,
+    /// The ways that are tried again later.
+    pub probes: nat::probe::Probes,
     /// The way over XMPP; `None`: it is off.
     pub xmpp: Option<nat::xmpp::Xmpp>,
     /// The STUN server.
@@ -131,6 +133,12 @@ impl Listeners {
                 .await
                 .with_context(|| format!("cannot listen on {address}"))
         };
+        for address in &config.instance.connection_request_from {
+            let from = TcpListener::bind((*address, 0)).await;
+            from.with_context(|| {
+                format!("instance.connection_request_from: expected an address of this host, got {address}")
+            })?;
+        }
         let mut cwmp = Vec::new();
         for address in &config.cwmp.listen {
             cwmp.push(bind(*address).await?);
@@ -204,6 +212,7 @@ impl Acs {
         let stun = nat::stun::Stun::new(config.stun.clone(), &secret, clock, Box::new(is_known));
         stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
         let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &instance, &store, clock)?;
+        let wakes = nat::wake::Wakes::new(instance.wake_limits());
         Ok(Arc::new(Acs {
             lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
             additions: work::additions::Additions::default(),
@@ -220,8 +229,9 @@ impl Acs {
             doorkeeper: door::Doorkeeper::new(&config.instance.device_authentication),
             refusals: door::Refusals::default(),
             traces: traces.await??,
-            wakes: nat::wake::Wakes::default(),
             short_informs: nat::short_inform::ShortInforms::new(clock.unix()),
+            wakes,
+            probes: nat::probe::Probes::default(),
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
@@ -310,6 +320,7 @@ async fn sweep(acs: Arc<Acs>) {
                 .lost("the device fell silent", now)
                 .await;
         }
+        acs.probe_quietly(now.unix);
         if let Err(error) = acs.store.expire(now.unix).await {
             tracing::error!(%error, "cannot end the tasks whose time is over");
         }

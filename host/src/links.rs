@@ -1,7 +1,7 @@
 //! Every address that a person needs to bring devices to this instance, as far as the
 //! configuration tells. What it does not tell is not guessed: [`Missing`] names the setting.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
@@ -22,6 +22,11 @@ pub struct Links {
     pub stun: Option<String>,
     /// The XMPP server of the devices.
     pub xmpp: Option<XmppLink>,
+    /// The addresses that connection requests leave from, for firewalls near the devices; none:
+    /// the system chooses, and they are not known.
+    pub connection_requests_from: Vec<IpAddr>,
+    /// The proxy that they go through.
+    pub http_proxy: Option<String>,
     /// What is not known.
     pub missing: Vec<Missing>,
 }
@@ -55,6 +60,15 @@ impl Links {
         links.find_files(config);
         links.find_stun(config);
         links.find_xmpp(config);
+        let instance = &config.instance;
+        links.connection_requests_from = instance.connection_request_from.clone();
+        if links.connection_requests_from.is_empty() {
+            let why = "the system chooses where connection requests come from".to_owned();
+            let setting = "instance.connection_request_from";
+            links.miss("connection_requests_from", setting, why);
+        }
+        let proxy = instance.http_proxy.as_ref();
+        links.http_proxy = proxy.map(|proxy| proxy.address.to_string());
         links
     }
 
@@ -257,7 +271,11 @@ mod tests {
                 ("cwmp", "instance.acs_url"),
                 ("files", "instance.file_base_url"),
                 ("stun", "stun.host"),
-                ("xmpp", "xmpp.host")
+                ("xmpp", "xmpp.host"),
+                (
+                    "connection_requests_from",
+                    "instance.connection_request_from"
+                )
             ]
         );
         assert_eq!(
@@ -277,7 +295,7 @@ mod tests {
         assert_eq!(found.stun.as_deref(), Some("acs.example.net:3478"));
         let xmpp = found.xmpp.unwrap();
         assert_eq!(xmpp.server.as_deref(), Some("acs.example.net:5222"));
-        assert_eq!(found.missing, []);
+        assert_eq!(found.missing.len(), 1, "whence connection requests come");
         let found = links(
             "[instance]\nacs_url = 'https://acs.example.net/'\n[files]\nlisten = '[::]:7549'\n[api]\nlisten = '[::]:7557'",
         );
@@ -312,6 +330,21 @@ mod tests {
             server,
             Some("by the DNS: SRV _xmpp-client._tcp.acs.example")
         );
+    }
+
+    #[test]
+    fn whence_connection_requests_come() {
+        let found = links(
+            "[instance]\nconnection_request_from = ['192.0.2.1', '2001:db8::1']\n\
+             http_proxy = { address = '192.0.2.10:3128', username = 'a', password = 'secret' }",
+        );
+        let from: Vec<_> = found
+            .connection_requests_from
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(from, ["192.0.2.1", "2001:db8::1"]);
+        assert_eq!(found.http_proxy.as_deref(), Some("192.0.2.10:3128"));
     }
 
     #[test]

@@ -45,4 +45,8 @@ pub struct Counters {
     pub devices_new: Counter,
     /// Faults of devices.
     pub faults: Counter,
+    /// Connection requests not sent because of the address that the device had named.
+    pub connection_requests_blocked: Counter,
+    /// Answers to connection requests that were longer than is read.
+    pub connection_request_answers_cut: Counter,
 }

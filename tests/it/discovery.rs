@@ -2,10 +2,9 @@
 //! provisioning codes that come with it. The other systems are Debian's: nginx, Squid, Kea, ISC dhcpd and its clients.
 
 mod dhcp;
-mod nginx;
+pub mod nginx;
 mod squid;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use crate::harness::{Host, PATIENCE, Setup, Sim, TOKEN, http, rpcs};
 
 /// Runs `patchbay snippet` with this configuration; what it printed.
 #[track_caller]
-fn snippet(kind: &str, toml: &str, options: &[&str]) -> String {
+pub fn snippet(kind: &str, toml: &str, options: &[&str]) -> String {
     let output = try_snippet(kind, toml, options);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{kind}: {errors}");
@@ -43,11 +42,11 @@ fn try_snippet(kind: &str, toml: &str, options: &[&str]) -> Output {
 }
 
 /// A server that is not ours; ended with the test.
-struct Peer(Child);
+pub struct Peer(Child);
 
 impl Peer {
     #[track_caller]
-    fn start(command: &mut Command, package: &str) -> Peer {
+    pub fn start(command: &mut Command, package: &str) -> Peer {
         match command.stdin(Stdio::null()).spawn() {
             Ok(child) => Peer(child),
             Err(error) => panic!("{command:?}: {error}; tests/run installs the package {package}"),
@@ -55,7 +54,7 @@ impl Peer {
     }
 
     /// Waits until it takes connections.
-    async fn ready(&mut self, port: u16) {
+    pub async fn ready(&mut self, port: u16) {
         let deadline = Instant::now() + PATIENCE;
         while tokio::net::TcpStream::connect(("127.0.0.1", port))
             .await
@@ -84,11 +83,6 @@ fn run(command: &mut Command, package: &str) -> Output {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 async fn text(host: &Host, path: &str) -> (u16, String) {
     let authorization = format!("Authorization: Bearer {TOKEN}\r\n");
     let answer = http(host.api, "GET", path, &authorization, b"").await;
@@ -97,7 +91,14 @@ async fn text(host: &Host, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn links_tell_every_address() {
-    let host = Setup::new().stun().xmpp().start().await;
+    let host = Setup::new()
+        .stun()
+        .xmpp()
+        .config(|config| {
+            config.instance.connection_request_from = vec!["127.0.0.1".parse().unwrap()];
+        })
+        .start()
+        .await;
     let links = host.get("/v1/links").await;
     assert_eq!(links["instance"], "default");
     assert_eq!(links["cwmp"], json!([host.url()]));
@@ -110,6 +111,8 @@ async fn links_tell_every_address() {
         links["xmpp"],
         json!({ "domain": "acs.example", "server": xmpp })
     );
+    assert_eq!(links["connection_requests_from"], json!(["127.0.0.1"]));
+    assert_eq!(links["http_proxy"], Value::Null);
     assert_eq!(links["missing"], json!([]));
     // Each answers: the ACS URL as a browser would see it.
     let answer = http(host.cwmp, "GET", "/", "", b"").await;
@@ -163,7 +166,14 @@ async fn an_address_that_is_not_known_is_not_made_up() {
         .iter()
         .map(|one| one["setting"].clone())
         .collect();
-    assert_eq!(missing, ["instance.acs_url", "instance.file_base_url"]);
+    assert_eq!(
+        missing,
+        [
+            "instance.acs_url",
+            "instance.file_base_url",
+            "instance.connection_request_from"
+        ]
+    );
     host.stop().await;
 
     let output = try_snippet("isc-dhcpd", "", &[]);
@@ -237,7 +247,7 @@ async fn a_provisioning_code_chooses_tags_and_flows() {
 }
 
 /// A directory for a peer that runs as somebody else.
-fn open_directory() -> (tempfile::TempDir, PathBuf) {
+pub fn open_directory() -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let everybody = std::fs::Permissions::from_mode(0o777);

@@ -7,6 +7,7 @@ mod sim;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use patchbay::config::{Config, XmppMode};
@@ -36,6 +37,21 @@ pub fn guests() -> PathBuf {
         None => panic!(
             "PATCHBAY_GUESTS names no directory of built plugins: run these tests with tests/run"
         ),
+    }
+}
+
+/// A port for a program that has to be told one. Not of the range that the system chooses from: between here and there
+/// nobody else gets it.
+pub fn free_port() -> u16 {
+    const RANGE: std::ops::Range<u32> = 12_000..32_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Another run of the tests begins elsewhere.
+        let offset = std::process::id() * 97 + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = (RANGE.start + offset % (RANGE.end - RANGE.start)) as u16;
+        if std::net::TcpListener::bind(("::", port)).is_ok() {
+            return port;
+        }
     }
 }
 

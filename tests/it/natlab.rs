@@ -6,6 +6,7 @@
 
 mod network;
 mod parties;
+mod proxy;
 mod stun;
 mod ways;
 mod xmpp;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use cpe_sim::{CpeConfig, SessionReport, Vendor};
 use cwmp::Request;
-use patchbay::config::{Config, XmppMode};
+use patchbay::config::{Config, HttpProxy, XmppMode};
 use serde_json::{Value, json};
 
 use crate::harness::{Host, Setup, Sim, codes, guest, put_plugin, rpcs};
@@ -27,8 +27,18 @@ fn setup() -> Setup {
         })
 }
 
+/// A proxy near the devices; nobody asks it anything here.
+fn http_proxy() -> Option<HttpProxy> {
+    Some(HttpProxy {
+        address: "192.0.2.10:3128".parse().unwrap(),
+        username: None,
+        password: None,
+    })
+}
+
 /// What the instance has. Ports are any: while a server is off, its port may become another test's.
-fn ways(config: &mut Config, xmpp: bool, stun: bool) {
+fn ways(config: &mut Config, proxy: bool, xmpp: bool, stun: bool) {
+    config.instance.http_proxy = http_proxy().filter(|_| proxy);
     config.xmpp.mode = match xmpp {
         true => XmppMode::Embedded,
         false => XmppMode::Off,
@@ -92,21 +102,31 @@ async fn all_combinations_and_what_is_written() {
     let none: &[&str] = &[];
     let xmpp: &[&str] = &["credentials", "xmpp"];
     let stun: &[&str] = &["credentials", "stun"];
+    let interval: &[&str] = &["interval"];
+    let proxied: &[&str] = &["credentials"];
     #[rustfmt::skip]
     let table = [
-        // product  nat    xmpp   stun   mode            written
-        ("T000",    false, false, false, "direct-http",  none),
-        ("T001",    false, false, true,  "direct-http",  none),
-        ("T010",    false, true,  false, "direct-http",  none),
-        ("T011",    false, true,  true,  "direct-http",  none),
-        ("T100",    true,  false, false, "short-inform", &["interval"]),
-        ("T101",    true,  false, true,  "stun",         stun),
-        ("T110",    true,  true,  false, "xmpp",         xmpp),
-        ("T111",    true,  true,  true,  "xmpp",         xmpp),
+        // product  nat    xmpp   stun   without a proxy            with one
+        ("T000",    false, false, false, ("direct-http", none),      ("direct-http", none)),
+        ("T001",    false, false, true,  ("direct-http", none),      ("direct-http", none)),
+        ("T010",    false, true,  false, ("direct-http", none),      ("direct-http", none)),
+        ("T011",    false, true,  true,  ("direct-http", none),      ("direct-http", none)),
+        ("T100",    true,  false, false, ("short-inform", interval), ("http-proxy", proxied)),
+        ("T101",    true,  false, true,  ("stun", stun),             ("http-proxy", proxied)),
+        ("T110",    true,  true,  false, ("xmpp", xmpp),             ("http-proxy", proxied)),
+        ("T111",    true,  true,  true,  ("xmpp", xmpp),             ("http-proxy", proxied)),
     ];
-    let host = setup().start().await;
-    for vendor in [Vendor::tr181(), Vendor::tr098()] {
-        for (product_class, nat, supports_xmpp, supports_stun, mode, written) in table {
+    for proxy in [false, true] {
+        let host = setup()
+            .config(move |config| config.instance.http_proxy = http_proxy().filter(|_| proxy))
+            .start()
+            .await;
+        for (vendor, row) in [Vendor::tr181(), Vendor::tr098()]
+            .into_iter()
+            .flat_map(|vendor| table.map(|row| (vendor, row)))
+        {
+            let (product_class, nat, supports_xmpp, supports_stun, without, with) = row;
+            let (mode, written) = if proxy { with } else { without };
             let vendor = Vendor {
                 product_class,
                 supports_xmpp,
@@ -146,6 +166,7 @@ async fn all_combinations_and_what_is_written() {
                 (&facts["xmpp_enabled"], &facts["stun_enabled"]),
                 (&true.into(), &true.into())
             );
+            assert_eq!(facts["proxy_configured"], proxy);
             if nat {
                 let supports = (&facts["supports_xmpp"], &facts["supports_stun"]);
                 assert_eq!(
@@ -155,16 +176,17 @@ async fn all_combinations_and_what_is_written() {
                 );
             }
         }
+        host.stop().await;
     }
-    host.stop().await;
 }
 
 /// The states of the instance and the device that lead to each mode.
-const MODES: [(&str, bool, bool, &str); 4] = [
-    ("xmpp", true, false, PRIVATE_URL),
-    ("stun", false, true, PRIVATE_URL),
-    ("short-inform", false, false, PRIVATE_URL),
-    ("direct-http", true, true, OWN_URL),
+const MODES: [(&str, bool, bool, bool, &str); 5] = [
+    ("http-proxy", true, true, true, PRIVATE_URL),
+    ("xmpp", false, true, false, PRIVATE_URL),
+    ("stun", false, false, true, PRIVATE_URL),
+    ("short-inform", false, false, false, PRIVATE_URL),
+    ("direct-http", true, true, true, OWN_URL),
 ];
 
 /// From each mode to each other one: what the new one needs is there, what the old one needed is undone, and after that
@@ -175,8 +197,8 @@ async fn from_each_mode_to_each_other() {
     let mut sim = device(&host, Vendor::tr181(), "W1", PRIVATE_URL);
     for from in MODES {
         for to in MODES.into_iter().filter(|to| *to != from) {
-            for (mode, xmpp, stun, url) in [from, to] {
-                host = host.restart(|config| ways(config, xmpp, stun)).await;
+            for (mode, proxy, xmpp, stun, url) in [from, to] {
+                host = host.restart(|config| ways(config, proxy, xmpp, stun)).await;
                 set(&mut sim, "ManagementServer.ConnectionRequestURL", url);
                 sim.settle().await;
                 sim.periodic().await;
@@ -212,21 +234,28 @@ async fn from_each_mode_to_each_other() {
 #[tokio::test]
 async fn a_way_that_is_added_or_removed_is_seen_at_once() {
     let host = setup().start().await;
-    let mut host = host.restart(|config| ways(config, false, false)).await;
+    let mut host = host
+        .restart(|config| ways(config, false, false, false))
+        .await;
     let mut sim = device(&host, Vendor::tr181(), "A1", PRIVATE_URL);
     sim.session().await;
     assert_eq!(reachability(&host, &sim).await["mode"], "short-inform");
-    for (xmpp, stun, mode) in [
-        (false, true, "stun"),
-        (false, false, "short-inform"),
-        (true, true, "xmpp"),
-        (false, true, "stun"),
+    for (proxy, xmpp, stun, mode) in [
+        (false, false, true, "stun"),
+        (true, false, true, "http-proxy"),
+        (false, false, false, "short-inform"),
+        (true, false, false, "http-proxy"),
+        (false, false, false, "short-inform"),
+        (false, true, true, "xmpp"),
+        (true, true, true, "http-proxy"),
+        (false, false, true, "stun"),
     ] {
-        host = host.restart(|config| ways(config, xmpp, stun)).await;
+        host = host.restart(|config| ways(config, proxy, xmpp, stun)).await;
         let session = sim.periodic().await;
         assert_eq!(codes(&session), ["2 PERIODIC"]);
         let decided = reachability(&host, &sim).await;
         assert_eq!(decided["mode"], mode, "{decided}");
+        assert_eq!(decided["facts"]["proxy_configured"], proxy);
         assert_eq!(decided["facts"]["xmpp_enabled"], xmpp);
         assert_eq!(decided["facts"]["stun_enabled"], stun);
         assert_eq!(rpcs(&sim.periodic().await), [""; 0]);
@@ -344,33 +373,41 @@ async fn another_firmware() {
     host.stop().await;
 }
 
-/// A device that takes all settings and then is never there.
+/// A device that takes all settings and then is never there. What was given up is not undone: it
+/// is tried again, quietly.
 #[tokio::test]
 async fn a_mode_that_keeps_failing_is_given_up() {
     let host = setup().start().await;
     let mut sim = device(&host, Vendor::tr181(), "K1", PRIVATE_URL);
     sim.session().await;
-    assert_eq!(reachability(&host, &sim).await["mode"], "xmpp");
-    for _ in 0..3 {
-        let wake = host
-            .post(&format!("{}/wake", sim.at()), json!({ "wait_seconds": 20 }))
-            .await;
-        assert_eq!(wake["state"], "failed", "{wake}");
+    for (mode, next, reason, told) in [
+        ("xmpp", "stun", "(XMPP kept failing)", "stun"),
+        (
+            "stun",
+            "short-inform",
+            "no other way works (XMPP, STUN kept failing)",
+            "interval",
+        ),
+    ] {
+        assert_eq!(reachability(&host, &sim).await["mode"], mode);
+        for _ in 0..3 {
+            let wake = host
+                .post(&format!("{}/wake", sim.at()), json!({ "wait_seconds": 20 }))
+                .await;
+            assert_eq!(wake["state"], "failed", "{wake}");
+        }
+        let session = sim.periodic().await;
+        let decided = reachability(&host, &sim).await;
+        assert_eq!(decided["mode"], next, "{decided}");
+        assert!(
+            decided["reason"].as_str().unwrap().ends_with(reason),
+            "{decided}"
+        );
+        assert_eq!(decided["history"][mode]["given_up"], true);
+        assert!(decided["next_probe"].is_string(), "{decided}");
+        assert_eq!(changed(&session), [told].into());
+        assert_eq!(rpcs(&sim.periodic().await), [""; 0]);
     }
-    let session = sim.periodic().await;
-    let decided = reachability(&host, &sim).await;
-    assert_eq!(decided["mode"], "short-inform", "{decided}");
-    let reason = decided["reason"].as_str().unwrap();
-    assert!(
-        reason.ends_with("no other way works (XMPP, STUN kept failing)"),
-        "{reason}"
-    );
-    assert_eq!(
-        changed(&session),
-        ["interval", "xmpp"].into(),
-        "the stream is ended"
-    );
-    assert_eq!(rpcs(&sim.periodic().await), [""; 0]);
     host.stop().await;
 }
 
@@ -420,4 +457,15 @@ async fn a_policy_of_ones_own() {
         }
     }
     host.stop().await;
+}
+
+/// Nothing has to be set for it.
+#[test]
+fn a_fresh_instance_has_every_way_but_the_proxy() {
+    let config = Config::default();
+    assert!(config.stun.enabled);
+    assert_eq!(config.xmpp.mode, XmppMode::Embedded);
+    assert_eq!(config.instance.short_periodic_inform_seconds, 20);
+    assert_eq!(config.instance.standard_periodic_inform_seconds, 4 * 3600);
+    assert!(config.instance.http_proxy.is_none());
 }

@@ -10,8 +10,8 @@ use cpe_sim::{Cpe, CpeConfig, Due, Step, UnixTime};
 use cwmp::Message;
 use patchbay::Acs;
 use patchbay::clock::Now;
-use patchbay::conversation::{Caller, Conversation, Opened};
-use patchbay::door::{Peer, Proof};
+use patchbay::conversation::{Caller, Conversation, Opened, ReachedAt};
+use patchbay::door::{Peer, Proof, Word};
 use serde_json::json;
 
 use crate::harness::{Host, Setup, Sim, codes, rpcs};
@@ -42,17 +42,30 @@ async fn session_at(acs: &Arc<Acs>, cpe: &mut Cpe, at: UnixTime) -> (Vec<String>
         milliseconds: 0,
     };
     let head = Arc::new(http::Request::post("/").body(()).unwrap().into_parts().0);
+    let address = "198.51.100.7".parse().unwrap();
     let peer = Peer {
-        address: "198.51.100.7".parse().unwrap(),
+        address,
+        tcp: address,
+        word: Word::default(),
         through_proxy: false,
         tls: false,
+        believed: None,
     };
     let raw = Bytes::from(cpe.begin_session(at));
     let mut message = Message::parse(&raw).unwrap();
     let caller = Caller::identify(acs, &mut message, &head, &raw, now)
         .await
         .unwrap();
-    let begun = Conversation::begin(acs, peer, caller, Proof::NotAsked, &message, now).await;
+    let begun = Conversation::begin(
+        acs,
+        peer,
+        ReachedAt::default(),
+        caller,
+        Proof::NotAsked,
+        &message,
+        now,
+    )
+    .await;
     let Opened {
         mut conversation,
         mut reply,

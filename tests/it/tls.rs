@@ -108,10 +108,25 @@ impl Files {
         )
         .await
     }
+
+    /// TLS on a connection that something was said on before.
+    pub async fn over(&self, stream: TcpStream) -> std::io::Result<Kept<TlsStream<TcpStream>>> {
+        shake_hands(stream, &self.authority.pem(), None, &version::TLS13).await
+    }
 }
 
 async fn connect(
     to: SocketAddr,
+    authority: &str,
+    client: Option<&Signed>,
+    version: &'static SupportedProtocolVersion,
+) -> std::io::Result<Kept<TlsStream<TcpStream>>> {
+    let stream = TcpStream::connect(to).await?;
+    shake_hands(stream, authority, client, version).await
+}
+
+async fn shake_hands(
+    stream: TcpStream,
     authority: &str,
     client: Option<&Signed>,
     version: &'static SupportedProtocolVersion,
@@ -134,7 +149,6 @@ async fn connect(
                 .unwrap()
         }
     };
-    let stream = TcpStream::connect(to).await?;
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::new(config));
     Ok(Kept(connector.connect(name, stream).await?))

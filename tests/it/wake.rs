@@ -64,8 +64,13 @@ fn opened(report: &Value) {
 
 /// `accepted`: the device took the request, and nothing came of it.
 #[track_caller]
-fn failed(report: &Value, accepted: bool, error: &str) {
+fn failed(report: &Value, accepted: bool, outcome: &str, error: &str) {
     assert_eq!(report["state"], "failed", "{report}");
+    assert_eq!(report["outcome"], outcome, "{report}");
+    assert!(
+        report["words"].is_string() && report["advice"].is_string(),
+        "{report}"
+    );
     let [attempt] = report["attempts"].as_array().unwrap().as_slice() else {
         panic!("{report}")
     };
@@ -133,7 +138,12 @@ async fn a_task_that_wakes_its_device() {
         .until(&at, |task| task["wake"]["state"] == "failed")
         .await;
     assert_eq!(waiting["state"], "queued");
-    failed(&waiting["wake"], false, "credentials (401)");
+    failed(
+        &waiting["wake"],
+        false,
+        "refused-credentials",
+        "credentials (401)",
+    );
     // It comes by itself.
     live.device.with(|cpe, now| cpe.power_cycle(now)).await;
     assert_eq!(live.session().await.1, ["GetParameterValues"]);
@@ -159,18 +169,29 @@ async fn what_devices_make_of_a_connection_request() {
         opened(&report);
         assert_eq!(live.device.connection_requests(), (1, 0), "{oddity:?}");
     }
-    for (oddity, accepted, error) in [
+    for (oddity, accepted, outcome, error) in [
         (
             Oddity::RequestBasic,
             false,
+            "refused-credentials",
             "asks for Basic authentication, expected Digest",
         ),
-        (Oddity::RequestRedirected, false, "answered 302"),
-        (Oddity::RequestNeverAnswered, false, "no answer within 2 s"),
-        (Oddity::Request200BeforeAuth, true, "no session within 1 s"),
+        (Oddity::RequestRedirected, false, "nonsense", "answered 302"),
+        (
+            Oddity::RequestNeverAnswered,
+            false,
+            "no-answer",
+            "no answer within 2 s",
+        ),
+        (
+            Oddity::Request200BeforeAuth,
+            true,
+            "accepted-but-silent",
+            "no session within 1 s",
+        ),
     ] {
         let (report, live) = check(oddity).await;
-        failed(&report, accepted, error);
+        failed(&report, accepted, outcome, error);
         assert_eq!(live.device.connection_requests(), (0, 0), "{oddity:?}");
     }
     host.stop().await;
@@ -192,6 +213,7 @@ async fn without_credentials_and_without_leave() {
     failed(
         &wake(&host, &nobody.at).await,
         false,
+        "no-credentials",
         "the ACS has none for it yet",
     );
     host.stop().await;
@@ -204,6 +226,7 @@ async fn without_credentials_and_without_leave() {
     failed(
         &wake(&host, &live.at).await,
         false,
+        "blocked",
         "127.0.0.1 is a loopback address",
     );
     assert_eq!(live.device.connection_requests(), (0, 0));
@@ -290,7 +313,12 @@ async fn a_device_that_accepts_and_never_comes() {
     let host = setup().start().await;
     let (server, _) = listener(|_| EMPTY_200.into()).await;
     let sim = device(&host, server).await;
-    failed(&wake(&host, &sim.at()).await, true, "no session within 1 s");
+    failed(
+        &wake(&host, &sim.at()).await,
+        true,
+        "accepted-but-silent",
+        "no session within 1 s",
+    );
     let history = &host.get(&sim.at()).await["reachability"]["history"]["direct-http"];
     assert_eq!(
         (&history["opened"], &history["failed_in_a_row"]),
@@ -311,31 +339,39 @@ async fn answers_that_are_no_acceptance() {
         )
     };
     let digest = DigestChallenge::new("r", "n1", Algorithm::Md5).to_header();
-    for (answer, error, requests) in [
+    for (answer, outcome, error, requests) in [
         (
             "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".into(),
+            "busy",
             "busy (503)",
             3,
         ),
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into(),
+            "nonsense",
             "answered 404",
             1,
         ),
-        (redirect, "answered 302", 1),
-        (unauthorized("Bearer"), "asks for Bearer authentication", 1),
+        (redirect, "nonsense", "answered 302", 1),
+        (
+            unauthorized("Bearer"),
+            "refused-credentials",
+            "asks for Bearer authentication",
+            1,
+        ),
         // The one round that the credentials are good for, and no other.
         (
             unauthorized(&digest),
+            "refused-credentials",
             "refused the connection-request credentials (401)",
             2,
         ),
-        (String::new(), "broke off", 1),
+        (String::new(), "nonsense", "broke off", 1),
     ] {
         let told = answer.clone();
         let (server, heads) = listener(move |_| told.clone()).await;
         let sim = device(&host, server).await;
-        failed(&wake(&host, &sim.at()).await, false, error);
+        failed(&wake(&host, &sim.at()).await, false, outcome, error);
         assert_eq!(heads.lock().unwrap().len(), requests, "{answer:?}");
         host.api("DELETE", &sim.at(), None).await;
     }
@@ -357,7 +393,12 @@ async fn answers_that_are_no_acceptance() {
         .local_addr()
         .unwrap();
     let sim = device(&host, free).await;
-    failed(&wake(&host, &sim.at()).await, false, "cannot connect");
+    failed(
+        &wake(&host, &sim.at()).await,
+        false,
+        "unreachable",
+        "cannot connect",
+    );
     host.stop().await;
 }
 

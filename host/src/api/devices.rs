@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::{ApiError, Page, PageQuery, Path, Query, maybe_time, time};
+use super::reachability::wake_view;
 use crate::Acs;
-use crate::device::{
-    Contacts, DataModel, DeviceKey, Mode, ModeHistory, Summary, UnixTime, is_secret,
-};
-use crate::nat::outcome::Outcome;
+use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
 use crate::nat::udp::UdpAddress;
-use crate::nat::wake::{WakeReport, WakeState};
+use crate::nat::wake::WakeReport;
 use crate::store::DeviceCell;
 
 /// Tags of one device.
@@ -78,12 +76,6 @@ fn view(
     udp: Option<UdpAddress>,
 ) -> DeviceView {
     let request = &summary.connection_request;
-    let nat = summary.nat.as_ref();
-    let history: BTreeMap<String, &ModeHistory> = summary
-        .nat_history
-        .iter()
-        .map(|(mode, history)| (mode_name(*mode), history))
-        .collect();
     DeviceView {
         id: key.id.to_string(),
         instance: key.instance.to_string(),
@@ -107,20 +99,7 @@ fn view(
             "username": request.credentials.as_ref().map(|c| &c.username),
             "has_credentials": request.credentials.is_some(),
         }),
-        reachability: json!({
-            "mode": nat.map(|nat| nat.mode),
-            "behind_nat": nat.map(|nat| nat.behind_nat),
-            "fallbacks": nat.map(|nat| &nat.fallbacks),
-            "reason": nat.map(|nat| &nat.reason),
-            "decided_by": nat.map(|nat| &nat.decided_by),
-            "decided_at": nat.map(|nat| time(nat.decided_at)),
-            "facts": nat.map(|nat| &nat.decided_from),
-            "history": history,
-            "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
-            "udp": udp.map(|udp| udp_view(&udp, acs.clock.unix())),
-            "periodic_inform": super::leases::view(acs, key, summary),
-            "last_wake": acs.wakes.last(key).as_ref().map(wake_view),
-        }),
+        reachability: super::reachability::view(acs, key, summary, contacts, udp),
         device_requests: summary
             .own_requests
             .iter()
@@ -151,38 +130,6 @@ fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
         "since": if seen { since.or(last_change).map(time) } else { None },
         "resource": presence.map(|presence| presence.resource),
     })
-}
-
-/// Where connection requests by UDP go.
-fn udp_view(udp: &UdpAddress, now: UnixTime) -> Value {
-    json!({
-        "address": udp.address, "source": udp.source, "seen": time(udp.seen),
-        "age_seconds": (now - udp.seen).max(0), "usable": udp.usable,
-    })
-}
-
-fn mode_name(mode: Mode) -> String {
-    match serde_json::to_value(mode) {
-        Ok(Value::String(name)) => name,
-        _ => format!("{mode:?}"),
-    }
-}
-
-pub(super) fn wake_view(report: &WakeReport) -> Value {
-    let attempts: Vec<Value> = report
-        .attempts
-        .iter()
-        .map(|attempt| {
-            json!({
-                "mode": attempt.mode, "accepted": attempt.accepted.map(time),
-                "session_opened": attempt.opened.map(time), "error": attempt.error,
-                "outcome": attempt.outcome.map(Outcome::name),
-                "words": attempt.outcome.map(Outcome::words),
-                "advice": attempt.outcome.map(Outcome::advice).filter(|advice| !advice.is_empty()),
-            })
-        })
-        .collect();
-    json!({ "state": report.state, "started": time(report.started), "attempts": attempts })
 }
 
 pub(super) fn key(acs: &Acs, id: &str) -> DeviceKey {
@@ -359,11 +306,10 @@ pub(super) async fn wake(
     };
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = cell(&acs, &id)?;
-    let mut report = acs.wake(cell.key());
-    let ended =
-        |report: &WakeReport| matches!(report.state, WakeState::SessionOpened | WakeState::Failed);
+    let mut report = acs.wake(cell.key())?;
+    let ended = |report: &WakeReport| report.state.is_end();
     let _ = tokio::time::timeout(wait, report.wait_for(ended)).await;
-    let view = wake_view(&report.borrow());
+    let view = wake_view(&acs, cell.key(), &report.borrow());
     Ok(Json(view))
 }
 

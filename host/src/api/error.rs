@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::device::{DeviceKey, UnixTime};
+use crate::nat::pace::Full;
 use crate::store::StoreError;
 
 /// An error of the API: its status, a code for programs and a sentence for people.
@@ -17,6 +18,8 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// When it is worth trying again, seconds.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -25,6 +28,7 @@ impl ApiError {
             status: StatusCode::BAD_REQUEST,
             code: "bad-request",
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -33,6 +37,7 @@ impl ApiError {
             status: StatusCode::NOT_FOUND,
             code: "not-found",
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -53,6 +58,7 @@ impl ApiError {
             status,
             code: "method-not-allowed",
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -61,6 +67,7 @@ impl ApiError {
             status: StatusCode::CONFLICT,
             code: "conflict",
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -70,6 +77,7 @@ impl ApiError {
             status,
             code: "internal",
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -89,6 +97,7 @@ impl ApiError {
             status,
             code,
             message,
+            retry_after: None,
         }
     }
 
@@ -98,6 +107,7 @@ impl ApiError {
             code: "unauthorized",
             message: "expected the header Authorization: Bearer TOKEN with the token of [api]"
                 .into(),
+            retry_after: None,
         }
     }
 }
@@ -112,7 +122,23 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
         response
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> ApiError {
+        ApiError {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "too-many-wakes",
+            message: full.to_string(),
+            retry_after: Some(full.retry_after.as_secs()),
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::error::{ApiError, Page, Path, Query};
 use crate::Acs;
+use crate::config::Config;
 use crate::links::Links;
 use crate::snippets::{Choices, Kind, SnippetError};
 
 pub(super) async fn links(State(acs): State<Arc<Acs>>) -> Json<Value> {
-    let mut view = json!(Links::of(&acs.config));
+    let mut view = json!(Links::of(&serving(&acs)));
     if let Some(object) = view.as_object_mut() {
         object.insert("instance".into(), json!(&*acs.instance.name));
         let snippets: Vec<Value> = Kind::ALL.iter().map(|kind| about(*kind)).collect();
@@ -46,12 +47,24 @@ pub(super) async fn one(
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let kind = Kind::named(&kind).map_err(|error| ApiError::not_found(error.to_string()))?;
     let text = kind
-        .print(&acs.config, &choices)
+        .print(&serving(&acs), &choices)
         .map_err(|error| match error {
             SnippetError::Unknown { .. } => ApiError::conflict(error.to_string()),
             error => ApiError::bad(error.to_string()),
         })?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text))
+}
+
+/// The configuration, with the ports that the system chose where it was left the choice.
+fn serving(acs: &Acs) -> Config {
+    let mut config = acs.config.clone();
+    if let Some(stun) = config.stun.listen.first_mut() {
+        stun.set_port(acs.stun.port());
+    }
+    if let Some(xmpp) = &acs.xmpp {
+        config.xmpp.port = xmpp.port();
+    }
+    config
 }
 
 fn about(kind: Kind) -> Value {

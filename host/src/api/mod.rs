@@ -12,6 +12,7 @@ mod leases;
 mod links;
 mod models;
 mod plugins;
+mod reachability;
 mod refusals;
 mod sessions;
 mod status;

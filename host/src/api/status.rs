@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::Acs;
 
 pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
+    let (under_way, waiting, calling) = acs.wakes.counts();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "instance": &*acs.instance.name,
@@ -19,6 +20,10 @@ pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
         "advice": Vec::from_iter(acs.short_inform_advice()),
         "stun": { "serving": acs.stun.is_serving(), "counters": &acs.stun.counters },
         "xmpp": acs.xmpp.as_ref().map(|xmpp| xmpp.status()),
+        "wakes": {
+            "under_way": under_way, "waiting": waiting, "calling": calling,
+            "probes_planned": acs.probes.count(), "counters": &acs.wakes.tally,
+        },
         "plugins_milliseconds": acs.plugins.time_spent().as_millis(),
         "traces": {
             "sessions": acs.traces.count(),

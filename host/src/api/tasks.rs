@@ -10,8 +10,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::devices::{cell, wait, wake_view};
+use super::devices::{cell, wait};
 use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
+use super::reachability::wake_view;
 use crate::Acs;
 use crate::store::TaskFilter;
 use crate::work::task::{NewTask, Operation, Task, TaskError, TaskId, TaskState};
@@ -62,7 +63,8 @@ pub(super) fn view(acs: &Acs, task: &Task) -> Value {
         && let Some(report) = acs.wakes.last(&task.device_key())
         && report.started >= task.created
     {
-        object.insert("wake".into(), wake_view(&report));
+        let wake = wake_view(acs, &task.device_key(), &report);
+        object.insert("wake".into(), wake);
     }
     view
 }
@@ -113,14 +115,26 @@ pub(super) async fn create(
     };
     let mut task = acs.store.enqueue(new, now).await?;
     drop(files);
-    if request.wake {
-        acs.wake(cell.key());
-    }
+    let refused = match request.wake {
+        true => acs.wake(cell.key()).err(),
+        false => None,
+    };
     if !wait.is_zero() {
         task = ended(&acs, task, wait).await?;
     }
     let location = HeaderValue::from_str(&format!("/v1/tasks/{}", task.id));
-    let mut response = (StatusCode::CREATED, Json(view(&acs, &task))).into_response();
+    let mut view = view(&acs, &task);
+    // The task waits all the same: for the device's next Inform.
+    if let Some(full) = refused
+        && let Some(object) = view.as_object_mut()
+    {
+        let seconds = full.retry_after.as_secs();
+        let wake = json!({
+            "state": "refused", "error": full.to_string(), "retry_after_seconds": seconds,
+        });
+        object.insert("wake".into(), wake);
+    }
+    let mut response = (StatusCode::CREATED, Json(view)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }

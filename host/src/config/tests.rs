@@ -13,7 +13,7 @@ fn the_example_has_every_setting_with_its_default() {
             "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
         ]
         .map(keys),
-        [11, 7, 2, 3, 5, 7, 7, 4, 17]
+        [13, 7, 2, 3, 5, 7, 9, 4, 17]
     );
 }
 
@@ -52,5 +52,39 @@ fn errors_name_line_and_expected_value() {
     check(
         "[stun]\nkeepalive_seconds_max = 10\n",
         &["stun.keepalive_seconds_min = 20"],
+    );
+    check(
+        "[cwmp]\n\nproxy_protocol = \"on\"\n",
+        &["line 3", "`off`", "`optional`", "`required`"],
+    );
+    check(
+        "[cwmp]\nproxy_protocol = \"required\"\n",
+        &["cwmp.proxy_protocol = required", "cwmp.trusted_proxies"],
+    );
+    check(
+        "[instance]\nconnection_request_from = [\"192.0.2.300\"]\n",
+        &["line 2", "IP address"],
+    );
+    check(
+        "[instance]\nconnection_request_from = [\"192.0.2.1\", \"192.0.2.2\"]\n",
+        &[
+            "[192.0.2.1, 192.0.2.2]",
+            "one address of this host of each family",
+        ],
+    );
+    check(
+        "[instance.http_proxy]\naddress = \"http://proxy:3128\"\n",
+        &["line 2", "expected host:port", "http://proxy:3128"],
+    );
+    check(
+        "[instance.http_proxy]\nport = 3128\n",
+        &["line 2", "port", "`address`"],
+    );
+    check(
+        "[instance.http_proxy]\naddress = \"proxy:3128\"\nusername = \"acs\"\n",
+        &[
+            "instance.http_proxy.username = \"acs\"",
+            "username and password, or neither",
+        ],
     );
 }

@@ -84,6 +84,7 @@ impl Conversation {
     pub async fn begin(
         acs: &Arc<Acs>,
         peer: Peer,
+        reached_at: ReachedAt,
         caller: Caller,
         proof: Proof,
         message: &Message,
@@ -105,8 +106,7 @@ impl Conversation {
 
         trace.known(&cell, peer.address.to_string(), &inform.events);
         let mut sighting = Sighting {
-            peer: Some(peer.address),
-            through_proxy: peer.through_proxy,
+            peer: Some(peer),
             ..Sighting::default()
         };
         sighting.read_inform(&inform.parameters);
@@ -127,7 +127,7 @@ impl Conversation {
             busy: false,
             started: now,
             trace,
-            reached_at: ReachedAt::default(),
+            reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
             conversation.depth = conversation.depth_of(now);
@@ -142,7 +142,7 @@ impl Conversation {
             Some(refused)
         };
         let reply = conversation.reply(reply);
-        acs.wakes.session_opened(conversation.device(), now.unix);
+        conversation.note_wake(now);
         acs.counters.sessions_begun.add(1);
         Ok(Opened {
             conversation,
@@ -174,6 +174,14 @@ impl Conversation {
             return Depth::Errands;
         }
         Depth::Glance
+    }
+
+    /// Tells who wakes the device that it has come, and takes in what its history says then.
+    fn note_wake(&mut self, now: Now) {
+        if self.acs.session_opened(self.device(), &self.events, now) {
+            let device = self.cell.lock();
+            self.summary = device.shared_summary();
+        }
     }
 
     fn remember_inform(

@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::device::{Configured, Credentials, Mode, Summary, UnixTime};
 use crate::nat::configure::{self, Known, Offer};
 use crate::nat::decide::{self, Ways};
+use crate::nat::probe::given_up;
 use crate::nat::short_inform;
 use crate::plugins::About;
 use crate::store::Device;
@@ -52,6 +53,13 @@ impl Reach {
     }
 }
 
+/// The modes whose settings the device has.
+fn told_for(configured: &Configured) -> BTreeSet<Mode> {
+    let mut modes = configured.left.clone();
+    modes.insert(configured.mode);
+    modes
+}
+
 /// The device's tree, below `ManagementServer.`, and its firmware's names.
 struct InTree<'a> {
     device: &'a Device,
@@ -83,6 +91,7 @@ impl Conversation {
         if let Some(reach) = self.decide_mode(now).await {
             return Some(reach);
         }
+        self.acs.plan_probe(self.device(), &self.summary);
         if self.is_leased_mode() {
             // At the end of the session it is known who still needs the device.
             return None;
@@ -158,6 +167,7 @@ impl Conversation {
             stun: self.acs.stun.is_serving(),
             xmpp: (self.acs.xmpp.as_ref())
                 .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
+            http_proxy: self.acs.instance.settings.http_proxy.is_some(),
         }
     }
 
@@ -189,7 +199,8 @@ impl Conversation {
         let decided = match decided {
             Ok(decision) => {
                 let by = policy.decided_by();
-                decide::accept(decision, by, now.unix, fingerprint, &facts, ways)
+                let kept = self.sighting.to_keep(&facts);
+                decide::accept(decision, by, now.unix, fingerprint, kept, ways)
             }
             Err(error) => Err(error.to_string()),
         };
@@ -224,7 +235,8 @@ impl Conversation {
             return None;
         }
         let offer = self.offer(now);
-        let wanted = configure::fingerprint(mode, &configure::wishes(mode, &offer));
+        let left = self.left(mode);
+        let wanted = configure::fingerprint(mode, &configure::wishes(mode, &offer), &left);
         // A reset device has forgotten all, and there is nothing to undo.
         let before = self.summary.configured.as_ref();
         let before = before.filter(|_| !self.is_bootstrap());
@@ -241,8 +253,9 @@ impl Conversation {
                 device: &device,
                 server: &server,
             };
-            let before = before.map(|before| before.mode);
-            configure::parameters(mode, before, &offer, &server, &known)
+            let before = before.map(told_for).unwrap_or_default();
+            let undone = &before - &left;
+            configure::parameters(mode, &undone, &offer, &server, &known)
         };
         if !parameters.is_empty() {
             return Some(Reach::Configure(parameters));
@@ -358,7 +371,8 @@ impl Conversation {
         let Some(mode) = self.summary.nat.as_ref().map(|nat| nat.mode) else {
             return;
         };
-        let wanted = configure::fingerprint(mode, &configure::wishes(mode, &self.offer(now)));
+        let wishes = configure::wishes(mode, &self.offer(now));
+        let wanted = configure::fingerprint(mode, &wishes, &self.left(mode));
         // What was refused has undone nothing of the mode before.
         let before = self.summary.configured.as_ref().map(|before| before.mode);
         let stays = error.is_some() && !self.is_bootstrap();
@@ -366,8 +380,20 @@ impl Conversation {
         self.configured(in_force, wanted, now, error);
     }
 
+    /// The modes that the device was told of before and that are not undone, because they are
+    /// only given up until they work again.
+    fn left(&self, mode: Mode) -> BTreeSet<Mode> {
+        let configured = self.summary.configured.as_ref();
+        let before = configured.filter(|_| !self.is_bootstrap()).map(told_for);
+        let before = before.unwrap_or_default();
+        given_up(&self.summary)
+            .filter(|given_up| *given_up != mode && before.contains(given_up))
+            .collect()
+    }
+
     fn configured(&mut self, mode: Mode, wanted: u64, at: UnixTime, error: Option<String>) {
         let informs_every = (mode == Mode::ShortInform).then(|| self.short_interval(at));
+        let left = self.left(mode);
         self.change_summary(|summary| {
             summary.configured = Some(Configured {
                 mode,
@@ -375,6 +401,7 @@ impl Conversation {
                 at,
                 error,
                 informs_every,
+                left,
             });
         });
     }

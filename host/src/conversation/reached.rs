@@ -15,10 +15,9 @@ pub struct ReachedAt {
 impl ReachedAt {
     /// By the headers of its Inform; a trusted proxy may tell what the device itself sent.
     pub fn of(headers: &HeaderMap, peer: Peer) -> ReachedAt {
-        let forwarded = |name: &str| headers.get(name).filter(|_| peer.through_proxy);
-        let host = forwarded("x-forwarded-host").or_else(|| headers.get(header::HOST));
+        let host = peer.forwarded_host(headers);
         ReachedAt {
-            host: host.cloned(),
+            host: host.or_else(|| headers.get(header::HOST).cloned()),
             is_tls: peer.tls,
             through_proxy: peer.through_proxy,
         }
@@ -76,10 +75,17 @@ mod tests {
                 let name: http::HeaderName = name.parse().unwrap();
                 map.insert(name, value.parse().unwrap());
             }
-            let tcp = std::net::IpAddr::from([10, 0, 0, 1]);
+            let ends = crate::door::Ends {
+                tcp: std::net::IpAddr::from([10, 0, 0, 1]),
+                stated: None,
+                tls: false,
+            };
             let trusted = ["10.0.0.0/8".parse().unwrap()];
-            let trusted = if through_proxy { &trusted[..] } else { &[] };
-            let peer = Peer::of(tcp, false, &map, trusted);
+            let trust = crate::door::Trust {
+                proxies: if through_proxy { &trusted[..] } else { &[] },
+                header: crate::config::ForwardedHeader::XForwardedFor,
+            };
+            let peer = Peer::of(ends, &map, trust);
             ReachedAt::of(&map, peer).url(port)
         };
         let own = [("host", "acs.example:7547")];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cwmp::{EventKind, Fault, Request, TransferComplete};
 use serde_json::json;
 
-use super::{Conversation, ReachedAt};
+use super::Conversation;
 use crate::clock::Now;
 use crate::files::URL_CHARS_MAX;
 use crate::store::{StoreError, TaskFilter};
@@ -251,11 +251,6 @@ impl Conversation {
              set instance.file_base_url"
                     .to_owned()
             })
-    }
-
-    /// How the device reached the host in this session.
-    pub fn was_reached(&mut self, at: ReachedAt) {
-        self.reached_at = at;
     }
 
     /// The task of a TransferComplete: by its CommandKey, or, as some devices send none, the

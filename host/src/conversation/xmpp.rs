@@ -4,6 +4,7 @@
 use super::Conversation;
 use crate::clock::Now;
 use crate::device::{Mode, UnixTime};
+use crate::nat::probe::given_up;
 use crate::nat::xmpp::account;
 use crate::nat::xmpp::configure::{Known, Plan, Step};
 use crate::work::exchange::Outcome;
@@ -46,7 +47,12 @@ impl Conversation {
                 let password = (!has_password).then(|| xmpp.password(self.device()));
                 Some(Plan::connect(root, wanted, password, &account.connection))
             }
-            _ if mode != Mode::Xmpp && account.told.is_some() && !account.connection.is_empty() => {
+            // It is left as it is while it is given up only until it works again.
+            _ if mode != Mode::Xmpp
+                && account.told.is_some()
+                && !account.connection.is_empty()
+                && !given_up(&self.summary).any(|mode| mode == Mode::Xmpp) =>
+            {
                 Some(Plan::disconnect(root, &account.connection))
             }
             _ => None,

@@ -163,7 +163,17 @@ mod tests {
         let made = Token::random();
         let text = made.to_text();
         let mut headers = HeaderMap::new();
-        let mut peer = Peer::of("192.0.2.1".parse().unwrap(), false, &headers, &[]);
+        let tcp = "192.0.2.1".parse().unwrap();
+        let ends = crate::door::Ends {
+            tcp,
+            stated: None,
+            tls: false,
+        };
+        let trust = crate::door::Trust {
+            proxies: &[],
+            header: crate::config::ForwardedHeader::XForwardedFor,
+        };
+        let mut peer = Peer::of(ends, &headers, trust);
         let uri: Uri = "/acs?session=old".parse().unwrap();
         assert_eq!(
             location(made, &uri, &headers, peer),

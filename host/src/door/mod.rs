@@ -12,7 +12,9 @@ mod by_url;
 mod certificate;
 mod coding;
 mod cookie;
+mod forwarded;
 mod peer;
+mod proxy_protocol;
 mod receive;
 pub mod refusals;
 mod replays;
@@ -20,7 +22,7 @@ mod sessions;
 mod tls;
 mod whose;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +32,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
+
+use proxy_protocol::Opened;
 
 use crate::Acs;
 use crate::config::Cwmp;
@@ -41,7 +45,7 @@ pub use authentication::{Doorkeeper, Proof};
 pub use by_url::ByUrl;
 pub use certificate::Certificate;
 pub use cookie::Token;
-pub use peer::Peer;
+pub use peer::{Ends, Peer, Trust, Word};
 pub use refusals::{Refusals, Refused, Why};
 pub use sessions::{Found, Open, Sessions};
 pub use tls::{Tls, TlsError};
@@ -55,8 +59,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// One TCP connection of a device or of a proxy.
 pub(crate) struct Connection {
-    peer: SocketAddr,
-    tls: bool,
+    ends: Ends,
     /// What the client showed in the handshake, signed by an authority that the operator named.
     certificate: Option<Arc<Certificate>>,
     carried: Mutex<Carried>,
@@ -77,22 +80,13 @@ struct Carried {
 }
 
 impl Connection {
-    fn plain(peer: SocketAddr) -> Connection {
+    fn new(ends: Ends) -> Connection {
         Connection {
-            peer,
-            tls: false,
+            ends,
             certificate: None,
             carried: Mutex::default(),
             only_files: false,
             too_slow: Arc::default(),
-        }
-    }
-
-    fn over_tls(peer: SocketAddr, certificate: Option<Arc<Certificate>>) -> Connection {
-        Connection {
-            tls: true,
-            certificate,
-            ..Connection::plain(peer)
         }
     }
 
@@ -152,35 +146,60 @@ pub async fn serve(
         };
         let _ = stream.set_nodelay(true);
         let (closed, shutdown) = (closed.clone(), shutdown.clone());
-        match &entrance {
-            Entrance::Plain | Entrance::Files => {
-                let connection = Connection {
-                    only_files: matches!(entrance, Entrance::Files),
-                    ..Connection::plain(peer)
-                };
-                let serving = serve_connection(&acs, stream, connection, shutdown);
-                tokio::spawn(async move {
-                    serving.await;
-                    drop((permit, closed));
-                });
-            }
-            Entrance::Tls(tls) => {
-                let (acs, tls) = (Arc::clone(&acs), Arc::clone(tls));
-                tokio::spawn(async move {
-                    match tls.accept(stream).await {
-                        Ok((stream, certificate)) => {
-                            let connection = Connection::over_tls(peer, certificate);
-                            serve_connection(&acs, stream, connection, shutdown).await;
-                        }
-                        Err(reason) => unanswered(&acs, peer, Why::Tls, 0, reason),
-                    }
-                    drop((permit, closed));
-                });
-            }
-        }
+        let (acs, entrance) = (Arc::clone(&acs), entrance.clone());
+        tokio::spawn(async move {
+            admit(&acs, stream, peer.ip(), entrance, shutdown).await;
+            // The host is let go of before it is told that nobody needs it.
+            drop((acs, permit, closed));
+        });
     }
     drop((listener, closed));
     let _ = all_closed.recv().await;
+}
+
+/// Serves one connection, once it is known who is at its other end.
+async fn admit(
+    acs: &Arc<Acs>,
+    stream: TcpStream,
+    tcp: IpAddr,
+    entrance: Entrance,
+    shutdown: watch::Receiver<bool>,
+) {
+    let is_trusted = Trust::from(&acs.config.cwmp).trusts(tcp);
+    let setting = acs.config.cwmp.proxy_protocol;
+    let wait = proxy_protocol::HEADER_WAIT;
+    let header = proxy_protocol::read(setting, is_trusted, wait, stream).await;
+    let Opened { stated, stream } = match header {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return,
+        Err(reason) => return unanswered(acs, tcp, Why::ProxyHeader, 0, reason),
+    };
+    let ends = Ends {
+        tcp,
+        stated,
+        tls: matches!(entrance, Entrance::Tls(_)),
+    };
+    let connection = Connection::new(ends);
+    match entrance {
+        Entrance::Plain => serve_connection(acs, stream, connection, shutdown).await,
+        Entrance::Files => {
+            let connection = Connection {
+                only_files: true,
+                ..connection
+            };
+            serve_connection(acs, stream, connection, shutdown).await;
+        }
+        Entrance::Tls(tls) => match tls.accept(stream).await {
+            Ok((stream, certificate)) => {
+                let connection = Connection {
+                    certificate,
+                    ..connection
+                };
+                serve_connection(acs, stream, connection, shutdown).await;
+            }
+            Err(reason) => unanswered(acs, ends.client(), Why::Tls, 0, reason),
+        },
+    }
 }
 
 fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -190,7 +209,7 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     mut shutdown: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<S> {
     let http = http(&acs.config.cwmp);
-    let peer = connection.peer;
+    let client = connection.ends.client();
     let connection = Arc::new(connection);
     let refusals = Arc::clone(acs);
     let acs = Arc::clone(acs);
@@ -209,7 +228,7 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         tokio::select! {
             ended = serving.as_mut() => {
                 if let Err(error) = ended {
-                    no_http(&refusals, peer, &error);
+                    no_http(&refusals, client, &error);
                 }
                 return;
             }
@@ -241,19 +260,19 @@ pub(crate) fn http(config: &Cwmp) -> http1::Builder {
 }
 
 /// What came is no HTTP; how else a device ends its connection is its own affair.
-fn no_http(acs: &Acs, peer: SocketAddr, error: &hyper::Error) {
+fn no_http(acs: &Acs, client: IpAddr, error: &hyper::Error) {
     if error.is_parse() {
         let status = if error.is_parse_too_large() { 431 } else { 400 };
         let reason = format!("expected an HTTP request: {error}");
-        unanswered(acs, peer, Why::NoHttp, status, reason);
+        unanswered(acs, client, Why::NoHttp, status, reason);
     }
 }
 
 /// Takes down a client that did not get as far as a request.
-fn unanswered(acs: &Acs, peer: SocketAddr, why: Why, status: u16, reason: String) {
+fn unanswered(acs: &Acs, client: IpAddr, why: Why, status: u16, reason: String) {
     acs.counters.requests_refused.add(1);
     let refused = Refused {
-        address: peer.ip().to_canonical(),
+        address: client.to_canonical(),
         why,
         status,
         reason,

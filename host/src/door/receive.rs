@@ -15,7 +15,7 @@ use super::authentication;
 use super::by_url::{self, Step};
 use super::refusals::{Refused, Why};
 use super::whose::{self, Whose};
-use super::{Connection, Found, Peer, body};
+use super::{Connection, Found, Peer, Trust, body};
 use crate::Acs;
 use crate::clock::Now;
 use crate::conversation::{Caller, Conversation, Opened, ReachedAt, Reply, guess, is_inform};
@@ -49,12 +49,8 @@ impl Post<'_> {
 
 /// Answers one request.
 pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
-    let peer = Peer::of(
-        connection.peer.ip(),
-        connection.tls,
-        request.headers(),
-        &acs.config.cwmp.trusted_proxies,
-    );
+    let trust = Trust::from(&acs.config.cwmp);
+    let peer = Peer::of(connection.ends, request.headers(), trust);
     if connection.only_files || request.uri().path().starts_with(files::PATH) {
         let too_slow = Arc::clone(&connection.too_slow);
         return Box::pin(files::serve(acs, peer, too_slow, request)).await;
@@ -172,14 +168,14 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
             return Ok(answer::redirect(&location));
         }
     };
+    let reached_at = ReachedAt::of(post.headers, post.peer);
     let Opened {
-        mut conversation,
+        conversation,
         reply,
-    } = Conversation::begin(acs, post.peer, caller, proof, message, now)
+    } = Conversation::begin(acs, post.peer, reached_at, caller, proof, message, now)
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
     let recording = Arc::clone(conversation.recording());
-    conversation.was_reached(ReachedAt::of(post.headers, post.peer));
     let (_, superseded) = acs.sessions.insert(token, conversation, post.peer);
     post.connection.began(token, device);
     if let Some(before) = superseded {

@@ -28,6 +28,8 @@ pub enum Why {
     NoHttp,
     /// The TLS handshake came to nothing.
     Tls,
+    /// No header of the PROXY protocol, or a broken one, or of a proxy that is not trusted.
+    ProxyHeader,
     /// The message is larger than the limit.
     TooLarge,
     /// The message took too long.
@@ -59,10 +61,11 @@ pub enum Why {
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 17] = [
+const WHYS: [Why; 18] = [
     Why::NoPost,
     Why::NoHttp,
     Why::Tls,
+    Why::ProxyHeader,
     Why::TooLarge,
     Why::TooSlow,
     Why::BrokenOff,

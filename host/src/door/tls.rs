@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -132,10 +132,10 @@ impl Tls {
     ///
     /// # Errors
     /// What is to be told of the client.
-    pub(super) async fn accept(
+    pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
-    ) -> Result<(TlsStream<TcpStream>, Option<Arc<Certificate>>), String> {
+        stream: S,
+    ) -> Result<(TlsStream<S>, Option<Arc<Certificate>>), String> {
         let handshake = async {
             let _turn = self.handshakes.acquire().await;
             self.acceptor().accept(stream).await

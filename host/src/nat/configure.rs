@@ -2,6 +2,7 @@
 //! device is known to have, and of the settings. As little as possible is written, and what an
 //! earlier mode wanted is undone.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cwmp::{ParameterValue, XsdType};
@@ -133,28 +134,28 @@ fn undone(mode: Mode, offer: &Offer) -> Vec<Wish> {
     }
 }
 
-/// A fingerprint of a mode and its wishes.
-pub fn fingerprint(mode: Mode, wishes: &[Wish]) -> u64 {
+/// A fingerprint of a mode, its wishes, and the modes whose settings are left as they are.
+pub fn fingerprint(mode: Mode, wishes: &[Wish], left: &BTreeSet<Mode>) -> u64 {
     let mut hasher = DefaultHasher::new();
     (mode, wishes).hash(&mut hasher);
+    if !left.is_empty() {
+        left.hash(&mut hasher);
+    }
     hasher.finish()
 }
 
 /// The parameters to set, below `server` (`Device.ManagementServer.`): what `mode` wants and the
-/// device has not, and what undoes `before`.
+/// device has not, and what undoes the modes `before`.
 pub fn parameters(
     mode: Mode,
-    before: Option<Mode>,
+    before: &BTreeSet<Mode>,
     offer: &Offer,
     server: &str,
     known: &impl Known,
 ) -> Vec<ParameterValue> {
     let mut wishes = wishes(mode, offer);
-    let before = before.filter(|before| *before != mode);
-    for wish in before
-        .map(|before| undone(before, offer))
-        .unwrap_or_default()
-    {
+    let before = before.iter().filter(|before| **before != mode);
+    for wish in before.flat_map(|before| undone(*before, offer)) {
         if !wishes.iter().any(|wanted| wanted.name == wish.name) {
             wishes.push(wish);
         }

@@ -3,12 +3,16 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use super::history::{FAILING_PROVEN, FAILING_UNPROVEN};
 use crate::device::{Management, Mode, NatDecision, NatFacts, Summary, UnixTime};
+use crate::door::Peer;
 use crate::plugins::{Decision, Facts};
 
 /// A mode that failed this often in a row is a changed fact, whether it ever opened a
 /// session (the second number) or not: a policy gives up the one sooner than the other.
-const FAILING_AFTER: [u32; 2] = [3, 10];
+const FAILING_AFTER: [u32; 2] = [FAILING_UNPROVEN, FAILING_PROVEN];
+/// WAN addresses of a device that are taken in.
+const WAN_ADDRESSES_MAX: usize = 32;
 
 /// Which ways the instance has, beside those that need nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -17,6 +21,8 @@ pub struct Ways {
     pub stun: bool,
     /// XMPP is on.
     pub xmpp: bool,
+    /// There is an HTTP proxy near the devices.
+    pub http_proxy: bool,
 }
 
 impl Ways {
@@ -25,6 +31,7 @@ impl Ways {
         Ways {
             stun: facts.stun_enabled,
             xmpp: facts.xmpp_enabled,
+            http_proxy: facts.proxy_configured,
         }
     }
 
@@ -34,7 +41,7 @@ impl Ways {
             Mode::DirectHttp | Mode::ShortInform => true,
             Mode::Stun => self.stun,
             Mode::Xmpp => self.xmpp,
-            Mode::HttpProxy => false,
+            Mode::HttpProxy => self.http_proxy,
         }
     }
 }
@@ -42,10 +49,8 @@ impl Ways {
 /// What this session's Inform and connection say about how to reach the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sighting {
-    /// Where the HTTP request came from, after the trusted proxies' word.
-    pub peer: Option<IpAddr>,
-    /// A trusted proxy stood between.
-    pub through_proxy: bool,
+    /// Where the HTTP request came from.
+    pub peer: Option<Peer>,
     /// Addresses of the device's WAN connections in the Inform.
     pub wan_addresses: Vec<String>,
     /// `ManagementServer.UDPConnectionRequestAddress`.
@@ -69,7 +74,7 @@ impl Sighting {
             if path.ends_with(".ExternalIPAddress")
                 || (path.starts_with("Device.IP.Interface.") && path.ends_with(".IPAddress"))
             {
-                if !value.is_empty() {
+                if !value.is_empty() && self.wan_addresses.len() < WAN_ADDRESSES_MAX {
                     self.wan_addresses.push(value.to_owned());
                 }
             } else if path.ends_with(".ManagementServer.UDPConnectionRequestAddress") {
@@ -120,6 +125,25 @@ impl Sighting {
         self.supports_xmpp |= management.has("ConnReqXMPPConnection") == Some(true);
     }
 
+    /// Where it came from, after the trusted proxies' word.
+    fn client(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.address)
+    }
+
+    fn through_proxy(&self) -> bool {
+        self.peer.is_some_and(|peer| peer.through_proxy)
+    }
+
+    /// What is kept of the facts, and of where they are from.
+    pub fn to_keep(&self, facts: &Facts) -> NatFacts {
+        let tcp_peer = self.peer.map(|peer| peer.tcp.to_string());
+        NatFacts {
+            tcp_peer: tcp_peer.unwrap_or_default(),
+            told_by: self.peer.map(|peer| peer.word).unwrap_or_default(),
+            ..facts.to_keep()
+        }
+    }
+
     /// A fingerprint of all that the policy is told: another one means that it must be asked again.
     /// Counters that grow with each wake-up are not in it; that a mode worked or began to fail is.
     /// Who decides is in it: another policy decides otherwise.
@@ -127,8 +151,8 @@ impl Sighting {
         let mut hasher = DefaultHasher::new();
         ways.hash(&mut hasher);
         policy.hash(&mut hasher);
-        self.peer.hash(&mut hasher);
-        self.through_proxy.hash(&mut hasher);
+        self.client().hash(&mut hasher);
+        self.through_proxy().hash(&mut hasher);
         self.wan_addresses.hash(&mut hasher);
         self.udp_connection_request_address.hash(&mut hasher);
         self.jabber_id.hash(&mut hasher);
@@ -150,15 +174,15 @@ impl Sighting {
             extra.push(("nat-detected".to_owned(), u8::from(detected).to_string()));
         }
         Facts {
-            peer_address: self.peer,
-            through_proxy: self.through_proxy,
+            peer_address: self.client(),
+            through_proxy: self.through_proxy(),
             connection_request_url: summary.connection_request.url.clone(),
             wan_addresses: self.wan_addresses.clone(),
             udp_connection_request_address: self.udp_connection_request_address.clone(),
             jabber_id: self.jabber_id.clone(),
             supports_xmpp: self.supports_xmpp,
             supports_stun: self.supports_stun,
-            proxy_configured: false,
+            proxy_configured: ways.http_proxy,
             xmpp_enabled: ways.xmpp,
             stun_enabled: ways.stun,
             current: summary.nat.as_ref().map(|nat| nat.mode),
@@ -179,7 +203,7 @@ pub fn accept(
     decided_by: String,
     now: UnixTime,
     fingerprint: u64,
-    facts: &Facts,
+    decided_from: NatFacts,
     ways: Ways,
 ) -> Result<NatDecision, String> {
     let served = |mode: &Mode| ways.serve(*mode);
@@ -197,6 +221,6 @@ pub fn accept(
         decided_by,
         decided_at: now,
         facts: fingerprint,
-        decided_from: facts.to_keep(),
+        decided_from,
     })
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::guard::GuardError;
-use super::http::HttpError;
+use super::http::{HttpError, ProxyError};
 use super::xmpp::RequestError;
 
 /// What came of an attempt.
@@ -83,10 +83,10 @@ impl Outcome {
         self.row().2
     }
 
-    /// Whether it says something of this way to this device. What fails for all devices at once
-    /// does not: no device is moved to another mode because of it.
+    /// Whether it says something of this way to this device. What the host itself cannot do does
+    /// not: no device is moved to another mode because of it.
     pub fn tells_of_the_device(self) -> bool {
-        !matches!(self, Outcome::ProxyDown | Outcome::NotServed)
+        self != Outcome::NotServed
     }
 
     /// Name, what happened, what to do.
@@ -192,13 +192,18 @@ pub struct Failure {
     pub text: String,
 }
 
+/// What was seen is kept with the device, and a device may say much.
+const TEXT_CHARS_MAX: usize = 300;
+
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind. Of a long text the beginning is kept.
     pub fn new(outcome: Outcome, text: impl Into<String>) -> Failure {
-        Failure {
-            outcome,
-            text: text.into(),
+        let mut text = text.into();
+        if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+            text.truncate(end);
+            text.push('…');
         }
+        Failure { outcome, text }
     }
 
     /// The instance does not have this way.
@@ -210,12 +215,34 @@ impl Failure {
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Failure {
         let outcome = match &error {
+            HttpError::Blocked(guard) => return guard.clone().into(),
+            HttpError::Proxy(proxy) => return proxy.clone().into(),
             HttpError::Connect { .. } => Outcome::Unreachable,
             HttpError::Timeout(_) => Outcome::NoAnswer,
             HttpError::Unauthorized | HttpError::Challenge(_) => Outcome::RefusedCredentials,
             HttpError::NoCredentials => Outcome::NoCredentials,
             HttpError::Busy => Outcome::Busy,
-            HttpError::Broken(_) | HttpError::Status(_) => Outcome::Nonsense,
+            HttpError::Broken(_)
+            | HttpError::Nonsense(_)
+            | HttpError::TooLong(_)
+            | HttpError::Status(_) => Outcome::Nonsense,
+        };
+        Failure::new(outcome, error.to_string())
+    }
+}
+
+impl From<ProxyError> for Failure {
+    fn from(error: ProxyError) -> Failure {
+        let outcome = match &error {
+            ProxyError::None => return Failure::not_configured(),
+            ProxyError::Unreachable { .. } => Outcome::ProxyDown,
+            ProxyError::CannotReach { .. } => Outcome::ProxyCannotReach,
+            ProxyError::NoCredentials
+            | ProxyError::Unauthorized
+            | ProxyError::Challenge(_)
+            | ProxyError::Refused { .. }
+            | ProxyError::Cached
+            | ProxyError::Status { .. } => Outcome::ProxyRefused,
         };
         Failure::new(outcome, error.to_string())
     }
@@ -264,6 +291,14 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_says_much() {
+        let schemes = HttpError::Challenge("É".repeat(10_000));
+        let text = Failure::from(schemes).text;
+        assert_eq!(text.chars().count(), TEXT_CHARS_MAX + 1);
+        assert!(text.starts_with("the device asks for ÉÉ") && text.ends_with('…'));
+    }
+
+    #[test]
     fn errors_of_all_ways() {
         let connect = HttpError::Connect {
             address: "192.0.2.7:7547".into(),
@@ -285,6 +320,33 @@ mod tests {
             ),
             (HttpError::Busy.into(), Outcome::Busy),
             (HttpError::Status(404).into(), Outcome::Nonsense),
+            (HttpError::Nonsense("SSH".into()).into(), Outcome::Nonsense),
+            (HttpError::TooLong(16_384).into(), Outcome::Nonsense),
+            (
+                HttpError::Blocked(forbidden.clone()).into(),
+                Outcome::Blocked,
+            ),
+            (ProxyError::None.into(), Outcome::NotServed),
+            (
+                HttpError::Proxy(ProxyError::Unauthorized).into(),
+                Outcome::ProxyRefused,
+            ),
+            (
+                ProxyError::CannotReach {
+                    status: 504,
+                    said: String::new(),
+                }
+                .into(),
+                Outcome::ProxyCannotReach,
+            ),
+            (
+                ProxyError::Unreachable {
+                    address: "proxy:3128".into(),
+                    text: "refused".into(),
+                }
+                .into(),
+                Outcome::ProxyDown,
+            ),
             (
                 GuardError::Unresolved("cpe".into()).into(),
                 Outcome::NoAddress,

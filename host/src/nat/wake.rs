@@ -3,126 +3,90 @@
 //! The result has two steps, because a device that accepts a connection request has not
 //! opened a session yet: some never do.
 
+mod awaited;
+mod report;
+
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use serde::Serialize;
 use tokio::sync::watch;
 
+use super::health::name;
+use super::http::Through;
 use super::outcome::{Failure, Outcome};
-use super::{guard, http};
+use super::pace::{Full, Limits, Pace, Ticket, Turn};
+use super::plan::{self, calls};
+use super::tally::Tally;
+use super::{history, probe};
 use crate::Acs;
-use crate::device::{DeviceKey, Mode, Summary, UnixTime};
+use crate::clock::Now;
+use crate::device::{DeviceKey, Mode, Summary};
+use crate::nat::history::Attempted;
+use awaited::{Awaited, Calling, Opened, Sessions};
+
+pub use report::{WakeAttempt, WakeReport, WakeState};
 
 /// Devices of which the last wake-up is remembered.
 const REMEMBERED_MAX: usize = 10_000;
 /// How often to look whether a session that is open has ended.
 const SESSION_LOOK: Duration = Duration::from_millis(20);
-/// A device is busy until it has closed the session before: it is asked again.
-const BUSY_RETRIES: u32 = 2;
-/// Between two tries of a busy device.
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
+/// A device that has come already may still answer the call for so long.
+const LATE_ANSWER: Duration = Duration::from_millis(500);
 /// What a short periodic Inform may be late.
 const SHORT_INFORM_SLACK: Duration = Duration::from_secs(5);
-
-/// How far a wake-up has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WakeState {
-    /// A mode is being tried.
-    Calling,
-    /// The device took the request; its session has not come yet.
-    Accepted,
-    /// The device opened a session.
-    SessionOpened,
-    /// No mode opened a session.
-    Failed,
-}
-
-/// A wake-up, as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WakeReport {
-    /// How far it has come.
-    pub state: WakeState,
-    /// When it began.
-    pub started: UnixTime,
-    /// What was tried, in order.
-    pub attempts: Vec<WakeAttempt>,
-}
-
-/// One mode, tried.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WakeAttempt {
-    /// Which.
-    pub mode: Mode,
-    /// When the device took the request.
-    pub accepted: Option<UnixTime>,
-    /// When its session began.
-    pub opened: Option<UnixTime>,
-    /// What came of it, once that is known.
-    pub outcome: Option<Outcome>,
-    /// What exactly was seen when it did not work.
-    pub error: Option<String>,
-}
 
 /// The wake-ups under way and the last one of each device.
 pub struct Wakes {
     /// One at a time for each device: who asks meanwhile joins it.
-    flights: Mutex<HashMap<DeviceKey, watch::Receiver<WakeReport>>>,
+    flights: Mutex<HashMap<DeviceKey, Flight>>,
     last: Mutex<LruCache<DeviceKey, WakeReport>>,
     /// Who waits for a session of the device to begin.
-    sessions: Mutex<HashMap<DeviceKey, watch::Sender<Option<UnixTime>>>>,
-    /// Length of `sessions`: each Inform asks whether somebody waits.
-    waiting: AtomicUsize,
+    sessions: Sessions,
+    pace: Arc<Pace>,
+    /// What is counted.
+    pub tally: Tally,
 }
 
-impl Default for Wakes {
-    fn default() -> Wakes {
-        let remembered =
-            std::num::NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(std::num::NonZeroUsize::MIN);
-        Wakes {
-            flights: Mutex::default(),
-            last: Mutex::new(LruCache::new(remembered)),
-            sessions: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-        }
-    }
+/// A wake-up under way.
+struct Flight {
+    report: watch::Receiver<WakeReport>,
+    /// Its place in the line.
+    ticket: Option<Ticket>,
 }
 
 impl Wakes {
+    /// None yet.
+    pub fn new(limits: Limits) -> Wakes {
+        let remembered = NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(NonZeroUsize::MIN);
+        Wakes {
+            flights: Mutex::default(),
+            last: Mutex::new(LruCache::new(remembered)),
+            sessions: Sessions::default(),
+            pace: Pace::new(limits),
+            tally: Tally::default(),
+        }
+    }
+
     /// The last wake-up of a device, or the one under way.
     pub fn last(&self, device: &DeviceKey) -> Option<WakeReport> {
         self.last.lock().get(device).cloned()
     }
 
-    /// A session of the device has begun.
-    pub fn session_opened(&self, device: &DeviceKey, now: UnixTime) {
-        if self.waiting.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        if let Some(sender) = self.sessions.lock().get(device) {
-            sender.send_replace(Some(now));
-        }
+    /// How many wake-ups are before that of the device, itself included; `None`: it does not wait
+    /// for its turn.
+    pub fn position(&self, device: &DeviceKey) -> Option<usize> {
+        let ticket = self.flights.lock().get(device)?.ticket?;
+        self.pace.position(ticket)
     }
 
-    fn await_session(&self, device: &DeviceKey) -> watch::Receiver<Option<UnixTime>> {
-        let mut sessions = self.sessions.lock();
-        let sender = sessions
-            .entry(device.clone())
-            .or_insert_with(|| watch::channel(None).0);
-        let receiver = sender.subscribe();
-        self.waiting.store(sessions.len(), Ordering::Release);
-        receiver
-    }
-
-    fn forget_session(&self, device: &DeviceKey) {
-        let mut sessions = self.sessions.lock();
-        sessions.remove(device);
-        self.waiting.store(sessions.len(), Ordering::Release);
+    /// Wake-ups under way, those of them that wait for their turn, and calls under way.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let (waiting, calling) = self.pace.counts();
+        (self.flights.lock().len(), waiting, calling)
     }
 
     fn publish(
@@ -139,113 +103,155 @@ impl Wakes {
 impl Acs {
     /// Begins to wake a device, or joins a wake-up under way. The receiver shows each step;
     /// the wake-up goes on whether or not anybody looks.
-    pub fn wake(self: &Arc<Self>, device: &DeviceKey) -> watch::Receiver<WakeReport> {
-        let mut flights = self.wakes.flights.lock();
+    ///
+    /// # Errors
+    /// When too many wait for their turn.
+    pub fn wake(self: &Arc<Self>, device: &DeviceKey) -> Result<watch::Receiver<WakeReport>, Full> {
+        let wakes = &self.wakes;
+        // Read before the lock: it may come from the disk.
+        let summary = self.summary_to_wake(device);
+        let mut flights = wakes.flights.lock();
         if let Some(flight) = flights.get(device) {
-            return flight.clone();
+            wakes.tally.joined.add(1);
+            return Ok(flight.report.clone());
         }
-        let report = WakeReport {
-            state: WakeState::Calling,
-            started: self.clock.unix(),
-            attempts: Vec::new(),
-        };
+        // A session that is open serves it without any call, mostly.
+        let mut turn = None;
+        if !self.sessions.is_open(device) {
+            let entered = wakes.pace.enter(plan::network(&summary));
+            turn = Some(entered.inspect_err(|_| wakes.tally.refused.add(1))?);
+        }
+        let waits = turn.as_mut().is_some_and(|turn| !turn.has_come());
+        let report = WakeReport::new(self.clock.unix(), waits);
         let (sender, receiver) = watch::channel(report.clone());
-        flights.insert(device.clone(), receiver.clone());
-        let acs = Arc::clone(self);
-        let device = device.clone();
-        tokio::spawn(async move {
-            acs.try_modes(&device, report, &sender).await;
-            acs.wakes.forget_session(&device);
-            acs.wakes.flights.lock().remove(&device);
-        });
-        receiver
+        let flight = Flight {
+            report: receiver.clone(),
+            ticket: turn.as_ref().map(Turn::ticket),
+        };
+        flights.insert(device.clone(), flight);
+        drop(flights);
+        wakes.tally.begun.add(1);
+        wakes.publish(device, &report, &sender);
+        let wake = Wake {
+            acs: Arc::clone(self),
+            device: device.clone(),
+            session: wakes.sessions.await_one(device),
+            summary,
+            turn,
+            report,
+            watchers: sender,
+        };
+        tokio::spawn(wake.run());
+        Ok(receiver)
     }
 
-    async fn try_modes(
-        &self,
-        device: &DeviceKey,
-        mut report: WakeReport,
-        watchers: &watch::Sender<WakeReport>,
-    ) {
-        let mut session = self.wakes.await_session(device);
-        self.wakes.publish(device, &report, watchers);
-        let summary = match self.store.device(device) {
+    fn summary_to_wake(&self, device: &DeviceKey) -> Summary {
+        match self.store.device(device) {
             Ok(Some(cell)) => cell.lock().summary().clone(),
             Ok(None) => Summary::default(),
             Err(error) => {
                 tracing::error!(%device, %error, "cannot read the device to wake it");
                 Summary::default()
             }
+        }
+    }
+
+    /// Tries one way for which nobody waits; what came of it, or `None`: not now, somebody wants
+    /// the device or the host is busy.
+    pub(super) async fn wake_quietly(
+        &self,
+        device: &DeviceKey,
+        summary: &Summary,
+        mode: Mode,
+    ) -> Option<Outcome> {
+        if self.sessions.is_open(device) || self.store.has_pending(device) {
+            return None;
+        }
+        let mut turn = self.wakes.pace.enter_if_idle(plan::network(summary))?;
+        turn.come().await;
+        let mut session = {
+            // Whoever wants to wake it from now on takes the place of the probe.
+            let flights = self.wakes.flights.lock();
+            if flights.contains_key(device) {
+                return None;
+            }
+            self.wakes.sessions.await_one(device)
         };
-        if self.served_by_open_session(device).await {
-            report.state = WakeState::SessionOpened;
-            self.wakes.publish(device, &report, watchers);
-            return;
+        let begun = self.clock.unix();
+        let calling = Calling::new(mode, true);
+        self.wakes.sessions.calling(&session, calling);
+        let called = self.call(mode, device, summary).await;
+        drop(turn);
+        let (outcome, text) = match called {
+            Ok(wait) => match tokio::time::timeout(wait, session.opened()).await {
+                Ok(Some(opened)) if opened.was_called => (Outcome::SessionOpened, None),
+                // It came by itself, or somebody wakes it: nothing is known of this way.
+                Ok(_) => return None,
+                Err(_) => unopened(mode, wait),
+            },
+            Err(failure) => (failure.outcome, Some(failure.text)),
+        };
+        if probe::is_known_beforehand(outcome) {
+            return Some(outcome);
         }
-        for mode in modes(&summary) {
-            let mut attempt = WakeAttempt {
+        self.wakes.tally.probes.add(1);
+        if outcome == Outcome::SessionOpened {
+            self.wakes.tally.probes_opened.add(1);
+        } else {
+            let attempt = Attempted {
+                at: begun,
                 mode,
-                accepted: None,
-                opened: None,
-                outcome: None,
-                error: None,
+                outcome,
+                text,
+                probe: true,
             };
-            let wait = match self.call(mode, device, &summary).await {
-                Ok(wait) => {
-                    if is_answered(mode) {
-                        attempt.accepted = Some(self.clock.unix());
-                        report.state = WakeState::Accepted;
-                    }
-                    wait
-                }
-                Err(failure) => {
-                    attempt.outcome = Some(failure.outcome);
-                    attempt.error = Some(failure.text);
-                    Duration::ZERO
-                }
-            };
-            report.attempts.push(attempt.clone());
-            self.wakes.publish(device, &report, watchers);
-            let opened = tokio::time::timeout(wait, session.wait_for(Option::is_some)).await;
-            attempt.opened = match opened {
-                Ok(Ok(at)) => *at,
-                _ => None,
-            };
-            if attempt.opened.is_some() {
-                attempt.outcome = Some(Outcome::SessionOpened);
-            } else if attempt.outcome.is_none() {
-                attempt.outcome = Some(match attempt.accepted {
-                    Some(_) => Outcome::AcceptedButSilent,
-                    None => Outcome::NoAnswer,
-                });
-                attempt.error = Some(format!("no session within {} s", wait.as_secs()));
-            }
-            self.remember(device, &attempt);
-            let opened = attempt.opened.is_some();
-            report.state = if opened {
-                WakeState::SessionOpened
-            } else {
-                WakeState::Failed
-            };
-            if let Some(last) = report.attempts.last_mut() {
-                *last = attempt;
-            }
-            if opened {
-                break;
-            }
+            self.remember(device, attempt, None);
         }
-        if report.attempts.is_empty() {
-            report.state = WakeState::Failed;
-        }
-        match report
-            .attempts
-            .last()
-            .and_then(|attempt| attempt.error.as_deref())
-        {
-            Some(error) => tracing::warn!(%device, error, "the device was not woken"),
-            None => tracing::info!(%device, "the device was woken"),
-        }
-        self.wakes.publish(device, &report, watchers);
+        Some(outcome)
+    }
+
+    /// A session of the device has begun with these events. Whether that changed its history.
+    pub(crate) fn session_opened(
+        &self,
+        device: &DeviceKey,
+        events: &[cwmp::Event],
+        now: Now,
+    ) -> bool {
+        let Some(calling) = self.wakes.sessions.opened(device, events, now.unix) else {
+            return false;
+        };
+        let took = calling.since.elapsed();
+        let seconds = i64::try_from(took.as_secs()).unwrap_or_default();
+        let attempt = Attempted {
+            at: now.unix - seconds,
+            mode: calling.mode,
+            outcome: Outcome::SessionOpened,
+            text: None,
+            probe: calling.is_probe,
+        };
+        self.remember(device, attempt, Some(took));
+        true
+    }
+
+    /// Takes an attempt into the device's record and counts it.
+    fn remember(&self, device: &DeviceKey, attempt: Attempted, took: Option<Duration>) {
+        self.wakes.tally.attempt(attempt.mode, attempt.outcome);
+        let Ok(Some(cell)) = self.store.device(device) else {
+            return;
+        };
+        let now = self.clock.unix();
+        let mut device = cell.lock();
+        device.summary_mut(|summary| {
+            let history = summary.nat_history.entry(attempt.mode).or_default();
+            history.note(attempt.outcome, now, took);
+            if attempt.probe && attempt.outcome != Outcome::SessionOpened {
+                history.probes_failed = history.probes_failed.saturating_add(1);
+            }
+            history::remember(&mut summary.wake_attempts, attempt);
+        });
+        self.plan_probe(cell.key(), device.summary());
+        drop(device);
+        self.store.touched(&cell);
     }
 
     /// A session that is open already looks for new tasks until it ends: most wake-ups are
@@ -273,25 +279,12 @@ impl Acs {
     ) -> Result<Duration, Failure> {
         let instance = &self.instance;
         match mode {
-            Mode::DirectHttp => {
-                let request = &summary.connection_request;
-                let target =
-                    guard::check(&request.url, &instance.settings.connection_request_allow).await?;
-                let credentials = request.candidates();
-                let matched = self.plugins.table().matched(&instance.name, summary);
-                let leniency = http::Leniency {
-                    basic_auth: matched.overrides.connection_request_basic_auth,
+            Mode::DirectHttp | Mode::HttpProxy => {
+                let through = match mode {
+                    Mode::HttpProxy => Through::Proxy,
+                    _ => Through::Nothing,
                 };
-                let time = instance.connection_request_time();
-                let mut result = http::request(&target, &credentials, leniency, time).await;
-                for _ in 0..BUSY_RETRIES {
-                    if result != Err(http::HttpError::Busy) {
-                        break;
-                    }
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                    result = http::request(&target, &credentials, leniency, time).await;
-                }
-                result?;
+                self.call_over_http(through, summary).await?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
@@ -307,52 +300,185 @@ impl Acs {
                 self.call_over_xmpp(device, summary).await?;
                 Ok(instance.session_wait())
             }
-            Mode::HttpProxy => Err(Failure::not_configured()),
+        }
+    }
+}
+
+/// One wake-up, from its place in the line to its end.
+struct Wake {
+    acs: Arc<Acs>,
+    device: DeviceKey,
+    summary: Summary,
+    session: Awaited,
+    /// Its place, then its turn.
+    turn: Option<Turn>,
+    report: WakeReport,
+    watchers: watch::Sender<WakeReport>,
+}
+
+impl Wake {
+    async fn run(mut self) {
+        self.wake().await;
+        let wakes = &self.acs.wakes;
+        let opened = self.report.state == WakeState::SessionOpened;
+        let counter = if opened {
+            &wakes.tally.opened
+        } else {
+            &wakes.tally.failed
+        };
+        counter.add(1);
+        self.log();
+        wakes.publish(&self.device, &self.report, &self.watchers);
+        wakes.flights.lock().remove(&self.device);
+    }
+
+    async fn wake(&mut self) {
+        if self.acs.served_by_open_session(&self.device).await {
+            self.report.state = WakeState::SessionOpened;
+            return;
+        }
+        if self.turn.is_some() {
+            if self.its_turn().await.is_some() {
+                self.report.state = WakeState::SessionOpened;
+                return;
+            }
+            // It may have waited long.
+            self.summary = self.acs.summary_to_wake(&self.device);
+        }
+        for mode in self.acs.modes_to_try(&self.device, &self.summary) {
+            if calls(mode) && self.its_turn().await.is_some() {
+                // It came by itself.
+                self.report.state = WakeState::SessionOpened;
+                return;
+            }
+            if self.attempt(mode).await {
+                self.report.state = WakeState::SessionOpened;
+                return;
+            }
+        }
+        self.report.state = WakeState::Failed;
+        let cell = self.acs.store.device(&self.device);
+        if let Ok(Some(cell)) = cell {
+            let next = self.acs.next_inform(&cell);
+            self.report.next_inform = next.filter(|at| *at > self.acs.clock.unix());
         }
     }
 
-    fn remember(&self, device: &DeviceKey, attempt: &WakeAttempt) {
-        let Ok(Some(cell)) = self.store.device(device) else {
-            return;
-        };
-        cell.lock().summary_mut(|summary| {
-            let history = summary.nat_history.entry(attempt.mode).or_default();
-            history.attempts += 1;
-            match attempt.opened {
-                Some(at) => {
-                    history.opened += 1;
-                    history.failed_in_a_row = 0;
-                    history.last_opened = Some(at);
+    /// Waits for the turn to call; `Some`: meanwhile a session has opened.
+    async fn its_turn(&mut self) -> Option<Opened> {
+        let network = plan::network(&self.summary);
+        let pace = &self.acs.wakes.pace;
+        let turn = self.turn.get_or_insert_with(|| pace.enter_again(network));
+        if !turn.has_come() {
+            tokio::select! {
+                () = turn.come() => {}
+                opened = self.session.opened() => {
+                    self.turn = None;
+                    return opened;
                 }
-                None => history.failed_in_a_row += 1,
             }
-        });
-        self.store.touched(&cell);
+        }
+        None
     }
+
+    /// One mode, from the call to the session or to its failure. Whether a session opened.
+    async fn attempt(&mut self, mode: Mode) -> bool {
+        let acs = Arc::clone(&self.acs);
+        let started = Instant::now();
+        let begun = acs.clock.unix();
+        let calling = Calling::new(mode, false);
+        acs.wakes.sessions.calling(&self.session, calling);
+        self.report.state = WakeState::Calling;
+        self.report.attempts.push(WakeAttempt::new(mode, begun));
+        self.publish();
+        let call = acs.call(mode, &self.device, &self.summary);
+        tokio::pin!(call);
+        let called = tokio::select! {
+            called = &mut call => Some(called),
+            // It has come before it has answered, or for another reason.
+            Some(_) = self.session.opened() => tokio::time::timeout(LATE_ANSWER, call).await.ok(),
+        };
+        // What waits for a session keeps nobody from calling.
+        self.turn = None;
+        let failure = match called {
+            Some(Ok(wait)) => {
+                if is_answered(mode) {
+                    self.report.accepted(acs.clock.unix());
+                    self.publish();
+                }
+                let opened = tokio::time::timeout(wait, self.session.opened()).await;
+                match opened {
+                    Ok(Some(_)) => None,
+                    _ => Some(unopened(mode, wait)),
+                }
+            }
+            Some(Err(failure)) => Some((failure.outcome, Some(failure.text))),
+            None => None,
+        };
+        let opened = self.session.take();
+        if opened.is_none()
+            && let Some((outcome, text)) = failure
+        {
+            let attempt = Attempted {
+                at: begun,
+                mode,
+                outcome,
+                text: text.clone(),
+                probe: false,
+            };
+            acs.remember(&self.device, attempt, None);
+            self.report.ended(outcome, text, None, started.elapsed());
+            self.publish();
+            return false;
+        }
+        let at = opened.map_or_else(|| acs.clock.unix(), |opened| opened.at);
+        let took = opened.and_then(|opened| opened.took);
+        let took = took.unwrap_or_else(|| started.elapsed());
+        self.report
+            .ended(Outcome::SessionOpened, None, Some(at), took);
+        true
+    }
+
+    fn publish(&self) {
+        let wakes = &self.acs.wakes;
+        wakes.publish(&self.device, &self.report, &self.watchers);
+    }
+
+    /// One line for each wake-up: all that somebody needs at night.
+    fn log(&self) {
+        let device = &self.device;
+        let tried = self.report.tried();
+        match self.report.telling() {
+            _ if self.report.state == WakeState::SessionOpened => {
+                tracing::info!(%device, tried, "the device was woken");
+            }
+            Some(attempt) => {
+                let outcome = attempt.outcome.unwrap_or(Outcome::NotServed);
+                let text = attempt.error.as_deref().unwrap_or_default();
+                tracing::warn!(
+                    %device, mode = attempt.mode.name(), %outcome, text, tried,
+                    "the device was not woken by {}: {} {}",
+                    name(attempt.mode), outcome.words(), outcome.advice()
+                );
+            }
+            None => tracing::warn!(%device, "the device was not woken: there is no way to it"),
+        }
+    }
+}
+
+/// What it means that no session came.
+fn unopened(mode: Mode, wait: Duration) -> (Outcome, Option<String>) {
+    let outcome = if is_answered(mode) {
+        Outcome::AcceptedButSilent
+    } else {
+        Outcome::NoAnswer
+    };
+    let text = format!("no session within {} s", wait.as_secs());
+    (outcome, Some(text))
 }
 
 /// Whether the device says that it has taken a call: a datagram has no answer, and a periodic
 /// Inform no call.
 fn is_answered(mode: Mode) -> bool {
     !matches!(mode, Mode::Stun | Mode::ShortInform)
-}
-
-/// The modes to try: the decided one, then its fallbacks; before a decision, directly.
-fn modes(summary: &Summary) -> Vec<Mode> {
-    match &summary.nat {
-        Some(decision) => {
-            let mut modes = vec![decision.mode];
-            for mode in &decision.fallbacks {
-                if !modes.contains(mode) {
-                    modes.push(*mode);
-                }
-            }
-            // Waiting for a short Inform only helps where the device was told to send it.
-            if decision.mode != Mode::ShortInform {
-                modes.retain(|mode| *mode != Mode::ShortInform);
-            }
-            modes
-        }
-        None => vec![Mode::DirectHttp],
-    }
 }

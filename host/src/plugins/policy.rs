@@ -62,6 +62,7 @@ impl Facts {
             stun_enabled: self.stun_enabled,
             current: self.current,
             extra: self.extra.iter().cloned().collect(),
+            ..NatFacts::default()
         }
     }
 }

@@ -7,7 +7,8 @@ use super::{Choice, Facts, SnippetError};
 pub(super) const CHOICES: &[Choice] = &[
     Choice {
         name: "senders",
-        about: "the addresses that connection requests of the ACS come from, with commas between",
+        about: "the addresses that connection requests of the ACS come from, with commas between; \
+                those of instance.connection_request_from, if not given",
     },
     Choice {
         name: "devices",
@@ -24,15 +25,17 @@ pub(super) const CHOICES: &[Choice] = &[
 ];
 
 pub(super) fn print(facts: &Facts<'_>) -> Result<String, SnippetError> {
-    let Some(senders) = facts.choice("senders") else {
-        return Err(SnippetError::Missing {
-            name: "senders",
-            about: "the addresses that connection requests of the ACS come from, with commas between",
-        });
+    let from = &facts.links.connection_requests_from;
+    let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+    let senders = match facts.choice("senders") {
+        Some(senders) => networks("senders", senders)?,
+        None if !from.is_empty() => from.join(" "),
+        None => return Err(facts.unknown("connection_requests_from", "senders")),
     };
-    let senders = networks("senders", senders)?;
     let listen = facts.read::<u16>("listen", "a port")?.unwrap_or(3128);
+    // The ACS shall hear why it does not work before it gives up.
     let seconds = facts.config.instance.connection_request_seconds_max;
+    let seconds = seconds.saturating_sub(2).max(1);
     let mut out = format!(
         "# Squid near the devices: connection requests of the ACS pass, and nothing else.\n\
          # The whole of /etc/squid/squid.conf\n\

@@ -62,7 +62,22 @@ fn no_address_is_made_up() {
         Kind::Squid,
         &named(),
         &[],
-        "expected the option senders: the addresses that connection requests of the ACS come from, with commas between",
+        "the system chooses where connection requests come from: instance.connection_request_from or the option senders tells it",
+    );
+}
+
+#[test]
+fn who_may_use_the_proxy() {
+    let from = config("[instance]\nconnection_request_from = ['192.0.2.1', '2001:db8::1']");
+    let text = printed(Kind::Squid, &from, &[]);
+    assert!(
+        text.contains("acl acs src 192.0.2.1 2001:db8::1\n"),
+        "{text}"
+    );
+    let text = printed(Kind::Squid, &from, &[("senders", "192.0.2.7,10.0.0.0/8")]);
+    assert!(
+        text.contains("acl acs src 192.0.2.7 10.0.0.0/8\n"),
+        "{text}"
     );
 }
 

@@ -357,7 +357,10 @@ impl Acs {
                 .store
                 .note_progress(task.id, |progress| progress.woken = Some(now));
             match noted.await {
-                Ok(_) => drop(self.wake(&task.device_key())),
+                Ok(_) => {
+                    // If too many are being woken, the device comes by itself.
+                    let _ = self.wake(&task.device_key());
+                }
                 Err(error) if error.is_callers() => {}
                 Err(error) => tracing::error!(task = %task.id, %error, "cannot note a wake-up"),
             }

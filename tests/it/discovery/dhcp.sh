@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # dhcp.sh SERVER CONFIG CLASS…: a DHCP server with that configuration, and for each vendor class a client that says it
 # (- says none); what the client was told, as `CLASS<tab>NAME=VALUE`. SERVER is dhcpd, dhcpd6, kea-dhcp4 or kea-dhcp6.
-# Runs where the test has made namespaces for network and processes: all that is started ends with it. The current
+# Runs where the test has made namespaces for network, mounts and processes: all that is started ends with it. The current
 # directory is its own.
 set -euo pipefail
 server=$1 config=$2
 shift 2
-export KEA_PIDFILE_DIR=$PWD KEA_LOCKFILE_DIR=none KEA_DHCP_DATA_DIR=$PWD
+export KEA_PIDFILE_DIR=$PWD KEA_LOCKFILE_DIR=none
+# Where Kea keeps its leases; seen by nobody else.
+mount -t tmpfs none /var/lib
+mkdir /var/lib/kea
 
 ip link set lo up
 unshare --net sleep 300 &
@@ -32,6 +35,7 @@ case $server in
   dhcpd6) dhcpd -6 -f -q -cf "$config" -lf leases --no-pid srv0 >server.log 2>&1 & ;;
   *) "$server" -c "$config" >server.log 2>&1 & ;;
 esac
+running=$!
 
 cat >told.sh <<'S'
 #!/bin/sh
@@ -54,7 +58,10 @@ for class in "$@"; do
       nsenter --target "$device" --net dhclient -6 -1 -d -sf "$PWD/told.sh" -cf client.conf -lf client.leases \
         --no-pid cpe0 >client.log 2>&1 &
       client=$!
-      until grep -q new_ip6_address told; do sleep 0.05; done
+      until grep -q new_ip6_address told; do
+        kill -0 "$running"
+        sleep 0.05
+      done
       kill "$client"
       wait "$client" || true
       ;;
@@ -62,7 +69,7 @@ for class in "$@"; do
       say=(-V "$class")
       [ "$class" != - ] || say=(-V "")
       # It asks again until the server is up.
-      at_device udhcpc -f -n -q -t 60 -T 1 -i cpe0 "${say[@]}" -O 43 -O 125 -s "$PWD/told.sh" >client.log 2>&1
+      at_device udhcpc -f -n -q -t 30 -T 1 -i cpe0 "${say[@]}" -O 43 -O 125 -s "$PWD/told.sh" >client.log 2>&1
       ;;
   esac
   sed "s/^/$class\t/" told

@@ -10,13 +10,13 @@ use cpe_sim::{CpeConfig, Vendor};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Peer, free_port, open_directory, run, snippet};
+use super::{Peer, open_directory, run, snippet};
 use crate::files;
-use crate::harness::{Host, Setup, Sim, codes, http, rpcs};
+use crate::harness::{Host, Setup, Sim, codes, free_port, http, rpcs};
 use crate::tls::Files;
 
 /// nginx in a directory of its own, with what the command has printed.
-async fn start(directory: &Path, printed: &str, port: u16) -> Peer {
+pub async fn start(directory: &Path, printed: &str, port: u16) -> Peer {
     std::fs::write(directory.join("patchbay.conf"), printed).unwrap();
     let at = directory.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

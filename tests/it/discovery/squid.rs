@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{Peer, free_port, open_directory, run, snippet};
-use crate::harness::http_from;
+use super::{Peer, open_directory, run, snippet};
+use crate::harness::{free_port, http_from};
 
 /// Squid in a directory of its own, with what the command has printed.
 async fn start(directory: &Path, options: &[&str]) -> (Peer, SocketAddr) {

@@ -87,6 +87,10 @@ pub struct Network {
     running: Vec<Child>,
 }
 
+/// A program that runs in a network.
+#[derive(Debug, Clone, Copy)]
+pub struct Program(u32);
+
 impl Network {
     /// Lays the cables. `udp_seconds`: after so much silence the router forgets a UDP binding.
     pub fn new(nat: Nat, udp_seconds: u32) -> Network {
@@ -147,10 +151,26 @@ impl Network {
     }
 
     /// Runs a program until the network is dropped.
-    pub fn run(&mut self, mut command: Command) {
+    pub fn run(&mut self, mut command: Command) -> Program {
         let child = command.spawn();
-        self.running
-            .push(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let program = Program(child.id());
+        self.running.push(child);
+        program
+    }
+
+    /// Ends a program as Ctrl-C does, and waits for its end.
+    pub fn end(&mut self, program: Program) {
+        let running = self
+            .running
+            .iter()
+            .position(|child| child.id() == program.0);
+        let mut child = self.running.swap_remove(running.expect("it runs"));
+        let interrupt = Command::new("kill")
+            .args(["-INT", &program.0.to_string()])
+            .status();
+        assert!(interrupt.unwrap().success());
+        child.wait().unwrap();
     }
 
     /// The router drops what matches, in both directions, in place of what it was told to drop before.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::network::{ACS, Nat, Network, Place, until};
+use super::network::{ACS, Nat, Network, Place, Program, until};
 use crate::harness::{PATIENCE, TOKEN, guest, put_plugin, share_compiled_plugins};
 
 /// How long a call of the API may wait for a wake-up.
@@ -18,10 +18,10 @@ const API: &str = "127.0.0.1:7557";
 pub struct Lab {
     pub network: Network,
     directory: TempDir,
-    settings: String,
+    host: Option<Program>,
 }
 
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     match std::env::var_os("PATCHBAY_BIN") {
         Some(binary) => binary.into(),
         None => panic!("PATCHBAY_BIN names no patchbay binary: run these tests with tests/run"),
@@ -34,7 +34,7 @@ impl Lab {
         let mut lab = Lab {
             network: Network::new(nat, udp_seconds),
             directory: tempfile::tempdir().unwrap(),
-            settings: settings.to_owned(),
+            host: None,
         };
         let (data, plugins) = (lab.path("data"), lab.path("plugins"));
         std::fs::create_dir(&data).unwrap();
@@ -43,21 +43,27 @@ impl Lab {
         for name in ["nat-default", "first-contact"] {
             put_plugin(&plugins, &guest("shipped", name), None);
         }
-        lab.serve();
+        lab.serve(settings);
         lab
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Stops the host and starts it again with other settings.
+    pub fn restart(&mut self, settings: &str) {
+        let host = self.host.take().expect("the host runs");
+        self.network.end(host);
+        self.serve(settings);
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn serve(&mut self) {
+    fn serve(&mut self, settings: &str) {
         let config = format!(
             "data_directory = {:?}\nplugin_directory = {:?}\n\
-             [cwmp]\nlisten = [\"{ACS}:7547\"]\n[api]\nlisten = \"{API}\"\n{}",
+             [cwmp]\nlisten = [\"{ACS}:7547\"]\n[api]\nlisten = \"{API}\"\n{settings}",
             self.path("data"),
             self.path("plugins"),
-            self.settings
         );
         std::fs::write(self.path("patchbay.toml"), config).unwrap();
         let mut host = self.network.command(Place::Wan, "env");
@@ -66,7 +72,7 @@ impl Lab {
         host.args(["serve", "--config"])
             .arg(self.path("patchbay.toml"));
         log_to(&mut host, &self.path("host.log"));
-        self.network.run(host);
+        self.host = Some(self.network.run(host));
         until(PATIENCE, || match self.try_api("GET", "/v1/status", None) {
             Some(status) => Ok(status),
             None => Err(format!("silent: {}", self.log())),
@@ -181,7 +187,7 @@ impl Lab {
     }
 }
 
-fn log_to(command: &mut Command, path: &Path) {
+pub fn log_to(command: &mut Command, path: &Path) {
     let log = std::fs::File::options()
         .create(true)
         .append(true)

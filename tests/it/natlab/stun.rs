@@ -7,8 +7,10 @@ use serde_json::Value;
 use super::network::{ACS, ACS_SECOND, DEVICE, Nat, Place, ROUTER, until};
 use super::parties::{Lab, pass};
 
-/// The router of these tests forgets a binding sooner than any device keeps silent unasked.
+/// What the routers remember, where a device is to be late.
 const UDP_SECONDS: u32 = 3;
+/// Where it is to be in time, whatever else this machine does.
+const PATIENT_UDP_SECONDS: u32 = 5;
 
 /// STUN on two addresses and two ports, and devices that may be silent for so long.
 fn settings(keepalive_min: u32, keepalive_max: u32) -> String {
@@ -44,7 +46,7 @@ fn kept_alive(lab: &Lab, device: &str) {
 /// From the first contact to a session that was asked for through the router's binding, which has lived for longer
 /// than the router remembers silence. `kinds` is what a STUN client that nobody here wrote calls this NAT.
 fn reached(nat: Nat, kinds: [&str; 2]) {
-    let mut lab = Lab::start(nat, UDP_SECONDS, &settings(1, 1));
+    let mut lab = Lab::start(nat, PATIENT_UDP_SECONDS, &settings(1, 1));
     let device = lab.device(Place::Lan, DEVICE, "STUN", &[]);
     let told = lab.get(&device);
     let url = told["connection_request"]["url"].as_str().unwrap();
@@ -68,7 +70,7 @@ fn reached(nat: Nat, kinds: [&str; 2]) {
         + &String::from_utf8_lossy(&verdict.stderr);
     assert!(kinds.iter().all(|kind| verdict.contains(kind)), "{verdict}");
 
-    pass(UDP_SECONDS as f32);
+    pass(PATIENT_UDP_SECONDS as f32);
     let later = lab.get(&device)["reachability"]["udp"]["address"].clone();
     assert_eq!(later, address, "the binding was lost meanwhile");
     lab.wakes(&device, "stun");
@@ -129,10 +131,10 @@ fn a_device_that_finds_its_keepalive() {
     lab.wakes(&device, "stun");
 }
 
-/// No UDP gets through for a while: the binding counts as gone, and comes back by itself.
+/// No UDP gets through for a while, or the host is away: the binding counts as gone, and comes back by itself.
 #[test]
 fn udp_that_is_lost_and_comes_back() {
-    let mut lab = Lab::start(Nat::PortRestricted, UDP_SECONDS, &settings(1, 1));
+    let mut lab = Lab::start(Nat::PortRestricted, PATIENT_UDP_SECONDS, &settings(1, 1));
     let device = lab.device(Place::Lan, DEVICE, "LOST", &[]);
     lab.until(&device, is_bound);
     lab.wakes(&device, "stun");
@@ -147,5 +149,44 @@ fn udp_that_is_lost_and_comes_back() {
     );
     lab.network.restore();
     lab.until(&device, is_bound);
+    lab.wakes(&device, "stun");
+    // A host that was restarted has forgotten where the device is, and hears it again.
+    lab.restart(&settings(1, 1));
+    lab.until(&device, is_bound);
+    lab.wakes(&device, "stun");
+}
+
+/// UDP is blocked from the start: the device is moved to short informs, and back once its binding is there.
+#[test]
+fn a_mode_that_falls_back_and_recovers() {
+    let settings = settings(1, 1)
+        + "short_periodic_inform_seconds = 2\n\
+        [instance.waking]\nprobe_seconds_min = 1\nprobe_seconds_max = 1\n";
+    let mut lab = Lab::start(Nat::PortRestricted, PATIENT_UDP_SECONDS, &settings);
+    // Nothing reaches it at first: it is to come by itself.
+    let own = "[settings]\nperiodic_inform_interval_seconds = 4\n";
+    std::fs::write(lab.path("plugins/first-contact.toml"), own).unwrap();
+    lab.post("/v1/plugins/reload", Value::Null);
+    lab.network.cut(&["meta l4proto udp"]);
+    let device = lab.device(
+        Place::Lan,
+        DEVICE,
+        "BLOCKED",
+        &["--vendor", "Baltica Networks"],
+    );
+    assert_eq!(lab.get(&device)["reachability"]["mode"], "stun");
+    for _ in 0..3 {
+        let report = lab.wake(&device);
+        assert_eq!(report["state"], "failed", "{report}");
+    }
+    let mode = |mode: &'static str| move |device: &Value| device["reachability"]["mode"] == mode;
+    let fallen = lab.until(&device, mode("short-inform"));
+    let reason = fallen["reachability"]["reason"].as_str().unwrap();
+    assert!(reason.contains("STUN kept failing"), "{reason}");
+    lab.wakes(&device, "short-inform");
+
+    lab.network.restore();
+    lab.until(&device, is_bound);
+    lab.until(&device, mode("stun"));
     lab.wakes(&device, "stun");
 }

@@ -37,7 +37,8 @@ fn offer() -> Offer {
 
 /// What a device is told, in the order that it is told; it has taken it afterwards.
 fn told(device: &mut Device, mode: Mode, before: Option<Mode>) -> Vec<String> {
-    let parameters = parameters(mode, before, &offer(), "Device.ManagementServer.", device);
+    let before = before.into_iter().collect();
+    let parameters = parameters(mode, &before, &offer(), "Device.ManagementServer.", device);
     parameters
         .into_iter()
         .map(|parameter| {
@@ -102,7 +103,8 @@ fn only_what_the_device_has_and_has_not_got_yet() {
 
 #[test]
 fn a_changed_offer_is_another_wish() {
-    let wanted = |offer: &Offer| fingerprint(Mode::Stun, &wishes(Mode::Stun, offer));
+    let wanted =
+        |offer: &Offer| fingerprint(Mode::Stun, &wishes(Mode::Stun, offer), &BTreeSet::new());
     let mut changed = offer();
     assert_eq!(wanted(&offer()), wanted(&changed));
     changed.stun.port = 3479;

@@ -208,6 +208,11 @@ impl Xmpp {
         }
     }
 
+    /// The port that devices are told.
+    pub fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+
     /// What a device has to be told. `acs_host`: of its ACS URL. `None`: nobody knows where
     /// the device is to connect to.
     pub fn wanted(&self, device: &DeviceKey, acs_host: Option<&str>) -> Option<Wanted> {
@@ -217,7 +222,7 @@ impl Xmpp {
             ("", _) => None,
             (host, _) => Some(host),
         };
-        let port = self.port.load(Ordering::Relaxed);
+        let port = self.port();
         Some(Wanted {
             username: account::username(&device.id),
             domain: settings.domain().to_owned(),
