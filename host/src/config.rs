@@ -9,6 +9,7 @@ mod files;
 mod http_proxy;
 mod network;
 mod proxies;
+mod short_inform;
 mod stun;
 mod waking;
 mod xmpp;
@@ -24,6 +25,7 @@ pub use files::{FileAccess, Files};
 pub use http_proxy::{HostAndPort, HttpProxy};
 pub use network::Network;
 pub use proxies::{ForwardedHeader, ProxyProtocol};
+pub use short_inform::ShortInform;
 pub use stun::Stun;
 pub use waking::Waking;
 pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
@@ -253,6 +255,8 @@ pub struct Instance {
     pub file_base_url: Option<String>,
     /// The time between two Informs of a device that cannot be woken.
     pub short_periodic_inform_seconds: u32,
+    /// When such a device informs less often.
+    pub short_inform: ShortInform,
     /// Addresses that a connection request may go to although they are loopback, link-local
     /// or otherwise reserved: for laboratories.
     pub connection_request_allow: Vec<Network>,
@@ -280,6 +284,7 @@ impl Default for Instance {
             standard_periodic_inform_seconds: 14_400,
             file_base_url: None,
             short_periodic_inform_seconds: 20,
+            short_inform: ShortInform::default(),
             connection_request_allow: Vec::new(),
             connection_request_from: Vec::new(),
             connection_request_seconds_max: 10,
@@ -493,6 +498,7 @@ impl Config {
             1..=instance.standard_periodic_inform_seconds,
             "1 second to the standard interval",
         )?;
+        instance.short_inform.check(instance)?;
         within(
             "traces.sessions_per_device_max",
             self.traces.sessions_per_device_max,

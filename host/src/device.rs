@@ -352,6 +352,9 @@ pub struct Configured {
     pub at: UnixTime,
     /// Why the device did not take it.
     pub error: Option<String>,
+    /// How often it was told to inform, in seconds; `None`: as it likes.
+    #[serde(default)]
+    pub informs_every: Option<u32>,
     /// Modes before it whose settings the device still has, because they are tried again.
     #[serde(default)]
     pub left: BTreeSet<Mode>,

@@ -94,6 +94,8 @@ pub struct Acs {
     pub traces: traces::Traces,
     /// The wake-ups under way.
     pub wakes: nat::wake::Wakes,
+    /// The devices that inform every few seconds because they cannot be woken.
+    pub short_informs: nat::short_inform::ShortInforms,
     /// The ways that are tried again later.
     pub probes: nat::probe::Probes,
     /// The way over XMPP; `None`: it is off.
@@ -227,6 +229,7 @@ impl Acs {
             doorkeeper: door::Doorkeeper::new(&config.instance.device_authentication),
             refusals: door::Refusals::default(),
             traces: traces.await??,
+            short_informs: nat::short_inform::ShortInforms::new(clock.unix()),
             wakes,
             probes: nat::probe::Probes::default(),
             xmpp,
@@ -270,6 +273,8 @@ impl Acs {
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
         }
+        let counting = Arc::clone(&self);
+        let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
         let watcher = self.tls.clone().map(|tls| {
             let clock = self.clock;
@@ -283,6 +288,8 @@ impl Acs {
         if let Some(watcher) = watcher {
             watcher.abort();
         }
+        // Only it could fail by panicking, and then there is nothing to wait for.
+        let _ = counting.await;
         let now = self.clock.now();
         for open in self.sessions.drain() {
             open.conversation
@@ -325,6 +332,8 @@ async fn sweep(acs: Arc<Acs>) {
             acs.ask_for_diagnostics(now.unix).await;
             acs.files.sweep(&acs.instance.name, now.unix).await;
             acs.stun.sweep(now.unix);
+            acs.sweep_leases(now.unix);
+            acs.log_short_inform_advice();
             let sweeping = Arc::clone(&acs);
             let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
             if let Ok(Err(error)) = swept {

@@ -31,6 +31,7 @@ mod reload;
 mod schemas;
 mod session_rules;
 mod shipped;
+mod short_inform;
 mod stun;
 mod tasks;
 mod tidy;

@@ -64,7 +64,7 @@ fn kind(name: &str) -> &'static str {
         name if name.contains("XMPP.Connection.") => "xmpp",
         "ConnReqXMPPConnection" | "ConnReqAllowedJabberIDs" => "xmpp",
         "ConnectionRequestUsername" | "ConnectionRequestPassword" => "credentials",
-        "PeriodicInformInterval" | "PeriodicInformEnable" => "interval",
+        "PeriodicInformInterval" | "PeriodicInformEnable" | "PeriodicInformTime" => "interval",
         name if name.starts_with("STUN") => "stun",
         name => panic!("nobody asked for {name}"),
     }

@@ -141,7 +141,7 @@ impl Writer {
                 .set(&path, &value, &cwmp::XsdType::STRING, 1)
                 .unwrap();
         }
-        locked.set_text(|summary| &mut summary.provisioning_code, &value);
+        locked.set(|summary| &mut summary.provisioning_code, value.clone());
         drop(locked);
         cell.contacted(1_700_000_000 + step as i64);
         self.store.touched(&cell);

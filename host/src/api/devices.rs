@@ -208,6 +208,8 @@ pub(super) async fn forget(
 ) -> Result<StatusCode, ApiError> {
     let key = key(&acs, &id);
     if acs.store.delete(&key).await? {
+        acs.short_informs.note(&key, None);
+        acs.short_informs.release(&key);
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::no_device(&key))

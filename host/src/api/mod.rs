@@ -8,6 +8,7 @@ mod credentials;
 mod devices;
 mod error;
 mod files;
+mod leases;
 mod links;
 mod models;
 mod plugins;
@@ -85,6 +86,10 @@ pub fn router(acs: Arc<Acs>) -> Router {
                 .delete(credentials::forget),
         )
         .route("/v1/devices/{id}/wake", post(devices::wake))
+        .route(
+            "/v1/devices/{id}/lease",
+            post(leases::lease).delete(leases::release),
+        )
         .route(
             "/v1/devices/{id}/tasks",
             get(tasks::of_device).post(tasks::create),

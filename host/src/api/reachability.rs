@@ -12,6 +12,7 @@ use crate::nat::history::Attempted;
 use crate::nat::outcome::Outcome;
 use crate::nat::plan;
 use crate::nat::probe::given_up;
+use crate::nat::short_inform;
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::WakeReport;
 
@@ -32,7 +33,8 @@ pub(super) fn view(
         closed: &closed,
         history: &summary.nat_history,
         last_contact: contacts.last_contact,
-        short_inform_seconds: acs.instance.settings.short_periodic_inform_seconds,
+        short_inform_seconds: short_inform::told(summary)
+            .unwrap_or(acs.instance.settings.short_periodic_inform_seconds),
         now,
     };
     let health = record.health();
@@ -58,6 +60,7 @@ pub(super) fn view(
         "next_probe": acs.probes.planned(key).map(time),
         "configuration_error": summary.configured.as_ref().and_then(|c| c.error.as_ref()),
         "udp": udp.map(|udp| udp_view(&udp, now)),
+        "periodic_inform": super::leases::view(acs, key, summary),
         "last_wake": acs.wakes.last(key).as_ref().map(|report| wake_view(acs, key, report)),
     })
 }

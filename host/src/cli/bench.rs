@@ -5,7 +5,10 @@
 //! `read-five`, which asks for five parameters in each session), and the floor: a stateless
 //! axum handler that answers the same session with fixed text. What counts is their ratio.
 
+pub(super) mod floor;
 pub(super) mod large_names;
+pub(super) mod offered;
+pub(super) mod short_inform;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -50,9 +53,12 @@ pub(super) async fn run(seconds: u64) -> anyhow::Result<()> {
     );
     let (mut ratios, mut floors, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        let floor = measure(&floor, time).await?;
+        let floor = measure(&floor, time, load(floor.address)).await?;
         let plugins_before = plugin_time(api).await?;
-        let measured = measure(host, time).await?;
+        let measured = measure(host, time, load(host.address)).await?;
+        for measured in [&floor, &measured] {
+            one_get_in_each(&measured.report)?;
+        }
         let plugins = plugin_time(api).await?.saturating_sub(plugins_before);
         let share = plugins.as_secs_f64() / measured.cpu.as_secs_f64();
         let ratio = measured.per_core_second() / floor.per_core_second();
@@ -152,27 +158,28 @@ impl Measured {
     }
 }
 
-async fn measure(server: &Server, time: Duration) -> anyhow::Result<Measured> {
+/// The CPU time of a server under a load.
+async fn measure(server: &Server, time: Duration, load: LoadConfig) -> anyhow::Result<Measured> {
     let before = server.cpu()?;
-    let config = LoadConfig {
+    let load = LoadConfig {
         time_max: Some(time),
-        ..load(server.address)
+        ..load
     };
-    let report = Load::run(config).await;
+    let report = Load::run(load).await;
     let cpu = server.cpu()?.saturating_sub(before);
     check(&report)?;
-    let asked = report
-        .rpcs
-        .get("GetParameterValues")
-        .copied()
-        .unwrap_or_default();
+    Ok(Measured { report, cpu })
+}
+
+fn one_get_in_each(report: &LoadReport) -> anyhow::Result<()> {
+    let asked = report.rpcs.get("GetParameterValues").copied();
     anyhow::ensure!(
-        asked == report.sessions_ok && report.rpcs.len() == 1,
+        asked == Some(report.sessions_ok) && report.rpcs.len() == 1,
         "expected one GetParameterValues in each of {} sessions, got {:?}",
         report.sessions_ok,
         report.rpcs
     );
-    Ok(Measured { report, cpu })
+    Ok(())
 }
 
 fn check(report: &LoadReport) -> anyhow::Result<()> {
@@ -286,69 +293,4 @@ fn free_port() -> anyhow::Result<SocketAddr> {
 pub(super) fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or_default()
-}
-
-/// The floor: what HTTP alone costs.
-pub(super) mod floor {
-    use axum::body::{Body, Bytes};
-    use axum::response::Response;
-    use http::{HeaderValue, StatusCode, header};
-
-    macro_rules! envelope {
-        ($body:expr) => {
-            concat!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soap-env:Envelope ",
-                "xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" ",
-                "xmlns:soap-enc=\"http://schemas.xmlsoap.org/soap/encoding/\" ",
-                "xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" ",
-                "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" ",
-                "xmlns:cwmp=\"urn:dslforum-org:cwmp-1-2\"><soap-env:Header>",
-                "<cwmp:ID soap-env:mustUnderstand=\"1\">1</cwmp:ID></soap-env:Header><soap-env:Body>",
-                $body,
-                "</soap-env:Body></soap-env:Envelope>"
-            )
-        };
-    }
-
-    /// Serves fixed answers until it is killed.
-    pub(in crate::cli) async fn serve(address: std::net::SocketAddr) -> anyhow::Result<()> {
-        let listener = tokio::net::TcpListener::bind(address).await?;
-        let router = axum::Router::new().fallback(answer);
-        axum::serve(listener, router).await?;
-        Ok(())
-    }
-
-    async fn answer(body: Bytes) -> Response {
-        const INFORM_RESPONSE: &str =
-            envelope!("<cwmp:InformResponse><MaxEnvelopes>1</MaxEnvelopes></cwmp:InformResponse>");
-        const GET: &str = envelope!(
-            "<cwmp:GetParameterValues><ParameterNames soap-enc:arrayType=\"xsd:string[5]\">\
-             <string>Device.DeviceInfo.SoftwareVersion</string><string>Device.DeviceInfo.HardwareVersion</string>\
-             <string>Device.DeviceInfo.UpTime</string><string>Device.ManagementServer.PeriodicInformInterval</string>\
-             <string>Device.ManagementServer.ConnectionRequestURL</string></ParameterNames></cwmp:GetParameterValues>"
-        );
-        if body.is_empty() {
-            return xml(GET);
-        }
-        let head = body.get(..body.len().min(1024)).unwrap_or_default();
-        if head
-            .windows(b"GetParameterValuesResponse".len())
-            .any(|w| w == b"GetParameterValuesResponse")
-        {
-            let mut end = Response::new(Body::empty());
-            *end.status_mut() = StatusCode::NO_CONTENT;
-            return end;
-        }
-        let mut response = xml(INFORM_RESPONSE);
-        let cookie = HeaderValue::from_static("session=0123456789abcdef0123456789abcdef; Path=/");
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-        response
-    }
-
-    fn xml(text: &'static str) -> Response {
-        let mut response = Response::new(Body::from(text));
-        let kind = HeaderValue::from_static("text/xml; charset=\"utf-8\"");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        response
-    }
 }

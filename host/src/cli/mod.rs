@@ -56,6 +56,9 @@ enum Command {
         /// The address.
         #[arg(long)]
         listen: std::net::SocketAddr,
+        /// Read each Inform, answer it, and no more.
+        #[arg(long)]
+        parse: bool,
     },
     /// Serve STUN alone: what `sim --stun-bench` measures.
     #[command(hide = true)]
@@ -81,7 +84,8 @@ pub fn main() -> ExitCode {
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
-        Command::Floor { listen } => run(bench::floor::serve(listen)),
+        Command::Floor { listen, parse } if parse => run(bench::floor::serve_parsed(listen)),
+        Command::Floor { listen, .. } => run(bench::floor::serve_fixed(listen)),
         Command::StunAlone { listen } => run(stun_bench::serve(listen)),
         Command::XmppAccounts(accounts) => accounts.print(),
         Command::Snippet(snippet) => snippet.print(),

@@ -21,6 +21,13 @@ pub(super) struct Sim {
     /// With --bench: measure how others fare while a device answers with its 3,343 names.
     #[arg(long, requires = "bench")]
     large_names: bool,
+    /// With --bench: measure Informs that find nothing to do, beside whole sessions.
+    #[arg(long, requires = "bench", conflicts_with = "large_names")]
+    short_inform: bool,
+    /// With --bench: offer the Informs of so many devices that inform every 20 seconds, whether or
+    /// not the host keeps up.
+    #[arg(long, requires = "bench", conflicts_with_all = ["large_names", "short_inform"])]
+    offered: Option<u32>,
     /// Measure STUN requests of this very program, beside coturn if that is installed.
     #[arg(long, conflicts_with = "bench")]
     stun_bench: bool,
@@ -73,6 +80,12 @@ impl Sim {
         super::log("warn");
         if self.large_names {
             return bench::large_names::run(self.seconds.min(SECONDS)).await;
+        }
+        if let Some(devices) = self.offered {
+            return bench::offered::run(devices, self.seconds.min(SECONDS)).await;
+        }
+        if self.short_inform {
+            return bench::short_inform::run(self.seconds.min(SECONDS)).await;
         }
         if self.bench {
             return bench::run(self.seconds.min(SECONDS)).await;

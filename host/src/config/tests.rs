@@ -13,7 +13,7 @@ fn the_example_has_every_setting_with_its_default() {
             "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
         ]
         .map(keys),
-        [13, 7, 2, 3, 5, 7, 9, 4, 17]
+        [13, 7, 2, 3, 5, 7, 10, 4, 17]
     );
 }
 
@@ -43,6 +43,10 @@ fn errors_name_line_and_expected_value() {
     check(
         "[stun]\nlisten = [\"192.0.2.1:3478\"]\nsecond_listen = [\"192.0.2.2:3478\"]\n",
         &["stun.second_listen = 192.0.2.2:3478", "another port"],
+    );
+    check(
+        "[instance.short_inform]\nlease = true\nidle_seconds = 5\n",
+        &["instance.short_inform.idle_seconds = 5", "short interval"],
     );
     check("[stun]\nlisten = []\n", &["stun.listen", "stun.enabled"]);
     check(

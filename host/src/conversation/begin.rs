@@ -7,14 +7,15 @@ use bytes::Bytes;
 use cwmp::rpc::fault::RETRY_REQUEST;
 use cwmp::{Body, EventKind, Fault, Limits, Message, Request, Session};
 
-use super::{Conversation, Jobs, ReachedAt, Refused, Reply, Trace};
+use super::identity::Identity;
+use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Trace};
 use crate::Acs;
 use crate::clock::Now;
-use crate::device::{DataModel, DeviceKey, Mode, Summary, device_id};
+use crate::device::{DeviceKey, Mode, Summary, device_id};
 use crate::door::{Peer, Proof};
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
-use crate::store::{Device, DeviceCell};
+use crate::store::DeviceCell;
 use crate::traces::RequestHead;
 
 /// A session of one device must not be able to occupy the host for ever.
@@ -25,7 +26,7 @@ const DEVICE_REQUESTS_MAX: u32 = 1_000;
 /// Who an Inform says it is from, after its profile has corrected that. Nothing is kept yet.
 pub struct Caller {
     key: DeviceKey,
-    summary: Summary,
+    summary: Arc<Summary>,
     matched: Arc<Matched>,
     known: Option<Arc<DeviceCell>>,
     trace: Trace,
@@ -89,7 +90,11 @@ impl Conversation {
         message: &Message,
         now: Now,
     ) -> Result<Opened, Refused> {
-        let (cell, summary, matched, mut trace) = register(acs, caller, now)?;
+        let cell = register(acs, &caller, now)?;
+        let summary = cell.lock().shared_summary();
+        let Caller {
+            matched, mut trace, ..
+        } = caller;
 
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
         session.receive(now.instant, Some(message))?;
@@ -117,7 +122,7 @@ impl Conversation {
             sighting,
             proof,
             jobs: Jobs::default(),
-            fast: false,
+            depth: Depth::Full,
             retries_asked: 0,
             busy: false,
             started: now,
@@ -125,7 +130,7 @@ impl Conversation {
             reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
-            conversation.fast = conversation.is_short_inform(now);
+            conversation.depth = conversation.depth_of(now);
             conversation.remember_inform(inform, peer, message.version, now);
             conversation.tag_by_code(now);
             conversation.resolve_rebooted(now).await;
@@ -145,33 +150,37 @@ impl Conversation {
         })
     }
 
-    /// Only the Inform of a device that sends one every few seconds because it cannot be
-    /// woken, with nothing asked of it, between two of its usual Informs.
-    fn is_short_inform(&self, now: Now) -> bool {
-        let short = self
-            .summary
-            .nat
-            .as_ref()
-            .is_some_and(|nat| nat.mode == Mode::ShortInform);
-        let [event] = self.events.as_slice() else {
-            return false;
+    /// A device that sends an Inform every few seconds because it cannot be woken has a full
+    /// session once in each standard interval, and whenever it has something else to say.
+    fn depth_of(&self, now: Now) -> Depth {
+        let mode = self.summary.nat.as_ref().map(|nat| nat.mode);
+        let is_periodic = match self.events.as_slice() {
+            [event] => event.kind() == EventKind::Periodic,
+            _ => false,
         };
-        if matches!(self.proof, Proof::Factory(_)) {
-            return false;
+        if mode != Some(Mode::ShortInform)
+            || !is_periodic
+            || matches!(self.proof, Proof::Factory(_))
+        {
+            return Depth::Full;
         }
-        let standard = i64::from(self.acs.instance.settings.standard_periodic_inform_seconds);
-        short
-            && event.kind() == EventKind::Periodic
-            && now.unix - self.cell.contacts().last_full < standard
-            && !self.acs.store.has_pending(self.device())
-            && self.decision_stands()
+        let standard = self.acs.instance.settings.standard_periodic_inform_seconds;
+        let (id, last) = (&self.device().id, self.cell.contacts().last_full);
+        let informs = &self.acs.short_informs;
+        if !self.decision_stands() || informs.is_full_due(id, last, now.unix, standard) {
+            return Depth::Full;
+        }
+        if self.acs.store.has_pending(self.device()) || !self.has_its_interval(now.unix) {
+            return Depth::Errands;
+        }
+        Depth::Glance
     }
 
     /// Tells who wakes the device that it has come, and takes in what its history says then.
     fn note_wake(&mut self, now: Now) {
         if self.acs.session_opened(self.device(), &self.events, now) {
             let device = self.cell.lock();
-            self.summary.nat_history = device.summary().nat_history.clone();
+            self.summary = device.shared_summary();
         }
     }
 
@@ -183,7 +192,7 @@ impl Conversation {
         now: Now,
     ) {
         self.cell.contacted(now.unix);
-        if self.fast {
+        if self.depth == Depth::Glance {
             return;
         }
         let bootstrap = inform.has_event(EventKind::Bootstrap);
@@ -191,15 +200,21 @@ impl Conversation {
         if bootstrap {
             // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
             device.tree_mut().remove_prefix("");
-            device.set(|s| &mut s.xmpp.told, None);
-            device.set(|s| &mut s.xmpp.refused_at, 0);
-            device.set_text(|s| &mut s.xmpp.connection, "");
+            device.summary_mut(|summary| {
+                summary.xmpp.told = None;
+                summary.xmpp.refused_at = 0;
+                summary.xmpp.connection.clear();
+            });
         }
         let peer = peer.address.to_string();
-        let changed = [
-            device.set_text(|s| &mut s.peer_address, &peer),
-            device.set_text(|s| &mut s.cwmp_version, version.as_str()),
-        ];
+        let known = device.summary();
+        let is_known = known.peer_address == peer && known.cwmp_version == version.as_str();
+        if !is_known {
+            device.summary_mut(|summary| {
+                summary.peer_address = peer;
+                version.as_str().clone_into(&mut summary.cwmp_version);
+            });
+        }
         let mut over_limit = None;
         for parameter in &inform.parameters {
             let set = device.tree_mut().set(
@@ -212,9 +227,7 @@ impl Conversation {
                 over_limit = Some(error);
             }
         }
-        if changed.contains(&true) {
-            self.summary = device.summary().clone();
-        }
+        self.summary = device.shared_summary();
         drop(device);
         if let Some(error) = over_limit {
             tracing::warn!(device = %self.device(), %error, "a parameter of the Inform was not kept");
@@ -236,16 +249,16 @@ async fn correct(
     let key = key(acs, inform)?;
     let known = acs.store.device(&key).map_err(unreadable)?;
     let (mut summary, is_new) = match &known {
-        Some(cell) => (cell.lock().summary().clone(), false),
-        None => (
-            Summary {
+        Some(cell) => (cell.lock().shared_summary(), false),
+        None => {
+            let summary = Summary {
                 first_contact: now.unix,
                 ..Summary::default()
-            },
-            true,
-        ),
+            };
+            (Arc::new(summary), true)
+        }
     };
-    let told = identify(&mut summary, inform);
+    let told = Identity::of_inform(inform).put_into(&mut summary);
     let table = acs.plugins.table();
     let mut matched = acs
         .matches
@@ -270,7 +283,7 @@ async fn correct(
         trace.hooks(now, calls);
         if changed {
             key = self::key(acs, inform)?;
-            identify(&mut summary, inform);
+            Identity::of_inform(inform).put_into(&mut summary);
             matched = acs
                 .matches
                 .of(&table, &key, &acs.instance.name, &summary, true);
@@ -290,23 +303,19 @@ async fn correct(
 }
 
 /// The caller's place in the store, made if it is new.
-fn register(
-    acs: &Acs,
-    caller: Caller,
-    now: Now,
-) -> Result<(Arc<DeviceCell>, Summary, Arc<Matched>, Trace), Refused> {
+fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Refused> {
     let Caller {
         key,
-        mut summary,
-        matched,
+        summary: told,
         known,
         trace,
+        ..
     } = caller;
     let (cell, is_new) = match known {
-        Some(cell) if !cell.is_deleted() => (cell, false),
+        Some(cell) if !cell.is_deleted() => (Arc::clone(cell), false),
         _ => acs
             .store
-            .register(&key, summary.clone())
+            .register(key, Summary::clone(told))
             .map_err(unreadable)?,
     };
     // A device may be expected before its first contact.
@@ -315,19 +324,21 @@ fn register(
         acs.counters.devices_new.add(1);
         trace.eventful();
         tracing::info!(
-            device = %key, manufacturer = %summary.manufacturer,
-            software = %summary.software_version, "a new device"
+            device = %key, manufacturer = %told.manufacturer,
+            software = %told.software_version, "a new device"
         );
     }
-    if !is_new {
-        let mut device = cell.lock();
-        identify_stored(&mut device, &summary);
-        if is_awaited {
-            device.set(|s| &mut s.first_contact, now.unix);
-        }
-        summary = device.summary().clone();
+    let mut device = cell.lock();
+    if is_awaited || Identity::of(device.summary()) != Identity::of(told) {
+        device.summary_mut(|summary| {
+            Identity::of(told).write(summary);
+            if is_awaited {
+                summary.first_contact = now.unix;
+            }
+        });
     }
-    Ok((cell, summary, matched, trace))
+    drop(device);
+    Ok(cell)
 }
 
 fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
@@ -348,67 +359,6 @@ fn unreadable(error: crate::store::StoreError) -> Refused {
     Refused {
         reason: format!("the device cannot be looked up: {error}"),
     }
-}
-
-/// Takes from an Inform what the summary holds. Whether something that profiles match by is
-/// another one now.
-fn identify(summary: &mut Summary, inform: &cwmp::Inform) -> bool {
-    fn set(field: &mut String, value: &str) -> bool {
-        let value = value.trim();
-        if field == value {
-            return false;
-        }
-        value.clone_into(field);
-        true
-    }
-    let id = &inform.device_id;
-    let mut changed = set(&mut summary.manufacturer, &id.manufacturer);
-    changed |= set(&mut summary.oui, &id.oui.trim().to_ascii_uppercase());
-    changed |= set(&mut summary.product_class, &id.product_class);
-    changed |= set(&mut summary.serial_number, &id.serial_number);
-    for parameter in &inform.parameters {
-        let Some((root, rest)) = parameter.path.split_once('.') else {
-            continue;
-        };
-        let model = match root {
-            "Device" => DataModel::Tr181,
-            "InternetGatewayDevice" => DataModel::Tr098,
-            _ => continue,
-        };
-        summary.data_model = model;
-        match rest {
-            "DeviceInfo.SoftwareVersion" => {
-                changed |= set(&mut summary.software_version, &parameter.value);
-            }
-            "DeviceInfo.HardwareVersion" => {
-                changed |= set(&mut summary.hardware_version, &parameter.value);
-            }
-            "DeviceInfo.ProvisioningCode" => {
-                set(&mut summary.provisioning_code, &parameter.value);
-            }
-            "ManagementServer.ConnectionRequestURL" => {
-                set(&mut summary.connection_request.url, &parameter.value);
-            }
-            _ => {}
-        }
-    }
-    changed
-}
-
-/// Brings the stored summary up to what the Inform said; allocates only for what changed.
-fn identify_stored(device: &mut Device, told: &Summary) {
-    device.set_text(|s| &mut s.manufacturer, &told.manufacturer);
-    device.set_text(|s| &mut s.oui, &told.oui);
-    device.set_text(|s| &mut s.product_class, &told.product_class);
-    device.set_text(|s| &mut s.serial_number, &told.serial_number);
-    device.set_text(|s| &mut s.software_version, &told.software_version);
-    device.set_text(|s| &mut s.hardware_version, &told.hardware_version);
-    device.set_text(|s| &mut s.provisioning_code, &told.provisioning_code);
-    device.set_text(
-        |s| &mut s.connection_request.url,
-        &told.connection_request.url,
-    );
-    device.set(|s| &mut s.data_model, told.data_model);
 }
 
 fn limits(config: &crate::config::Cwmp) -> Limits {

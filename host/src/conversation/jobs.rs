@@ -1,17 +1,18 @@
 //! What a session does once the device has nothing more to say, in this order: credentials of
 //! its own (only for a device that came with those of the factory), the NAT mode (only when its
-//! facts changed), queued tasks, flows by priority, and credentials for connection requests if no
-//! flow gave any. One job at a time asks the device; its requests go through an exchange.
+//! facts changed), queued tasks, flows by priority, credentials for connection requests if no
+//! flow gave any, and how often to inform if it cannot be woken. One job at a time asks the
+//! device; its requests go through an exchange.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cwmp::{Fault, Request, Response};
 
-use super::Conversation;
 use super::reach::Reach;
+use super::{Conversation, Depth};
 use crate::clock::Now;
-use crate::device::{Credentials, Mode};
+use crate::device::{Credentials, Mode, UnixTime};
 use crate::nat::xmpp::configure::Plan;
 use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
 use crate::store::FaultRecord;
@@ -44,6 +45,7 @@ enum Stage {
     Tasks,
     Flows,
     Credentials,
+    Interval,
 }
 
 /// Who asks the device.
@@ -130,7 +132,7 @@ impl Conversation {
             if let Some((job, request)) = self.step(job, answer, now).await {
                 self.jobs.job = Some(job);
                 let request = self.under_own_names(request, now).await;
-                let request = self.adjust(request);
+                let request = self.adjust(request, now.unix);
                 self.trace.note(now, format!("asks {}", request.method()));
                 self.jobs.exchange = Some(self.begin_exchange(request, now).await);
             }
@@ -147,14 +149,17 @@ impl Conversation {
             return None;
         }
         if self.jobs.stage == Stage::Login {
-            self.jobs.stage = Stage::Nat;
+            self.fail_interrupted(now).await;
+            self.jobs.stage = match self.depth {
+                Depth::Full => Stage::Nat,
+                Depth::Errands | Depth::Glance => Stage::Tasks,
+            };
             if let Some(login) = self.new_login() {
                 return Some(Job::Login(login));
             }
         }
         if self.jobs.stage == Stage::Nat {
             self.jobs.stage = Stage::Xmpp;
-            self.fail_interrupted(now).await;
             if let Some(reach) = self.reach(now).await {
                 return Some(Job::Reach(reach));
             }
@@ -169,13 +174,20 @@ impl Conversation {
         if let Some(task) = self.next_task() {
             return Some(Job::Task(task));
         }
-        if self.jobs.stage != Stage::Credentials {
+        let is_before_end = !matches!(self.jobs.stage, Stage::Credentials | Stage::Interval);
+        if self.depth == Depth::Full && is_before_end {
             self.jobs.stage = Stage::Flows;
             if let Some(run) = self.next_flow(now) {
                 return Some(Job::Flow(Box::new(run)));
             }
             self.jobs.stage = Stage::Credentials;
-            return self.give_credentials(now.unix).map(Job::Reach);
+            if let Some(reach) = self.give_credentials(now.unix) {
+                return Some(Job::Reach(reach));
+            }
+        }
+        if self.jobs.stage != Stage::Interval {
+            self.jobs.stage = Stage::Interval;
+            return self.interval(now.unix).map(Job::Reach);
         }
         None
     }
@@ -248,7 +260,7 @@ impl Conversation {
 
     /// A device that cannot be woken keeps its short interval whatever a flow or a task wants,
     /// and no interval goes below what the device takes.
-    fn adjust(&self, mut request: Request) -> Request {
+    fn adjust(&self, mut request: Request, now: UnixTime) -> Request {
         let Request::SetParameterValues(set) = &mut request else {
             return request;
         };
@@ -268,8 +280,7 @@ impl Conversation {
                 .as_ref()
                 .is_some_and(|nat| nat.mode == Mode::ShortInform)
             {
-                let short = self.acs.instance.settings.short_periodic_inform_seconds;
-                seconds = seconds.min(short.into());
+                seconds = seconds.min(self.short_interval(now).into());
             }
             if let Some(least) = self.matched.overrides.min_periodic_inform_interval {
                 seconds = seconds.max(least.into());
@@ -327,7 +338,8 @@ impl Conversation {
             let device = self.cell.lock();
             let tagged = device.summary().tags != self.summary.tags;
             if tagged {
-                self.summary.tags.clone_from(&device.summary().tags);
+                let tags = device.summary().tags.clone();
+                Arc::make_mut(&mut self.summary).tags = tags;
             }
             tagged
         };

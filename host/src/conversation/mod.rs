@@ -7,6 +7,7 @@
 mod asking;
 mod begin;
 mod diagnostics;
+mod identity;
 mod jobs;
 mod login;
 mod names;
@@ -34,6 +35,7 @@ use crate::clock::Now;
 use crate::device::{DeviceKey, Summary};
 use crate::door::Proof;
 use crate::nat::decide::Sighting;
+use crate::nat::short_inform;
 use crate::plugins::{About, Matched};
 use crate::store::{DeviceCell, FaultRecord};
 use crate::traces::{Recording, RequestHead};
@@ -53,7 +55,7 @@ pub struct Conversation {
     session: Session,
     cell: Arc<DeviceCell>,
     /// The summary as it is since the Inform of this session, for plugins.
-    summary: Summary,
+    summary: Arc<Summary>,
     matched: Arc<Matched>,
     events: Vec<cwmp::Event>,
     current_time: Option<i64>,
@@ -62,8 +64,7 @@ pub struct Conversation {
     /// By what the device has shown who it is.
     proof: Proof,
     jobs: Jobs,
-    /// Nothing but the Inform is looked at (a short periodic one, between two full ones).
-    fast: bool,
+    depth: Depth,
     /// How often a request of the device was answered by fault 8005.
     retries_asked: u32,
     /// A message is being handled. Still set when the next one comes: the device hung up and
@@ -72,6 +73,17 @@ pub struct Conversation {
     started: Now,
     trace: Trace,
     reached_at: ReachedAt,
+}
+
+/// How much a session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Nothing but the Inform is looked at: a short periodic one, and nobody needs the device.
+    Glance,
+    /// Between two full sessions of a device that informs every few seconds: what waits for it.
+    Errands,
+    /// All there is.
+    Full,
 }
 
 /// What goes back to the device.
@@ -208,11 +220,12 @@ impl Conversation {
             }
             Received::Over => return Ok(Reply::End),
         };
-        let next = if self.fast && !self.acs.store.has_pending(self.device()) {
-            None
-        } else {
-            self.fast = false;
-            self.next_request(outcome, now).await
+        if self.depth == Depth::Glance && self.acs.store.has_pending(self.device()) {
+            self.depth = Depth::Errands;
+        }
+        let next = match self.depth {
+            Depth::Glance => None,
+            Depth::Errands | Depth::Full => self.next_request(outcome, now).await,
         };
         let reply = self.session.reply(next)?;
         Ok(self.reply(reply))
@@ -296,8 +309,12 @@ impl Conversation {
 
     /// The session ended as it should.
     async fn finish(&mut self, now: Now) {
-        if !self.fast {
+        if self.depth == Depth::Full {
             self.cell.contacted_fully(now.unix);
+        }
+        if self.depth != Depth::Glance {
+            let told = short_inform::told(&self.summary);
+            self.acs.short_informs.note(self.device(), told);
         }
         self.acs.store.touched(&self.cell);
         self.acs.counters.sessions_done.add(1);

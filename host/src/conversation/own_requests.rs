@@ -1,6 +1,8 @@
 //! What devices tell and ask by themselves, kept for the people who look for what happened;
 //! and transfers that were cancelled, of which devices tell nothing.
 
+use std::sync::Arc;
+
 use cwmp::{Event, EventKind, Request};
 
 use super::Conversation;
@@ -34,7 +36,7 @@ impl Conversation {
         });
         self.acs.store.touched(&self.cell);
         if let Request::RequestDownload(asked) = request {
-            self.summary.requested_download = Some(asked.clone());
+            Arc::make_mut(&mut self.summary).requested_download = Some(asked.clone());
             // A flow waits for the event, which some devices do not announce.
             let announced = |event: &Event| event.kind() == EventKind::RequestDownload;
             if !self.events.iter().any(announced) {

@@ -2,13 +2,13 @@
 //! (`DeviceInfo.ProvisioningCode`); the device tells it; flows are for the tags that
 //! `[instance.provisioning_codes]` has for it.
 
-use super::Conversation;
+use super::{Conversation, Depth};
 use crate::clock::Now;
 
 impl Conversation {
     /// Gives the device the tags of its code, and takes those that another code gave.
     pub(super) fn tag_by_code(&mut self, now: Now) {
-        if self.fast {
+        if self.depth != Depth::Full {
             return;
         }
         let code = &self.summary.provisioning_code;

@@ -2,17 +2,19 @@
 //! its mode needs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cwmp::{
     EventKind, Fault, GetParameterNames, ParameterValue, Request, Response, SetParameterValues,
 };
 
-use super::Conversation;
+use super::{Conversation, Depth};
 use crate::clock::Now;
 use crate::device::{Configured, Credentials, Mode, Summary, UnixTime};
 use crate::nat::configure::{self, Known, Offer};
 use crate::nat::decide::{self, Ways};
 use crate::nat::probe::given_up;
+use crate::nat::short_inform;
 use crate::plugins::About;
 use crate::store::Device;
 use crate::work::exchange::Outcome;
@@ -90,7 +92,49 @@ impl Conversation {
             return Some(reach);
         }
         self.acs.plan_probe(self.device(), &self.summary);
+        if self.is_leased_mode() {
+            // At the end of the session it is known who still needs the device.
+            return None;
+        }
         self.configure(now.unix)
+    }
+
+    /// At the end of a session: how often a device that cannot be woken is to inform.
+    pub(super) fn interval(&mut self, now: UnixTime) -> Option<Reach> {
+        let is_short = self.mode() == Some(Mode::ShortInform);
+        // A full session without leases has seen to it before.
+        if !is_short || (self.depth == Depth::Full && !self.is_leased_mode()) {
+            return None;
+        }
+        self.configure(now)
+    }
+
+    /// Whether the device was told how often to inform, or would not take it a while ago.
+    pub(super) fn has_its_interval(&self, now: UnixTime) -> bool {
+        let Some(configured) = &self.summary.configured else {
+            return false;
+        };
+        if configured.error.is_some() {
+            return now - configured.at < RETRY_SECONDS;
+        }
+        short_inform::told(&self.summary) == Some(self.short_interval(now))
+    }
+
+    /// How often the device is to inform while it cannot be woken, in seconds.
+    pub(super) fn short_interval(&self, now: UnixTime) -> u32 {
+        let seconds = self.acs.short_interval(self.device(), now);
+        let least = self.matched.overrides.min_periodic_inform_interval;
+        seconds.max(least.unwrap_or_default())
+    }
+
+    fn mode(&self) -> Option<Mode> {
+        self.summary.nat.as_ref().map(|nat| nat.mode)
+    }
+
+    /// Its interval depends on whether somebody needs it.
+    fn is_leased_mode(&self) -> bool {
+        let leases = self.acs.instance.settings.short_inform.lease;
+        leases && self.mode() == Some(Mode::ShortInform)
     }
 
     /// What the Inform did not repeat, and what is known of the firmware.
@@ -190,7 +234,7 @@ impl Conversation {
         if configure::wants_nothing(mode) && self.summary.configured.is_none() {
             return None;
         }
-        let offer = self.offer();
+        let offer = self.offer(now);
         let left = self.left(mode);
         let wanted = configure::fingerprint(mode, &configure::wishes(mode, &offer), &left);
         // A reset device has forgotten all, and there is nothing to undo.
@@ -327,7 +371,7 @@ impl Conversation {
         let Some(mode) = self.summary.nat.as_ref().map(|nat| nat.mode) else {
             return;
         };
-        let wishes = configure::wishes(mode, &self.offer());
+        let wishes = configure::wishes(mode, &self.offer(now));
         let wanted = configure::fingerprint(mode, &wishes, &self.left(mode));
         // What was refused has undone nothing of the mode before.
         let before = self.summary.configured.as_ref().map(|before| before.mode);
@@ -348,6 +392,7 @@ impl Conversation {
     }
 
     fn configured(&mut self, mode: Mode, wanted: u64, at: UnixTime, error: Option<String>) {
+        let informs_every = (mode == Mode::ShortInform).then(|| self.short_interval(at));
         let left = self.left(mode);
         self.change_summary(|summary| {
             summary.configured = Some(Configured {
@@ -355,16 +400,19 @@ impl Conversation {
                 wanted,
                 at,
                 error,
+                informs_every,
                 left,
             });
         });
     }
 
-    fn offer(&self) -> Offer {
+    fn offer(&self, now: UnixTime) -> Offer {
         let settings = &self.acs.instance.settings;
+        let standard = settings.standard_periodic_inform_seconds;
         Offer {
-            standard_periodic_inform_seconds: settings.standard_periodic_inform_seconds,
-            short_periodic_inform_seconds: settings.short_periodic_inform_seconds,
+            standard_periodic_inform_seconds: standard,
+            short_periodic_inform_seconds: self.short_interval(now),
+            periodic_inform_time: short_inform::inform_time(&self.device().id, standard),
             stun: self.acs.stun.account(self.device()),
         }
     }
@@ -377,10 +425,11 @@ impl Conversation {
     pub(super) fn change_summary(&mut self, change: impl FnOnce(&mut Summary)) {
         let mut device = self.cell.lock();
         device.summary_mut(change);
-        self.summary = Summary {
-            requested_download: self.summary.requested_download.take(),
-            ..device.summary().clone()
-        };
+        let requested = self.summary.requested_download.clone();
+        self.summary = device.shared_summary();
+        if requested.is_some() {
+            Arc::make_mut(&mut self.summary).requested_download = requested;
+        }
         drop(device);
         self.acs.store.touched(&self.cell);
     }

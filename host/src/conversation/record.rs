@@ -62,7 +62,7 @@ impl DeviceRecord for Record {
 
 impl Record {
     async fn own_name(&self, standard: &str) -> String {
-        let device = self.cell.lock().summary().clone();
+        let device = self.cell.lock().shared_summary();
         let about = About {
             key: self.cell.key(),
             device: &device,

@@ -38,6 +38,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use proxy_protocol::Opened;
 
 use crate::Acs;
+use crate::config::Cwmp;
 use crate::device::DeviceKey;
 
 pub use authentication::{Doorkeeper, Proof};
@@ -207,12 +208,7 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     connection: Connection,
     mut shutdown: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<S> {
-    let config = &acs.config.cwmp;
-    let idle = Duration::from_secs(
-        config
-            .idle_seconds_max
-            .max(config.session_silence_seconds_max),
-    );
+    let http = http(&acs.config.cwmp);
     let client = connection.ends.client();
     let connection = Arc::new(connection);
     let refusals = Arc::clone(acs);
@@ -226,19 +222,7 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Ok::<_, std::convert::Infallible>(answer)
         }
     });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // Counts from the end of the answer before: also the longest silence between two.
-        .header_read_timeout(idle)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEADER_BYTES_MAX)
-        // A header that is broken is no reason to lose the message.
-        .ignore_invalid_headers(true)
-        // Some devices compare header names letter by letter.
-        .title_case_headers(true)
-        .half_close(true);
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
     async move {
         tokio::pin!(serving);
         tokio::select! {
@@ -254,6 +238,25 @@ fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         serving.as_mut().graceful_shutdown();
         let _ = serving.await;
     }
+}
+
+/// HTTP as devices are to be spoken to.
+pub(crate) fn http(config: &Cwmp) -> http1::Builder {
+    let idle = config
+        .idle_seconds_max
+        .max(config.session_silence_seconds_max);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        // Counts from the end of the answer before: also the longest silence between two.
+        .header_read_timeout(Duration::from_secs(idle))
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        // A header that is broken is no reason to lose the message.
+        .ignore_invalid_headers(true)
+        // Some devices compare header names letter by letter.
+        .title_case_headers(true)
+        .half_close(true);
+    http
 }
 
 /// What came is no HTTP; how else a device ends its connection is its own affair.

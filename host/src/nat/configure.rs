@@ -15,8 +15,11 @@ use crate::device::{Credentials, Mode};
 pub struct Offer {
     /// The usual interval of periodic Informs.
     pub standard_periodic_inform_seconds: u32,
-    /// That of devices that cannot be woken.
+    /// That of this device while it cannot be woken.
     pub short_periodic_inform_seconds: u32,
+    /// The time that its periodic Informs count from (`PeriodicInformTime`): each device has its
+    /// own, or all that boot together would inform together.
+    pub periodic_inform_time: String,
     /// The device's account with the STUN server.
     pub stun: Account,
 }
@@ -69,7 +72,7 @@ impl Wish {
         };
         match self.xsd_type {
             "boolean" => cwmp::value::boolean(&value) == cwmp::value::boolean(&self.value),
-            "string" => value == self.value,
+            "string" | "dateTime" => value == self.value,
             _ => cwmp::value::integer(&value) == cwmp::value::integer(&self.value),
         }
     }
@@ -100,6 +103,11 @@ pub fn wishes(mode: Mode, offer: &Offer) -> Vec<Wish> {
                 "PeriodicInformInterval",
                 offer.short_periodic_inform_seconds,
             ),
+            Wish::new(
+                "PeriodicInformTime",
+                "dateTime",
+                offer.periodic_inform_time.clone(),
+            ),
         ],
     }
 }
@@ -115,6 +123,7 @@ fn undone(mode: Mode, offer: &Offer) -> Vec<Wish> {
         Mode::DirectHttp | Mode::HttpProxy => Vec::new(),
         Mode::Stun => vec![Wish::switch("STUNEnable", false)],
         Mode::Xmpp => Vec::new(),
+        // Its time stays: it spreads the usual Informs just as well.
         Mode::ShortInform => vec![
             Wish::switch("PeriodicInformEnable", true),
             Wish::number(

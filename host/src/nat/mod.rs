@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod pace;
 pub mod plan;
 pub mod probe;
+pub mod short_inform;
 pub mod stun;
 pub mod supports;
 pub mod tally;

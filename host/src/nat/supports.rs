@@ -11,7 +11,7 @@ use crate::device::{DataModel, Management, Summary};
 /// Models and firmwares that are remembered.
 const MODELS_MAX: usize = 10_000;
 /// The parameters of `ManagementServer` that decide how a device is reached, or are set for it.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "ConnReqAllowedJabberIDs",
     "ConnReqJabberID",
     "ConnReqXMPPConnection",
@@ -21,6 +21,7 @@ const NAMES: [&str; 19] = [
     "NATDetected",
     "PeriodicInformEnable",
     "PeriodicInformInterval",
+    "PeriodicInformTime",
     "STUNEnable",
     "STUNMaximumKeepAlivePeriod",
     "STUNMinimumKeepAlivePeriod",

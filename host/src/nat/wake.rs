@@ -288,7 +288,8 @@ impl Acs {
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
-                let interval = instance.settings.short_periodic_inform_seconds;
+                let told = super::short_inform::told(summary);
+                let interval = told.unwrap_or(instance.settings.short_periodic_inform_seconds);
                 Ok(Duration::from_secs(interval.into()) + SHORT_INFORM_SLACK)
             }
             Mode::Stun => {

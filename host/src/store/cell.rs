@@ -122,7 +122,8 @@ impl DeviceCell {
 /// What is known of a device.
 #[derive(Debug, Default)]
 pub struct Device {
-    summary: Summary,
+    /// Shared with the sessions that have begun since it last changed.
+    summary: Arc<Summary>,
     tree: Tree,
     summary_changed: bool,
     /// The index does not have it yet.
@@ -132,7 +133,7 @@ pub struct Device {
 impl Device {
     pub(super) fn new(summary: Summary) -> Device {
         Device {
-            summary,
+            summary: Arc::new(summary),
             tree: Tree::default(),
             summary_changed: true,
             is_new: true,
@@ -141,7 +142,7 @@ impl Device {
 
     pub(super) fn restored(summary: Summary, tree: Tree) -> Device {
         Device {
-            summary,
+            summary: Arc::new(summary),
             tree,
             summary_changed: false,
             is_new: false,
@@ -153,46 +154,29 @@ impl Device {
         &self.summary
     }
 
+    /// The summary as it is now, for as long as somebody wants it.
+    pub fn shared_summary(&self) -> Arc<Summary> {
+        Arc::clone(&self.summary)
+    }
+
     /// Changes the summary by any means; whether it is another one afterwards.
-    /// Copies it to compare (about a microsecond): for one field in every session there are
-    /// [`Device::set_text`] and [`Device::set`].
+    /// Copies it to compare (about a microsecond): what may be asked in every session is worth a
+    /// look before.
     pub fn summary_mut<R>(&mut self, change: impl FnOnce(&mut Summary) -> R) -> bool {
-        let before = self.summary.clone();
-        change(&mut self.summary);
-        let changed = self.summary != before;
-        self.summary_changed |= changed;
-        changed
-    }
-
-    /// Sets a text of the summary, allocating only if it is another one:
-    /// `device.set_text(|s| &mut s.peer_address, "192.0.2.1")`. Whether it changed.
-    pub fn set_text(
-        &mut self,
-        field: impl FnOnce(&mut Summary) -> &mut String,
-        text: &str,
-    ) -> bool {
-        let field = field(&mut self.summary);
-        let changed = field != text;
+        let mut summary = Summary::clone(&self.summary);
+        change(&mut summary);
+        let changed = summary != *self.summary;
         if changed {
-            text.clone_into(field);
+            self.summary = Arc::new(summary);
             self.summary_changed = true;
         }
         changed
     }
 
-    /// Sets a field of the summary; whether it changed.
-    pub fn set<T: PartialEq>(
-        &mut self,
-        field: impl FnOnce(&mut Summary) -> &mut T,
-        value: T,
-    ) -> bool {
-        let field = field(&mut self.summary);
-        let changed = *field != value;
-        if changed {
-            *field = value;
-            self.summary_changed = true;
-        }
-        changed
+    /// Sets a field of the summary: `device.set(|s| &mut s.session_by_url, true)`. Whether it
+    /// changed.
+    pub fn set<T>(&mut self, field: impl FnOnce(&mut Summary) -> &mut T, value: T) -> bool {
+        self.summary_mut(|summary| *field(summary) = value)
     }
 
     /// The parameters.

@@ -299,7 +299,7 @@ impl Cpe {
             self.events.bootstrap();
         }
         self.events.happened(EventKind::Boot, "");
-        let interval = self.periodic_interval(now);
-        self.schedule.come_up(now, interval);
+        let periodic_at = self.next_periodic(now);
+        self.schedule.come_up(periodic_at);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cwmp::EventKind;
+use cwmp::{DateTime, EventKind};
 
 use super::{Cpe, TransferJob, retry};
 use crate::{Oddity, UnixTime};
@@ -72,11 +72,11 @@ impl Schedule {
         self.diagnostics.clear();
     }
 
-    pub(super) fn come_up(&mut self, now: UnixTime, periodic: Option<Duration>) {
+    pub(super) fn come_up(&mut self, periodic_at: Option<UnixTime>) {
         self.down_until = None;
         self.bootstrap_at_boot = false;
         self.wants_session = true;
-        self.periodic_at = periodic.map(|interval| now + interval);
+        self.periodic_at = periodic_at;
     }
 
     pub(super) fn inform_at(&mut self, at: UnixTime, command_key: &str) {
@@ -172,9 +172,23 @@ impl Cpe {
         (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
-    /// The interval or its switch was written: it counts from now.
+    /// The interval, its switch or its time was written.
     pub(super) fn restart_periodic(&mut self, now: UnixTime) {
-        self.schedule.periodic_at = self.periodic_interval(now).map(|interval| now + interval);
+        self.schedule.periodic_at = self.next_periodic(now);
+    }
+
+    /// The next periodic Inform: whole intervals from PeriodicInformTime, or if that is unknown
+    /// one interval from now.
+    pub(super) fn next_periodic(&self, now: UnixTime) -> Option<UnixTime> {
+        let interval = self.periodic_interval(now)?;
+        let time = self.of_management_server("PeriodicInformTime", now);
+        let Some(from) = DateTime(time).to_unix() else {
+            return Some(now + interval);
+        };
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let whole = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX);
+        let over = (seconds - from).rem_euclid(whole).unsigned_abs();
+        Some(UnixTime::from_secs(now.as_secs() - over) + interval)
     }
 
     /// The session failed: it is tried again, later and later.

@@ -53,6 +53,9 @@ pub struct LoadConfig {
     pub keep_connections: bool,
     /// Header lines (`Authorization: Basic …`) for each request.
     pub headers: Vec<String>,
+    /// Sessions begin so often, whether or not the ACS keeps up, as far as `sessions_at_once`
+    /// allows; their latency counts from when they were due. 0 = as soon as one before has ended.
+    pub sessions_per_second: u32,
     /// Stops after as many sessions.
     pub sessions_max: Option<u64>,
     /// Stops after this time.
@@ -76,6 +79,7 @@ impl LoadConfig {
             sessions_at_once: 64,
             keep_connections: false,
             headers: Vec::new(),
+            sessions_per_second: 0,
             sessions_max: None,
             time_max: Some(Duration::from_secs(10)),
             message_timeout: Duration::from_secs(30),
@@ -151,9 +155,10 @@ impl Load {
             informs: Informs::new(&config),
             next: AtomicU64::new(0),
             over: AtomicBool::new(false),
+            began: Instant::now(),
             config,
         });
-        let began = Instant::now();
+        let began = shared.began;
         let mut workers = JoinSet::new();
         for _ in 0..shared.config.sessions_at_once.max(1) {
             workers.spawn(worker(Arc::clone(&shared)));
@@ -181,6 +186,16 @@ struct Shared {
     informs: Informs,
     next: AtomicU64,
     over: AtomicBool,
+    began: Instant,
+}
+
+impl Shared {
+    /// When a session begins; `None`: as soon as somebody has time for it.
+    fn due(&self, number: u64) -> Option<Instant> {
+        let rate = u64::from(self.config.sessions_per_second);
+        let micros = number.saturating_mul(1_000_000).checked_div(rate)?;
+        Some(self.began + Duration::from_micros(micros))
+    }
 }
 
 /// One session after the other.
@@ -195,7 +210,11 @@ async fn worker(shared: Arc<Shared>) -> LoadReport {
             break;
         }
         let device = config.first_device + number % config.devices.max(1);
-        let began = Instant::now();
+        let due = shared.due(number);
+        if let Some(due) = due {
+            sleep_until(due).await;
+        }
+        let began = due.unwrap_or_else(Instant::now);
         match session(&shared, device, &mut wire, &mut answers, &mut report).await {
             Ok(()) => {
                 report.sessions_ok += 1;

@@ -23,6 +23,7 @@ fn offer() -> Offer {
     Offer {
         standard_periodic_inform_seconds: 14_400,
         short_periodic_inform_seconds: 20,
+        periodic_inform_time: "2000-01-01T00:00:07Z".into(),
         stun: Account {
             host: "stun.example".into(),
             port: 3478,
@@ -57,9 +58,10 @@ const STUN: [&str; 7] = [
     "STUNMaximumKeepAlivePeriod int 60",
     "STUNEnable boolean 1",
 ];
-const SHORT: [&str; 2] = [
+const SHORT: [&str; 3] = [
     "PeriodicInformEnable boolean 1",
     "PeriodicInformInterval unsignedInt 20",
+    "PeriodicInformTime dateTime 2000-01-01T00:00:07Z",
 ];
 
 #[test]
@@ -71,7 +73,7 @@ fn each_mode_once_and_undone_by_the_next() {
     assert_eq!(told(&mut device, Mode::Stun, Some(Mode::Stun)), none);
     assert_eq!(
         told(&mut device, Mode::ShortInform, Some(Mode::Stun)),
-        [SHORT[0], SHORT[1], "STUNEnable boolean 0"]
+        [SHORT[0], SHORT[1], SHORT[2], "STUNEnable boolean 0"]
     );
     // What stayed of the account is not written again, and the usual interval comes back.
     assert_eq!(

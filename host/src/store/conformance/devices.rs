@@ -36,7 +36,7 @@ fn what_was_read_is_there_after_a_restart() {
         cell.contacted_fully(1_700_000_001);
         assert!(
             cell.lock()
-                .set_text(|summary| &mut summary.peer_address, "192.0.2.1")
+                .set(|summary| &mut summary.peer_address, "192.0.2.1".into())
         );
         set(&store, "1", "Device.A", "x", 5);
         let int = cwmp::XsdType::new("vendorType");

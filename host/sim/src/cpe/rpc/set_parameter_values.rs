@@ -75,8 +75,10 @@ impl Cpe {
         let management_server = self.management_server("");
         match path.strip_prefix(&management_server) {
             Some("URL") if changed => self.after_session.new_acs = true,
-            Some("PeriodicInformInterval" | "PeriodicInformEnable") if changed => {
-                self.restart_periodic(now)
+            Some("PeriodicInformInterval" | "PeriodicInformEnable" | "PeriodicInformTime")
+                if changed =>
+            {
+                self.restart_periodic(now);
             }
             _ => {}
         }
