@@ -32,6 +32,9 @@ pub trait Known {
     fn has(&self, name: &str) -> Option<bool>;
 }
 
+/// Where a device's periodic Informs count from; nice to have.
+const PERIODIC_INFORM_TIME: &str = "PeriodicInformTime";
+
 /// One parameter below `ManagementServer.` and what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Wish {
@@ -41,6 +44,17 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// Whether the device has the parameter, as far as is known. One that it could do without is told
+    /// only to a device that surely has it: there are clients that end at a name they do not know.
+    fn may_be_told(&self, known: &impl Known) -> bool {
+        let has = known.has(self.name);
+        if self.name == PERIODIC_INFORM_TIME {
+            has == Some(true) || known.value(self.name).is_some()
+        } else {
+            has != Some(false)
+        }
+    }
+
     fn text(name: &'static str, value: &str) -> Wish {
         Wish::new(name, "string", value.to_owned())
     }
@@ -104,7 +118,7 @@ pub fn wishes(mode: Mode, offer: &Offer) -> Vec<Wish> {
                 offer.short_periodic_inform_seconds,
             ),
             Wish::new(
-                "PeriodicInformTime",
+                PERIODIC_INFORM_TIME,
                 "dateTime",
                 offer.periodic_inform_time.clone(),
             ),
@@ -162,7 +176,7 @@ pub fn parameters(
     }
     wishes
         .iter()
-        .filter(|wish| known.has(wish.name) != Some(false) && !wish.is_fulfilled(known))
+        .filter(|wish| wish.may_be_told(known) && !wish.is_fulfilled(known))
         .map(|wish| {
             let path = format!("{server}{}", wish.name);
             ParameterValue::new(path, wish.value.clone(), XsdType::new(wish.xsd_type))

@@ -6,6 +6,7 @@ use super::*;
 #[derive(Default)]
 struct Device {
     values: BTreeMap<String, String>,
+    has: Vec<&'static str>,
     lacks: Vec<&'static str>,
 }
 
@@ -15,7 +16,11 @@ impl Known for Device {
     }
 
     fn has(&self, name: &str) -> Option<bool> {
-        self.lacks.contains(&name).then_some(false)
+        match (self.has.contains(&name), self.lacks.contains(&name)) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
     }
 }
 
@@ -66,7 +71,10 @@ const SHORT: [&str; 3] = [
 
 #[test]
 fn each_mode_once_and_undone_by_the_next() {
-    let mut device = Device::default();
+    let mut device = Device {
+        has: vec!["PeriodicInformTime"],
+        ..Device::default()
+    };
     let none: [&str; 0] = [];
     assert_eq!(told(&mut device, Mode::DirectHttp, None), none);
     assert_eq!(told(&mut device, Mode::Stun, Some(Mode::DirectHttp)), STUN);
@@ -85,6 +93,16 @@ fn each_mode_once_and_undone_by_the_next() {
         ["STUNEnable boolean 0"]
     );
     assert_eq!(told(&mut device, Mode::DirectHttp, None), none);
+}
+
+#[test]
+fn what_is_nice_to_have_is_told_to_who_surely_has_it() {
+    let mut unknown = Device::default();
+    assert_eq!(told(&mut unknown, Mode::ShortInform, None), SHORT[..2]);
+    let mut read = Device::default();
+    let never = "0001-01-01T00:00:00Z".to_owned();
+    read.values.insert("PeriodicInformTime".into(), never);
+    assert_eq!(told(&mut read, Mode::ShortInform, None), SHORT);
 }
 
 #[test]
