@@ -63,7 +63,7 @@ pub struct Acs {
     /// What the operator decided.
     pub config: Config,
     /// The one instance.
-    pub instance: instance::Instance,
+    pub instance: Arc<instance::Instance>,
     /// The time.
     pub clock: clock::Clock,
     /// What is remembered.
@@ -200,7 +200,7 @@ impl Acs {
             config.plugins.flow_retry_seconds,
             config.plugins.flow_retry_seconds_max,
         );
-        let instance = instance::Instance::new(config.instance.clone());
+        let instance = Arc::new(instance::Instance::new(config.instance.clone()));
         let secret = nat::stun::secret(&store).await?;
         let (known, name) = (store.clone(), Arc::clone(&instance.name));
         let is_known = move |id: &str| {
