@@ -31,6 +31,8 @@ pub mod files;
 pub mod store;
 pub mod traces;
 
+pub mod events;
+
 pub mod links;
 pub mod snippets;
 
@@ -104,6 +106,8 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// What happened, for the systems around.
+    pub events: Arc<events::Events>,
     /// What is counted.
     pub counters: metrics::Counters,
 }
@@ -193,8 +197,15 @@ impl Acs {
         let memory = Arc::new(DeviceMemory {
             store: store.clone(),
         });
-        let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
+        let events = Arc::new(events::Events::new(clock.unix()));
+        let told = Arc::clone(&events);
+        store.observe_tasks(Box::new(move |task| told.task(task)));
+        let plugins = PluginsConfig {
+            events: Arc::clone(&events),
+            ..plugins_config(&config)
+        };
+        let plugins = Plugins::start(plugins, memory).await?;
         let tls = door::Tls::load(&config.cwmp.tls)?.map(Arc::new);
         let retries = work::retries::Retries::new(
             config.plugins.flow_retry_seconds,
@@ -235,6 +246,7 @@ impl Acs {
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
+            events,
             counters: metrics::Counters::default(),
             config,
         }))
