@@ -28,6 +28,7 @@ pub mod work;
 
 pub mod files;
 
+pub mod query;
 pub mod store;
 pub mod traces;
 
