@@ -44,7 +44,7 @@ async fn nothing_else_is() {
             if operation["security"] == json!([{}]) {
                 continue;
             }
-            let path = format!("/v1{}", path.replace('{', "").replace('}', ""));
+            let path = format!("/v1{}", path.replace(['{', '}'], ""));
             for headers in ["", wrong] {
                 let answer = http(host.api, &method.to_uppercase(), &path, headers, b"").await;
                 assert_eq!(answer.status, 401, "{method} {path}: {answer:?}");
