@@ -28,6 +28,7 @@ pub mod work;
 
 pub mod files;
 
+pub mod query;
 pub mod store;
 pub mod traces;
 
@@ -36,6 +37,7 @@ pub mod events;
 pub mod links;
 pub mod snippets;
 
+pub mod access;
 pub mod api;
 pub mod metrics;
 
