@@ -32,6 +32,7 @@ pub mod query;
 pub mod store;
 pub mod traces;
 
+pub mod audit;
 pub mod events;
 
 pub mod links;
@@ -39,6 +40,7 @@ pub mod snippets;
 
 pub mod access;
 pub mod api;
+pub(crate) mod export;
 pub mod metrics;
 
 pub mod cli;
@@ -287,6 +289,8 @@ impl Acs {
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
         }
+        let follower = self.events.follow();
+        tasks.spawn(Arc::clone(&self).audit_events(follower));
         let counting = Arc::clone(&self);
         let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
@@ -349,9 +353,12 @@ async fn sweep(acs: Arc<Acs>) {
             acs.sweep_leases(now.unix);
             acs.log_short_inform_advice();
             let sweeping = Arc::clone(&acs);
-            let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
-            if let Ok(Err(error)) = swept {
-                tracing::error!(%error, "cannot remove old traces");
+            let swept = tokio::task::spawn_blocking(move || {
+                let audit = sweeping.store.sweep_audit(now.unix);
+                sweeping.traces.sweep(now.unix).and(audit)
+            });
+            if let Ok(Err(error)) = swept.await {
+                tracing::error!(%error, "cannot remove old traces or audit records");
             }
         }
     }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::audit::Refused;
 use crate::access::Refusal;
 use crate::device::{DeviceKey, UnixTime};
 use crate::nat::pace::Full;
@@ -112,6 +113,16 @@ impl ApiError {
         }
     }
 
+    /// Too many do this at once.
+    pub(super) fn busy() -> ApiError {
+        ApiError {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "busy",
+            retry_after: Some(5),
+            ..ApiError::bad("too many exports or streams are under way: try again")
+        }
+    }
+
     pub(super) fn forbidden(message: impl Into<String>) -> ApiError {
         ApiError {
             status: StatusCode::FORBIDDEN,
@@ -133,6 +144,8 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({ "error": { "code": self.code, "message": self.message } });
         let mut response = (self.status, Json(body)).into_response();
+        let refused = Refused(format!("{}: {}", self.code, self.message));
+        response.extensions_mut().insert(refused);
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response

@@ -9,6 +9,7 @@ mod openapi;
 mod request_id;
 mod scope;
 
+mod audit;
 mod backups;
 mod credentials;
 mod devices;
@@ -42,7 +43,6 @@ use crate::{Acs, access};
 use error::ApiError;
 pub(crate) use error::time;
 use openapi::{Needed, Needs, Untold};
-use request_id::RequestId;
 use scope::{Scope, WantedInstance};
 
 /// Bytes of a request's body.
@@ -85,6 +85,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(refusals::routes())
         .merge(files::routes())
         .merge(plugins::routes())
+        .merge(audit::routes())
 }
 
 /// The OpenAPI text.
@@ -99,12 +100,13 @@ pub fn router(acs: Arc<Acs>) -> Router {
         acs: Arc::clone(&acs),
         needed: Needed::of(&openapi, PREFIX),
     };
+    let recorder = audit::Recorder::new(Arc::clone(&acs), &openapi, PREFIX);
     let guarded = Router::new()
         .nest(PREFIX, routes)
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
         .layer(middleware::from_fn_with_state(guard, let_in))
+        .layer(middleware::from_fn_with_state(recorder, audit::record))
         .with_state(acs);
     let text = openapi.to_json().unwrap_or_default();
     let text = ([(header::CONTENT_TYPE, "application/json")], text);
@@ -129,10 +131,14 @@ struct Guard {
 /// Nothing is reachable without what the OpenAPI text says that it needs; a route that is not in
 /// the text is not reachable at all.
 async fn let_in(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    match admit(&guard, &mut request).await {
+    let admitted = admit(&guard, &mut request).await;
+    let hand_over = audit::hand_over(request.extensions());
+    let mut response = match admitted {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
-    }
+    };
+    hand_over(response.extensions_mut());
+    response
 }
 
 async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
@@ -151,6 +157,8 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     let now = acs.clock.unix();
     let principal =
         access::authenticate(acs, request.method(), request.headers(), peer, now).await?;
+    let who = audit::Who(Arc::clone(&principal.name));
+    request.extensions_mut().insert(who);
     let permission = match needs {
         Ok(Needs::Permission(permission)) => Some(permission),
         Ok(Needs::Principal | Needs::Nothing) => None,
@@ -178,40 +186,4 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
 
 async fn unknown(request: Request) -> ApiError {
     ApiError::not_found(format!("there is nothing at {}", request.uri().path()))
-}
-
-/// Every request that changes something goes to the audit log, with its result, before
-/// the caller hears of it.
-async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    let (method, path) = (
-        request.method().to_string(),
-        request.uri().path().to_owned(),
-    );
-    let who = request
-        .extensions()
-        .get::<Scope>()
-        .map(|scope| Arc::clone(&scope.principal.name));
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0.clone());
-    let response = next.run(request).await;
-    let at = acs.clock.unix();
-    let record = serde_json::json!({
-        "at": error::time(at), "actor": who, "method": method, "path": path,
-        "status": response.status().as_u16(), "request": id,
-    });
-    match acs.store.audit(at, record.to_string().as_bytes()).await {
-        Ok(_) => response,
-        Err(error) => {
-            tracing::error!(%error, method, path, "cannot write the audit log");
-            ApiError::internal(format!(
-                "done, but the audit log cannot be written: {error}"
-            ))
-            .into_response()
-        }
-    }
 }
