@@ -21,14 +21,16 @@ const AT_ONCE_MAX: usize = 8;
 static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(AT_ONCE_MAX));
 
 /// Where an export writes.
-pub struct Sink {
+pub(crate) struct Sink {
     written: Vec<u8>,
     pieces: mpsc::Sender<io::Result<Bytes>>,
 }
 
 /// A body that `write` writes on a thread of its own; `None`: too many are under way. An error
 /// breaks the answer off, so that nobody takes it for whole.
-pub fn stream(write: impl FnOnce(&mut Sink) -> io::Result<()> + Send + 'static) -> Option<Body> {
+pub(crate) fn stream(
+    write: impl FnOnce(&mut Sink) -> io::Result<()> + Send + 'static,
+) -> Option<Body> {
     let permit = ROOM.try_acquire().ok()?;
     let (pieces, ready) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
@@ -50,7 +52,7 @@ impl Sink {
     ///
     /// # Errors
     /// When nobody reads any more.
-    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.written, value)?;
         self.written.push(b'\n');
         self.flush()
@@ -61,7 +63,7 @@ impl Sink {
     ///
     /// # Errors
     /// When nobody reads any more.
-    pub fn csv(&mut self, values: &[impl AsRef<str>]) -> io::Result<()> {
+    pub(crate) fn csv(&mut self, values: &[impl AsRef<str>]) -> io::Result<()> {
         let mut line = csv::Writer::from_writer(&mut self.written);
         for value in values {
             let value = value.as_ref();

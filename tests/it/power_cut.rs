@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use patchbay::device::{DeviceKey, Summary};
-use patchbay::store::{Store, StoreConfig};
+use patchbay::store::{AuditHead, Store, StoreConfig};
 use patchbay::work::task::{NewTask, Operation, TaskId, TaskState};
 
 const ROUNDS: u64 = 5;

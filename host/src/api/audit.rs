@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::RequestExt;
-use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
-use http::{Extensions, Method, header};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, header};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
@@ -41,95 +43,67 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
         .routes(routes!(export_all))
 }
 
-/// What a handler tells the audit log beyond the request: a part of its response, put before
-/// the rest: `(Change::of(&key).between(before, after), StatusCode::NO_CONTENT)`.
+/// What a handler tells the audit log beyond the request. An extractor:
+/// `trail.between(Some(&before), Some(&after))`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Change {
+pub(super) struct Trail(Arc<Mutex<Told>>);
+
+/// What was told.
+#[derive(Debug, Default)]
+struct Told {
     actor: Option<Arc<str>>,
+    instance: Option<Arc<str>>,
     device: Option<Arc<str>>,
     sides: Sides,
 }
 
-impl Change {
-    /// Of a device; not needed where its id is in the path.
-    pub(super) fn of(device: &DeviceKey) -> Change {
-        Change {
-            device: Some(Arc::clone(&device.id)),
-            ..Change::default()
-        }
+impl Trail {
+    /// Who asks. Told for every request that was let in; a login tells it itself.
+    pub(super) fn by(&self, actor: &str) {
+        self.0.lock().actor = Some(actor.into());
     }
 
-    /// Of whom it was before anybody knew: of a login.
-    pub(super) fn by(actor: &str) -> Change {
-        Change {
-            actor: Some(actor.into()),
-            ..Change::default()
-        }
+    /// In which instance. Told for every request that was let in.
+    pub(super) fn within(&self, instance: &Arc<str>) {
+        self.0.lock().instance = Some(Arc::clone(instance));
+    }
+
+    /// Of which device; not needed where its id is in the path.
+    pub(super) fn of(&self, device: &DeviceKey) {
+        self.0.lock().device = Some(Arc::clone(&device.id));
     }
 
     /// From what to what, as JSON: `None` where there was or is nothing. Secrets may be in it
-    /// under names that tell so.
-    pub(super) fn between(
-        self,
-        before: Option<impl Serialize>,
-        after: Option<impl Serialize>,
-    ) -> Change {
+    /// under names that tell so: they are not written.
+    pub(super) fn between(&self, before: Option<impl Serialize>, after: Option<impl Serialize>) {
         let before = before.and_then(|side| serde_json::to_value(side).ok());
         let after = after.and_then(|side| serde_json::to_value(side).ok());
-        Change {
-            sides: Sides::of(before, after),
-            ..self
-        }
+        self.0.lock().sides = Sides::of(before, after);
     }
 
     /// Something was made, or asked for.
-    pub(super) fn made(self, after: impl Serialize) -> Change {
-        self.between(None::<Value>, Some(after))
+    pub(super) fn made(&self, after: impl Serialize) {
+        self.between(None::<Value>, Some(after));
     }
 
     /// Something is gone.
-    pub(super) fn removed(self, before: impl Serialize) -> Change {
-        self.between(Some(before), None::<Value>)
+    pub(super) fn removed(&self, before: impl Serialize) {
+        self.between(Some(before), None::<Value>);
     }
 }
 
-impl IntoResponseParts for Change {
-    type Error = std::convert::Infallible;
+impl<S: Send + Sync> FromRequestParts<S> for Trail {
+    type Rejection = ApiError;
 
-    fn into_response_parts(
-        self,
-        mut response: ResponseParts,
-    ) -> Result<ResponseParts, Self::Error> {
-        response.extensions_mut().insert(self);
-        Ok(response)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Trail, ApiError> {
+        // A request that only looks has none: what is told is for nobody.
+        Ok(parts.extensions.get::<Trail>().cloned().unwrap_or_default())
     }
 }
 
 /// Why a request was refused, as an extension of the answer.
 #[derive(Debug, Clone)]
 pub(super) struct Refused(pub(super) String);
-
-/// Who asks, as far as it is known: an extension of the request, then of the answer.
-#[derive(Debug, Clone)]
-pub(super) struct Who(pub(super) Arc<str>);
-
-/// What the answer tells of the request: who, and in which instance.
-pub(super) fn hand_over(request: &Extensions) -> impl FnOnce(&mut Extensions) + use<> {
-    let who = request.get::<Who>().cloned();
-    let instance = request.get::<Scope>();
-    let instance = instance.map(|scope| InInstance(Arc::clone(&scope.instance.name)));
-    move |answer| {
-        if let Some(who) = who {
-            answer.insert(who);
-        }
-        if let Some(instance) = instance {
-            answer.insert(instance);
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct InInstance(Arc<str>);
 
 /// Writes down what passes.
 #[derive(Clone)]
@@ -194,26 +168,23 @@ pub(super) async fn record(
         let id = parameters.iter().find(|(name, _)| *name == "id");
         entry.device = id.map(|(_, id)| kept(id));
     }
+    let trail = Trail::default();
+    request.extensions_mut().insert(trail.clone());
     let mut response = next.run(request).await;
+    let told = std::mem::take(&mut *trail.0.lock());
     let needs = operation.and_then(|operation| operation.needs);
-    let answer = response.extensions_mut();
-    let change = answer.remove::<Change>().unwrap_or_default();
-    let who = answer.remove::<Who>().map(|who| who.0).or(change.actor);
-    if who.is_none() && needs != Some(Needs::Nothing) {
+    if told.actor.is_none() && needs != Some(Needs::Nothing) {
         return response;
     }
-    entry.actor = who.map_or_else(String::new, |who| who.to_string());
-    entry.error = answer.remove::<Refused>().map(|refused| kept(&refused.0));
-    let instance = answer.remove::<InInstance>().map(|instance| instance.0);
-    entry.instance = instance
-        .filter(|_| !is_of_host(needs))
-        .map(|instance| instance.to_string());
-    if let Some(device) = change.device {
-        entry.device = Some(device.to_string());
-    }
+    let text = |text: Arc<str>| text.to_string();
+    entry.actor = told.actor.map_or_else(String::new, text);
+    entry.instance = told.instance.filter(|_| !is_of_host(needs)).map(text);
+    entry.device = told.device.map(text).or(entry.device);
+    let refused = response.extensions_mut().remove::<Refused>();
+    entry.error = refused.map(|refused| kept(&refused.0));
     entry.status = Some(response.status().as_u16());
     let at = recorder.acs.clock.unix();
-    match recorder.acs.audit(at, &entry, &change.sides).await {
+    match recorder.acs.audit(at, &entry, &told.sides).await {
         Ok(_) => response,
         Err(error) => {
             tracing::error!(%error, action = entry.action, "cannot write the audit log");

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Path};
 use super::scope::Scope;
 use crate::Acs;
@@ -72,6 +73,7 @@ pub(super) async fn expect(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     body: Result<Json<CredentialsRequest>, JsonRejection>,
 ) -> Result<StatusCode, ApiError> {
     let Json(request) = body?;
@@ -97,12 +99,15 @@ pub(super) async fn expect(
         ..Summary::default()
     };
     let (cell, _) = acs.store.register(&scope.key(&acs, &id)?, summary)?;
+    let credentials = Credentials {
+        username,
+        password: request.password,
+    };
     cell.lock().summary_mut(|summary| {
+        let before = summary.login.credentials.as_ref();
+        trail.between(before, Some(&credentials));
         summary.login = Login {
-            credentials: Some(Credentials {
-                username,
-                password: request.password,
-            }),
+            credentials: Some(credentials),
             pending_credentials: Vec::new(),
             // Factory credentials are not what was asked for.
             has_shown_own: true,
@@ -121,9 +126,11 @@ pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let cell = scope.cell(&acs, &id)?;
     cell.lock().summary_mut(|summary| {
+        trail.removed(&summary.login.credentials);
         summary.login = Login::default();
     });
     acs.store.persist(&cell).await?;

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::audit::Refused;
 use crate::access::Refusal;
@@ -256,7 +257,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Optional<
 }
 
 /// A page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
     /// To be given back as `after`; absent on the last page.

@@ -131,14 +131,10 @@ struct Guard {
 /// Nothing is reachable without what the OpenAPI text says that it needs; a route that is not in
 /// the text is not reachable at all.
 async fn let_in(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let admitted = admit(&guard, &mut request).await;
-    let hand_over = audit::hand_over(request.extensions());
-    let mut response = match admitted {
+    match admit(&guard, &mut request).await {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
-    };
-    hand_over(response.extensions_mut());
-    response
+    }
 }
 
 async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
@@ -157,8 +153,9 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     let now = acs.clock.unix();
     let principal =
         access::authenticate(acs, request.method(), request.headers(), peer, now).await?;
-    let who = audit::Who(Arc::clone(&principal.name));
-    request.extensions_mut().insert(who);
+    let trail = request.extensions().get::<audit::Trail>();
+    let trail = trail.cloned().unwrap_or_default();
+    trail.by(&principal.name);
     let permission = match needs {
         Ok(Needs::Permission(permission)) => Some(permission),
         Ok(Needs::Principal | Needs::Nothing) => None,
@@ -180,6 +177,7 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     let wanted = request.extensions().get::<WantedInstance>();
     let wanted = wanted.map(|wanted| &*wanted.0);
     let scope = Scope::find(acs, wanted, principal, permission)?;
+    trail.within(&scope.instance.name);
     request.extensions_mut().insert(scope);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod bench;
 mod demo;
 mod plugin;
@@ -46,6 +47,9 @@ enum Command {
         /// The backup.
         backup: PathBuf,
     },
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Start the server with all shipped plugins and a few simulated devices.
     Demo(demo::Demo),
     /// Run simulated devices against a server.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { config } => run(serve::serve(config)),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
+        Command::Audit(audit) => audit.run(),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen, parse } if parse => run(bench::floor::serve_parsed(listen)),

@@ -330,3 +330,7 @@ pub fn unhex(text: &str) -> Option<Hash> {
     }
     Some(hash)
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

@@ -1,12 +1,13 @@
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::super::backend::{Backend, Batch, MemoryBackend, Start};
 use super::super::start;
-use super::super::{FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError};
+use super::super::{
+    AuditHead, FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError,
+};
 use super::{check, config, key};
-use std::ops::ControlFlow;
-
 use crate::device::Summary;
 use crate::work::task::TaskState;
 
