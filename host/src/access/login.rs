@@ -38,7 +38,9 @@ impl Gate {
         }
         attempt.succeeded();
         let person = Person::User(name.into());
-        let begun = self.logins.begin(&self.store, person, from.address, now.unix);
+        let begun = self
+            .logins
+            .begin(&self.store, person, from.address, now.unix);
         Ok(begun.await?)
     }
 
@@ -64,7 +66,9 @@ impl Gate {
         };
         password::check(wanted, name).map_err(Refusal::Bad)?;
         if wanted == present {
-            return Err(Refusal::Bad("expected another password than the present one".into()));
+            return Err(Refusal::Bad(
+                "expected another password than the present one".into(),
+            ));
         }
         let attempt = Attempt::begin(self, name, from.address, now)?;
         if !self.is_password(name, present).await? {

@@ -32,14 +32,13 @@ use http::{HeaderMap, Method, header};
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use crate::clock::Now;
 use crate::config;
 use crate::device::UnixTime;
 use crate::door::attempts::Attempts;
 use crate::store::{Store, StoreError};
 
 pub use first::FirstAdmin;
-pub use oidc::{Oidc, OidcError};
+pub use oidc::{Answer as OidcAnswer, Oidc, OidcError};
 pub use permission::{Action, Permission, Resource};
 pub use principal::{Access, Grant, Instances, Principal, Proof};
 pub use records::{GRANTS_MAX, Token, User};
@@ -63,7 +62,8 @@ const KNOWN_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 const TASKS_WRITE: Permission = Permission::new(Resource::Tasks, Action::Write);
 const USERS_READ: Permission = Permission::new(Resource::Users, Action::Read);
-const USERS_WRITE: Permission = Permission::new(Resource::Users, Action::Write);
+/// To make and change users, roles and tokens.
+pub const USERS_WRITE: Permission = Permission::new(Resource::Users, Action::Write);
 
 /// Who is let in to the northbound interface.
 pub struct Gate {
@@ -143,7 +143,11 @@ impl Gate {
             let given = given.to_str().unwrap_or_default();
             let token = match given.split_once(' ') {
                 Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-                _ => return Err(Refusal::Unknown("expected the header Authorization: Bearer TOKEN")),
+                _ => {
+                    return Err(Refusal::Unknown(
+                        "expected the header Authorization: Bearer TOKEN",
+                    ));
+                }
             };
             return self.by_token(token, now);
         }
@@ -186,7 +190,9 @@ impl Gate {
         let login = logins.iter().find(|login| *login.id == *id);
         let login = login.ok_or_else(|| Refusal::NotFound(format!("there is no login {id:?}")))?;
         self.check_may_change(asking, &self.grants_of(&login.person))?;
-        self.logins.end(&self.store, |login| *login.id == *id).await?;
+        self.logins
+            .end(&self.store, |login| *login.id == *id)
+            .await?;
         Ok(())
     }
 
@@ -200,12 +206,23 @@ impl Gate {
         self.table.load().roles.get(name).map(Arc::clone)
     }
 
-    /// Writes a role; who has it has what it says from now on. Whether it is another than before.
+    /// Writes a role; who has it has what it says from now on. The role, and whether it is new.
     ///
     /// # Errors
-    /// When it is no role, or a built-in one.
-    pub async fn put_role(&self, name: &str, text: RoleText) -> Result<bool, Refusal> {
+    /// When it is no role, or a built-in one, or gives more than who asks has.
+    pub async fn put_role(
+        &self,
+        asking: &Principal,
+        name: &str,
+        text: RoleText,
+    ) -> Result<(Arc<Role>, bool), Refusal> {
         let role = Role::new(name, text).map_err(Refusal::Bad)?;
+        if !asking.may_give(&role, None) {
+            return Err(Refusal::Forbidden(format!(
+                "{} may not write a role that gives more than its own",
+                asking.name
+            )));
+        }
         let _changing = self.changing.lock().await;
         let mut table = Table::clone(&self.table.load());
         let before = table.roles.get(name).map(|role| role.is_built_in);
@@ -224,9 +241,9 @@ impl Gate {
         self.store
             .put_setting(&setting, &records::json(&role.text))
             .await?;
-        table.put_role(role);
+        let role = table.put_role(role);
         self.table.store(Arc::new(table));
-        Ok(before.is_none())
+        Ok((role, before.is_none()))
     }
 
     /// Removes a role that nobody has.
@@ -263,6 +280,13 @@ impl Gate {
     pub async fn sweep(&self, now: UnixTime) -> Result<(), StoreError> {
         self.logins.sweep(&self.store, now).await?;
         self.used.write(&self.store).await
+    }
+
+    /// Whether a user has to change the password before anything else.
+    pub fn must_change_password(&self, name: &str) -> bool {
+        let table = self.table.load();
+        let user = table.users.get(name);
+        user.is_some_and(|user| user.must_change_password)
     }
 
     fn of_login(&self, login: &Login) -> Option<Principal> {

@@ -131,7 +131,9 @@ fn argon2() -> Result<Argon2<'static>, HashError> {
 fn is_blocking(password: &str, hash: &str) -> Result<bool, HashError> {
     let hash = PasswordHash::new(hash).map_err(|_| HashError::Failed)?;
     // The parameters are those of the hash.
-    Ok(argon2()?.verify_password(password.as_bytes(), &hash).is_ok())
+    Ok(argon2()?
+        .verify_password(password.as_bytes(), &hash)
+        .is_ok())
 }
 
 #[cfg(test)]
@@ -142,9 +144,18 @@ mod tests {
     async fn a_password_is_known_by_its_hash() {
         let hasher = Hasher::new().unwrap();
         let hash = hasher.hash("correct horse battery").await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_eq!(hasher.is("correct horse battery", Some(&hash)).await, Ok(true));
-        assert_eq!(hasher.is("correct horse batterx", Some(&hash)).await, Ok(false));
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
+        assert_eq!(
+            hasher.is("correct horse battery", Some(&hash)).await,
+            Ok(true)
+        );
+        assert_eq!(
+            hasher.is("correct horse batterx", Some(&hash)).await,
+            Ok(false)
+        );
         assert_eq!(hasher.is("correct horse battery", None).await, Ok(false));
         let broken = hasher.is("correct horse battery", Some("$argon2id$")).await;
         assert_eq!(broken, Err(HashError::Failed));
@@ -163,7 +174,12 @@ mod tests {
     #[test]
     fn what_is_no_password() {
         assert!(check("correct horse battery", "anna").is_ok());
-        for wrong in ["short", "aaaaaaaaaaaaaaaa", "annaannaanna", &"x1".repeat(200)] {
+        for wrong in [
+            "short",
+            "aaaaaaaaaaaaaaaa",
+            "annaannaanna",
+            &"x1".repeat(200),
+        ] {
             assert!(check(wrong, "anna").is_err(), "{wrong}");
         }
     }

@@ -99,21 +99,18 @@ pub enum Action {
     Read,
     /// Change; contains the finer ones below, but not `Read`.
     Write,
-    /// Of devices: tags, notes, tracing.
+    /// Of devices: tags and notes.
     Annotate,
-    /// Of devices: connection requests and leases.
-    Wake,
     /// Of files: their bytes. What devices upload has their passwords in it.
     Content,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 5] = [
+    pub const ALL: [Action; 4] = [
         Action::Read,
         Action::Write,
         Action::Annotate,
-        Action::Wake,
         Action::Content,
     ];
 
@@ -123,7 +120,6 @@ impl Action {
             Action::Read => "read",
             Action::Write => "write",
             Action::Annotate => "annotate",
-            Action::Wake => "wake",
             Action::Content => "content",
         }
     }
@@ -132,7 +128,7 @@ impl Action {
     pub fn is_of(self, resource: Resource) -> bool {
         match self {
             Action::Read | Action::Write => true,
-            Action::Annotate | Action::Wake => resource == Resource::Devices,
+            Action::Annotate => resource == Resource::Devices,
             Action::Content => resource == Resource::Files,
         }
     }
@@ -151,6 +147,16 @@ impl Permission {
     /// This action of this resource.
     pub const fn new(resource: Resource, action: Action) -> Permission {
         Permission { resource, action }
+    }
+
+    /// Where it has to be given: in the instance that is asked about, or, for what is the
+    /// host's, in all (`None`).
+    pub fn place(self, instance: &str) -> Option<&str> {
+        match self.resource {
+            Resource::Status | Resource::Plugins | Resource::Backups => None,
+            Resource::Instances if self.action == Action::Write => None,
+            _ => Some(instance),
+        }
     }
 
     /// All that there are.
@@ -240,9 +246,16 @@ mod tests {
             named("files:*"),
             ["files:read", "files:write", "files:content"]
         );
-        assert_eq!(named("*:wake"), ["devices:wake"]);
+        assert_eq!(named("*:annotate"), ["devices:annotate"]);
         assert_eq!(named("*:read").len(), Resource::ALL.len());
-        for text in ["", "devices", "devices:", "tasks:wake", "device:read", "*:*:*"] {
+        for text in [
+            "",
+            "devices",
+            "devices:",
+            "tasks:annotate",
+            "device:read",
+            "*:*:*",
+        ] {
             assert!(Permission::matching(text).is_err(), "{text}");
             assert!(text.parse::<Permission>().is_err(), "{text}");
         }
@@ -252,10 +265,10 @@ mod tests {
     fn writing_contains_the_finer_actions_but_not_reading() {
         let permission = |text: &str| text.parse::<Permission>().unwrap();
         let write = permission("devices:write");
-        assert!(write.contains(permission("devices:wake")));
+        assert!(write.contains(permission("devices:annotate")));
         assert!(write.contains(write));
         assert!(!write.contains(permission("devices:read")));
-        assert!(!permission("devices:wake").contains(write));
+        assert!(!permission("devices:annotate").contains(write));
         assert!(!write.contains(permission("tasks:write")));
     }
 }

@@ -49,7 +49,7 @@ impl Access {
                 Access::Devices(one)
             }
             (Access::Devices(one), Access::Devices(other)) => {
-                Access::Devices(Arc::new(Query::any([&one, &other])))
+                Access::Devices(Arc::new(Query::clone(&one).or(Query::clone(&other))))
             }
         }
     }
@@ -65,6 +65,11 @@ pub enum Instances {
 }
 
 impl Instances {
+    /// Whether it is among them.
+    pub fn has(&self, instance: &str) -> bool {
+        self.contain(Some(instance))
+    }
+
     /// Whether it is among them; `None`: the host.
     pub fn contain(&self, instance: Option<&str>) -> bool {
         match (self, instance) {

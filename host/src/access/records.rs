@@ -89,7 +89,7 @@ impl Table {
         }
         for (name, text) in read::<RoleText>(store, ROLE)? {
             match Role::new(&name, text) {
-                Ok(role) => table.put_role(role),
+                Ok(role) => drop(table.put_role(role)),
                 Err(error) => tracing::error!(name, error, "a stored role gives nothing"),
             }
         }
@@ -106,8 +106,10 @@ impl Table {
         self.users.insert(Arc::clone(&user.name), Arc::new(user));
     }
 
-    pub(super) fn put_role(&mut self, role: Role) {
-        self.roles.insert(Arc::clone(&role.name), Arc::new(role));
+    pub(super) fn put_role(&mut self, role: Role) -> Arc<Role> {
+        let role = Arc::new(role);
+        self.roles.insert(Arc::clone(&role.name), Arc::clone(&role));
+        role
     }
 
     pub(super) fn put_token(&mut self, token: Token) {

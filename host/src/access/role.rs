@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::permission::{Action, Permission, Resource};
 use crate::query::Query;
@@ -61,7 +62,7 @@ const OF_SUPPORT: [&str; 10] = [
 ];
 
 /// A role as it is written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleText {
     /// For people.
@@ -176,7 +177,7 @@ impl Role {
 ///
 /// # Errors
 /// What was expected, and what came.
-pub fn check_name(what: &str, name: &str) -> Result<(), String> {
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_@+".contains(c);
     let length = name.chars().count();
     if (1..=NAME_CHARS_MAX).contains(&length)
@@ -236,11 +237,12 @@ fn sets_open_values(operation: &Operation) -> bool {
 }
 
 /// The roles that every host has.
-pub fn built_in() -> &'static [Arc<Role>] {
+pub(super) fn built_in() -> &'static [Arc<Role>] {
     static ROLES: LazyLock<Vec<Arc<Role>>> = LazyLock::new(|| {
         let named = |name: &str, description: &str, has: &dyn Fn(Permission) -> bool| {
-            let permissions: BTreeSet<Permission> =
-                Permission::all().filter(|permission| has(*permission)).collect();
+            let permissions: BTreeSet<Permission> = Permission::all()
+                .filter(|permission| has(*permission))
+                .collect();
             Role {
                 name: name.into(),
                 text: RoleText {
@@ -255,15 +257,27 @@ pub fn built_in() -> &'static [Arc<Role>] {
                 operations: None,
             }
         };
-        let mut support = named("support", "A support desk: sees devices, tags and wakes them, and asks of them what is undone by itself.", &of_support);
+        let mut support = named(
+            "support",
+            "A support desk: sees devices, tags and wakes them, and asks of them what is undone by itself.",
+            &of_support,
+        );
         let operations = OF_SUPPORT.map(str::to_owned);
         support.text.operations = Some(operations.to_vec());
         support.operations = Some(operations.into());
         let roles = [
             named("admin", "Everything.", &|_| true),
-            named("operator", "Everything but settings of instances and plugins, users and the host.", &of_operator),
+            named(
+                "operator",
+                "Everything but settings of instances and plugins, users and the host.",
+                &of_operator,
+            ),
             support,
-            named("read-only", "Sees what there is; not the bytes of files, users, audit or backups.", &of_read_only),
+            named(
+                "read-only",
+                "Sees what there is; not the bytes of files, users, audit or backups.",
+                &of_read_only,
+            ),
         ];
         roles.map(Arc::new).into()
     });
@@ -283,11 +297,11 @@ fn of_operator(permission: Permission) -> bool {
 fn of_support(permission: Permission) -> bool {
     match (permission.resource, permission.action) {
         (Resource::Devices, action) => action != Action::Write,
-        (Resource::Tasks, _) => true,
+        (Resource::Tasks | Resource::Sessions, _) => true,
         (
             Resource::Status
+            | Resource::Instances
             | Resource::Parameters
-            | Resource::Sessions
             | Resource::Faults
             | Resource::Files
             | Resource::Events,

@@ -20,16 +20,16 @@ pub const TOKEN_PREFIX: &str = "pb_";
 
 /// The SHA-256 of a token or a cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hash([u8; 32]);
+pub(super) struct Hash([u8; 32]);
 
 impl Hash {
     /// Of this text.
-    pub fn of(text: &str) -> Hash {
+    pub(super) fn of(text: &str) -> Hash {
         Hash(Sha256::digest(text).into())
     }
 
     /// Reads 64 hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Hash> {
+    pub(super) fn parse(text: &str) -> Option<Hash> {
         let mut bytes = [0; 32];
         if text.len() != 64 || !text.is_ascii() {
             return None;
@@ -42,7 +42,7 @@ impl Hash {
     }
 
     /// In the same time whatever they hold.
-    pub fn is(&self, other: &Hash) -> bool {
+    pub(super) fn is(&self, other: &Hash) -> bool {
         use subtle::ConstantTimeEq;
         self.0.ct_eq(&other.0).into()
     }
@@ -62,14 +62,14 @@ impl std::fmt::Debug for Hash {
 
 /// A new API token: `pb_`, 43 random letters and digits, and a checksum that tells a token that
 /// was cut off or mistyped from one that is not known.
-pub fn token() -> String {
+pub(super) fn token() -> String {
     let random = format!("{TOKEN_PREFIX}{}", letters(RANDOM_CHARS));
     let check = crc32fast::hash(random.as_bytes());
     format!("{random}{check:08x}")
 }
 
 /// Whether a text is a token that was made here, or one like it.
-pub fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let Some(random) = text.len().checked_sub(CHECK_CHARS) else {
         return false;
     };
@@ -82,17 +82,17 @@ pub fn is_token(text: &str) -> bool {
 }
 
 /// A new value of a cookie.
-pub fn cookie() -> String {
+pub(super) fn cookie() -> String {
     letters(RANDOM_CHARS)
 }
 
 /// A new id: no secret, but nobody else's.
-pub fn id() -> String {
+pub(super) fn id() -> String {
     letters(12).to_ascii_lowercase()
 }
 
 /// A password to be changed at the first login, in groups of five.
-pub fn one_time_password() -> String {
+pub(super) fn one_time_password() -> String {
     let mut random = rand::rng();
     let mut text = String::new();
     for place in 0..ONE_TIME_CHARS {

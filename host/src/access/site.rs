@@ -111,7 +111,10 @@ mod tests {
         assert_eq!(cookie(&cookies, "two"), Some("2"));
         assert_eq!(cookie(&cookies, "ne"), None);
         let set = set_cookie("one", "1", "/", true, Some(0));
-        assert_eq!(set, "one=1; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0");
+        assert_eq!(
+            set,
+            "one=1; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+        );
     }
 
     #[test]
@@ -119,7 +122,11 @@ mod tests {
         let check = |pairs: &[(&'static str, &str)], url: Option<&str>, ours: bool| {
             let mut all = vec![("host", "acs.example:7557")];
             all.extend(pairs);
-            assert_eq!(check(&headers(&all), url).is_ok(), ours, "{pairs:?} {url:?}");
+            assert_eq!(
+                check(&headers(&all), url).is_ok(),
+                ours,
+                "{pairs:?} {url:?}"
+            );
         };
         let url = Some("https://acs.example/console");
         check(&[], None, true);
@@ -129,12 +136,19 @@ mod tests {
         check(&[("sec-fetch-site", "cross-site")], None, false);
         check(&[("origin", "http://acs.example:7557")], None, true);
         check(&[("origin", "http://acs.example")], None, false);
-        check(&[("origin", "http://acs.example:7557.evil.example")], None, false);
+        check(
+            &[("origin", "http://acs.example:7557.evil.example")],
+            None,
+            false,
+        );
         check(&[("origin", "null")], None, false);
         check(&[("origin", "https://acs.example")], url, true);
         check(&[("origin", "http://acs.example:7557")], url, false);
         check(
-            &[("origin", "http://acs.example:7557"), ("sec-fetch-site", "cross-site")],
+            &[
+                ("origin", "http://acs.example:7557"),
+                ("sec-fetch-site", "cross-site"),
+            ],
             None,
             false,
         );

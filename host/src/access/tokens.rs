@@ -238,7 +238,10 @@ pub(super) fn config() -> Principal {
         name: format!("token:{CONFIG}").into(),
         proof: Proof::Token(CONFIG.into()),
         must_change_password: false,
-        grants: admin.map(|role| (Arc::clone(role), None)).into_iter().collect(),
+        grants: admin
+            .map(|role| (Arc::clone(role), None))
+            .into_iter()
+            .collect(),
         only: None,
     }
 }

@@ -35,7 +35,9 @@ impl Gate {
     pub fn users(&self, asking: &Principal) -> Vec<UserSeen> {
         let table = self.table.load();
         let users = table.users.values();
-        users.filter_map(|user| self.seen_user(asking, user)).collect()
+        users
+            .filter_map(|user| self.seen_user(asking, user))
+            .collect()
     }
 
     /// The user of this name, if somebody may see it.
@@ -72,10 +74,14 @@ impl Gate {
         let table = self.table.load();
         self.check_grants(&table, &grants)?;
         if table.users.contains_key(name.as_str()) {
-            return Err(Refusal::Conflict(format!("there is a user {name:?} already")));
+            return Err(Refusal::Conflict(format!(
+                "there is a user {name:?} already"
+            )));
         }
         if table.users.len() >= USERS_MAX {
-            return Err(Refusal::Conflict(format!("there are {USERS_MAX} users already")));
+            return Err(Refusal::Conflict(format!(
+                "there are {USERS_MAX} users already"
+            )));
         }
         let user = User {
             name: name.into(),

@@ -38,7 +38,10 @@ pub(super) struct From(pub(super) Client);
 impl FromRequestParts<Arc<Acs>> for From {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, acs: &Arc<Acs>) -> Result<From, Self::Rejection> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        acs: &Arc<Acs>,
+    ) -> Result<From, Self::Rejection> {
         let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let tcp = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         let ends = Ends {
@@ -70,7 +73,7 @@ pub(super) struct MeView {
     permissions: Vec<Permission>,
     /// When the token ends.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     expires: Option<String>,
 }
 
@@ -287,6 +290,7 @@ pub(super) struct LoginView {
     name: String,
     /// Who it is at the provider even under another name (`sub`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     subject: Option<String>,
     /// From where it began.
     address: String,

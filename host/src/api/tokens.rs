@@ -35,22 +35,23 @@ pub(super) struct TokenView {
     grants: Vec<Grant>,
     /// Of what they give only these; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(nullable = false, value_type = Option<Vec<String>>)]
     only: Option<Vec<Permission>>,
     #[schema(format = DateTime)]
     created: String,
     created_by: String,
     /// It is worth nothing from then on; absent: it has no end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     expires: Option<String>,
     is_expired: bool,
     /// When it was last used, to the minute; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     used: Option<String>,
     /// The text to be sent as `Authorization: Bearer`; it is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     token: Option<String>,
 }
 

@@ -41,6 +41,7 @@ pub(super) struct UserView {
     password_set: String,
     /// To be told to the user; it is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     one_time_password: Option<String>,
 }
 

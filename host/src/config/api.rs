@@ -70,8 +70,16 @@ impl Api {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         for (name, seconds, most) in [
             ("api.wait_seconds_max", self.wait_seconds_max, 86_400),
-            ("api.session_idle_seconds_max", self.session_idle_seconds_max, self.session_seconds_max),
-            ("api.session_seconds_max", self.session_seconds_max, 31_536_000),
+            (
+                "api.session_idle_seconds_max",
+                self.session_idle_seconds_max,
+                self.session_seconds_max,
+            ),
+            (
+                "api.session_seconds_max",
+                self.session_seconds_max,
+                31_536_000,
+            ),
         ] {
             let expected = match name {
                 "api.wait_seconds_max" => "1 to 86400 seconds",

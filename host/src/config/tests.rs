@@ -38,7 +38,10 @@ fn errors_name_line_and_expected_value() {
     check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);
     check(
         "[api]\nsession_seconds_max = 60\n",
-        &["api.session_idle_seconds_max = 3600", "api.session_seconds_max"],
+        &[
+            "api.session_idle_seconds_max = 3600",
+            "api.session_seconds_max",
+        ],
     );
     let oidc = "[api.oidc]\nissuer = \"ISSUER\"\nclient_id = \"acs\"\nroles = [{ value = \"a\", role = \"admin\" }]\n";
     check(

@@ -149,9 +149,16 @@ mod tests {
         );
         check(
             json!({ "email": email, "groups": ["noc", "acs"], "realm_access": { "roles": ["boss"] } }),
-            Ok(&[("admin", None), ("support", Some("north")), ("read-only", None)]),
+            Ok(&[
+                ("admin", None),
+                ("support", Some("north")),
+                ("read-only", None),
+            ]),
         );
-        check(json!({ "email": email, "groups": "noc" }), Ok(&[("admin", None)]));
+        check(
+            json!({ "email": email, "groups": "noc" }),
+            Ok(&[("admin", None)]),
+        );
     }
 
     #[test]
@@ -163,10 +170,20 @@ mod tests {
             json!({ "email": email, "email_verified": false, "groups": ["noc"] }),
             Err("verified"),
         );
-        for other in ["anna@example.org", "anna@example.net.evil.example", "example.net"] {
-            check(json!({ "email": other, "groups": ["noc"] }), Err("example.net"));
+        for other in [
+            "anna@example.org",
+            "anna@example.net.evil.example",
+            "example.net",
+        ] {
+            check(
+                json!({ "email": other, "groups": ["noc"] }),
+                Err("example.net"),
+            );
         }
-        check(json!({ "email": email, "groups": ["x"] }), Err("allowed_groups"));
+        check(
+            json!({ "email": email, "groups": ["x"] }),
+            Err("allowed_groups"),
+        );
         check(json!({ "email": email }), Err("allowed_groups"));
     }
 }

@@ -1,9 +1,10 @@
 //! HTTP towards the provider: no redirects, so many bytes, so much time.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
-use openidconnect::{HttpRequest, HttpResponse};
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 
 use super::OidcError;
 
@@ -38,13 +39,13 @@ impl Fetch {
             let failed = |why: String| OidcError::Ca(path.to_owned(), why);
             let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem);
-            client = client
-                .tls_certs_merge(certificates.map_err(|error| failed(error.to_string()))?);
+            client =
+                client.tls_certs_merge(certificates.map_err(|error| failed(error.to_string()))?);
         }
         client.build().map(Fetch).map_err(OidcError::Client)
     }
 
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
         let request = reqwest::Request::try_from(request)?;
         let mut answer = self.0.execute(request).await?;
         let mut response = http::Response::builder().status(answer.status());
@@ -59,5 +60,14 @@ impl Fetch {
             body.extend_from_slice(&chunk);
         }
         Ok(response.body(body)?)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Fetch {
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, FetchError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
     }
 }

@@ -145,8 +145,7 @@ impl Oidc {
         {
             return Ok(known.clone());
         }
-        let http = |request| self.fetch.send(request);
-        let found = CoreProviderMetadata::discover_async(self.issuer.clone(), &http).await;
+        let found = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.fetch).await;
         let metadata = found.map_err(|error| elsewhere("cannot be read", &error))?;
         let read = Provider {
             metadata,
@@ -239,12 +238,11 @@ impl Oidc {
         let (id, secret) = self.id_and_secret();
         let client = CoreClient::from_provider_metadata(provider.metadata.clone(), id, secret)
             .set_redirect_uri(self.redirect.clone());
-        let http = |request| self.fetch.send(request);
         let request = client
             .exchange_code(AuthorizationCode::new(code))
             .map_err(|error| elsewhere("has no token endpoint", &error))?
             .set_pkce_verifier(verifier);
-        let response = request.request_async(&http).await;
+        let response = request.request_async(&self.fetch).await;
         let response = response.map_err(|error| elsewhere("gives no token", &error))?;
         // Nothing is asked of the provider with it.
         let _ = response.access_token();
@@ -329,13 +327,20 @@ impl Gate {
         let oidc = self.provider()?;
         let cookie = site::cookie(headers, COOKIE).unwrap_or_default();
         let (person, back) = oidc.arrive(cookie, answer, now).await?;
-        if self.table.load().resolve(&self.grants_of(&person)).is_empty() {
+        if self
+            .table
+            .load()
+            .resolve(&self.grants_of(&person))
+            .is_empty()
+        {
             return Err(Refusal::Forbidden(format!(
                 "{} has no role: those that [api.oidc] names are not there",
                 person.to_name()
             )));
         }
-        let begun = self.logins.begin(&self.store, person, from.address, now.unix);
+        let begun = self
+            .logins
+            .begin(&self.store, person, from.address, now.unix);
         let session = begun.await?;
         Ok(Arrival { session, back })
     }
@@ -351,7 +356,9 @@ fn local(path: &str) -> &str {
     let is_local = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= BACK_BYTES_MAX
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_local { path } else { "/" }
 }
 
@@ -382,7 +389,14 @@ mod tests {
         for path in ["/", "/console?tab=1", "/v1/me"] {
             assert_eq!(local(path), path);
         }
-        for path in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/a\nb", "/\u{e9}"] {
+        for path in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/a\nb",
+            "/\u{e9}",
+        ] {
             assert_eq!(local(path), "/", "{path}");
         }
     }
