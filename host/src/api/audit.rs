@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, R
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -173,12 +173,15 @@ pub(super) async fn record(
     let mut response = next.run(request).await;
     let told = std::mem::take(&mut *trail.0.lock());
     let needs = operation.and_then(|operation| operation.needs);
-    if told.actor.is_none() && needs != Some(Needs::Nothing) {
+    let is_stranger = told.actor.is_none() && needs != Some(Needs::Nothing);
+    if is_stranger || response.status() == StatusCode::TOO_MANY_REQUESTS {
         return response;
     }
     let text = |text: Arc<str>| text.to_string();
     entry.actor = told.actor.map_or_else(String::new, text);
-    entry.instance = told.instance.filter(|_| !is_of_host(needs)).map(text);
+    let instance = told.instance.as_deref();
+    let instance = instance.and_then(|instance| place(needs, instance));
+    entry.instance = instance.map(str::to_owned);
     entry.device = told.device.map(text).or(entry.device);
     let refused = response.extensions_mut().remove::<Refused>();
     entry.error = refused.map(|refused| kept(&refused.0));
@@ -196,8 +199,13 @@ pub(super) async fn record(
     }
 }
 
-fn is_of_host(needs: Option<Needs>) -> bool {
-    matches!(needs, Some(Needs::Permission(permission)) if permission.is_of_host())
+/// The instance that it is about, if it is about one.
+fn place(needs: Option<Needs>, instance: &str) -> Option<&str> {
+    match needs {
+        Some(Needs::Permission(permission)) => permission.place(instance),
+        // A login is for all instances.
+        _ => None,
+    }
 }
 
 /// What the request itself tells.
@@ -435,7 +443,6 @@ struct Wanted {
     acs: Arc<Acs>,
     scope: Scope,
     query: query::Query,
-    access: Access,
     of_host: bool,
     all_instances: bool,
     now: UnixTime,
@@ -463,7 +470,6 @@ impl Wanted {
         }
         Ok(Wanted {
             now: acs.clock.unix(),
-            access: scope.principal.on(Some(&scope.instance.name), permission),
             acs,
             scope,
             query,
@@ -494,15 +500,11 @@ impl Wanted {
         match entry.instance.as_deref() {
             None => self.of_host,
             Some(instance) if *instance != *self.scope.instance.name => self.all_instances,
-            Some(_) => match &self.access {
-                Access::Denied => false,
-                Access::All => true,
-                #[allow(unreachable_patterns)]
-                _ => {
-                    let id = entry.device.as_deref();
-                    id.is_some_and(|id| self.scope.cell(&self.acs, id).is_ok())
-                }
-            },
+            Some(_) if self.scope.devices.is_none() => true,
+            Some(_) => {
+                let id = entry.device.as_deref();
+                id.is_some_and(|id| self.scope.cell(&self.acs, id).is_ok())
+            }
         }
     }
 }

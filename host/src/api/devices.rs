@@ -22,6 +22,7 @@ use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
 use crate::events::{DeviceDeleted, Event, What};
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::WakeReport;
+use crate::store::DeviceCell;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -279,7 +280,7 @@ pub(super) async fn clear_faults(
 
 #[utoipa::path(
     put, path = "/devices/{id}/tags/{tag}", operation_id = "tag_device", tag = "Devices",
-    security(("token" = ["devices:write"]))
+    security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn tag(
     State(acs): State<Arc<Acs>>,
@@ -311,7 +312,7 @@ pub(super) async fn tag(
 
 #[utoipa::path(
     delete, path = "/devices/{id}/tags/{tag}", operation_id = "untag_device", tag = "Devices",
-    security(("token" = ["devices:write"]))
+    security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn untag(
     State(acs): State<Arc<Acs>>,

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::devices::wait;
 use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
 use super::reachability::wake_view;
@@ -100,12 +101,14 @@ pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
+    trail: Trail,
     body: Result<Json<CreateTask>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(request) = body?;
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = scope.cell(&acs, &device)?;
     let mut operation = request.operation;
+    scope.check_operation(&acs, &cell, &operation)?;
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
     let summary = cell.lock().summary().clone();
@@ -131,6 +134,8 @@ pub(super) async fn create(
         expires,
     };
     let mut task = acs.store.enqueue(new, now).await?;
+    let operation = task.operation.without_secrets();
+    trail.made(json!({ "task": task.id, "operation": operation }));
     drop(files);
     let refused = match request.wake {
         true => acs.wake(cell.key()).err(),
@@ -206,8 +211,10 @@ pub(super) async fn cancel(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<Value>, ApiError> {
     let task = find(&acs, &scope, &id)?;
+    trail.of(&task.device_key());
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
     Ok(Json(view(&acs, &task)))
 }
