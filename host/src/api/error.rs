@@ -7,8 +7,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Refusal;
 use crate::device::{DeviceKey, UnixTime};
@@ -129,9 +129,32 @@ impl ApiError {
     }
 }
 
+/// What every error answers.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Error")]
+pub(super) struct ErrorBody {
+    /// What went wrong.
+    error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorDetail {
+    /// For programs.
+    #[schema(value_type = String, examples("not-found"))]
+    code: &'static str,
+    /// For people: what was expected, and what came.
+    message: String,
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({ "error": { "code": self.code, "message": self.message } });
+        let body = ErrorBody {
+            error: ErrorDetail {
+                code: self.code,
+                message: self.message,
+            },
+        };
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
@@ -243,19 +266,32 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Optional<
 }
 
 /// A page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Page<T> {
+    /// In order.
     pub(super) items: Vec<T>,
     /// To be given back as `after`; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(super) next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// All there is.
+    pub(super) fn whole(items: Vec<T>) -> Page<T> {
+        Page { items, next: None }
+    }
+}
+
 /// Which page of a list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
+    /// The `next` of the page before.
     pub(super) after: Option<String>,
+    /// Items of the page; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<usize>,
 }
 
@@ -278,13 +314,26 @@ pub(super) fn limit(limit: Option<usize>) -> Result<usize, ApiError> {
 }
 
 /// A time as RFC 3339 text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = DateTime, examples("2026-11-23T06:30:00Z"))]
+pub(crate) struct Time(pub(crate) UnixTime);
+
+impl Time {
+    /// A time that may not have been yet (0).
+    pub(super) fn maybe(at: UnixTime) -> Option<Time> {
+        (at != 0).then_some(Time(at))
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time(self.0))
+    }
+}
+
+/// A time as RFC 3339 text.
 pub(crate) fn time(at: UnixTime) -> String {
     jiff::Timestamp::from_second(at)
         .map(|t| t.to_string())
         .unwrap_or_default()
-}
-
-/// A time that may not have been yet.
-pub(super) fn maybe_time(at: UnixTime) -> Option<String> {
-    (at != 0).then(|| time(at))
 }
