@@ -32,6 +32,8 @@ pub mod query;
 pub mod store;
 pub mod traces;
 
+pub mod events;
+
 pub mod links;
 pub mod snippets;
 
@@ -106,6 +108,8 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// What happened, for the systems around.
+    pub events: Arc<events::Events>,
     /// What is counted.
     pub counters: metrics::Counters,
 }
@@ -195,8 +199,15 @@ impl Acs {
         let memory = Arc::new(DeviceMemory {
             store: store.clone(),
         });
-        let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
+        let events = Arc::new(events::Events::new(clock.unix()));
+        let told = Arc::clone(&events);
+        store.observe_tasks(Box::new(move |task| told.task(task)));
+        let plugins = PluginsConfig {
+            events: Arc::clone(&events),
+            ..plugins_config(&config)
+        };
+        let plugins = Plugins::start(plugins, memory).await?;
         let tls = door::Tls::load(&config.cwmp.tls)?.map(Arc::new);
         let retries = work::retries::Retries::new(
             config.plugins.flow_retry_seconds,
@@ -237,6 +248,7 @@ impl Acs {
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
+            events,
             counters: metrics::Counters::default(),
             config,
         }))
