@@ -41,7 +41,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{Acs, access};
-use error::{ApiError, Time};
+use error::ApiError;
+pub(crate) use error::{Time, time};
 use openapi::{Needed, Needs, Untold};
 use request_id::RequestId;
 use scope::{Scope, WantedInstance};
