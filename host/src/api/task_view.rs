@@ -119,13 +119,12 @@ struct ProgressView {
 
 fn progress(acs: &Acs, task: &Task) -> ProgressView {
     let progress = transfer::progress(task);
-    let moving = acs.files.moving.bytes(task.id);
     ProgressView {
         stage: transfer::stage(task),
         requested: Time(task.created),
         accepted: task.accepted.map(Time),
         begun: progress.begun.map(Time),
-        bytes: progress.moved.and(progress.size).or(moving),
+        bytes: transfer::bytes(task, acs.files.moving.bytes(task.id)),
         bytes_total: progress.size,
         moved: progress.moved.map(Time),
         transfer_complete: progress.complete.map(Time),

@@ -321,6 +321,12 @@ pub fn stage(task: &Task) -> Stage {
     }
 }
 
+/// How many bytes have moved; `moving`: so many in the transfer that runs.
+pub fn bytes(task: &Task, moving: Option<u64>) -> Option<u64> {
+    let progress = progress(task);
+    progress.moved.and(progress.size).or(moving)
+}
+
 impl Acs {
     /// The device has begun to fetch or to send: so it has taken the RPC, whether or not its
     /// answer came.
