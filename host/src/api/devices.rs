@@ -279,7 +279,7 @@ pub(super) async fn forget(
     put, path = "/devices/{id}/tags/{tag}", operation_id = "tag_device",
     params(("id" = String, Path, description = "Of the device"), ("tag" = String, Path, description = "1 to 64 characters", min_length = 1, max_length = 64)),
     responses((status = 204, description = "It has the tag")), tag = "Devices",
-    security(("token" = ["devices:write"]))
+    security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn tag(
     State(acs): State<Arc<Acs>>,
@@ -313,7 +313,7 @@ pub(super) async fn tag(
     delete, path = "/devices/{id}/tags/{tag}", operation_id = "untag_device",
     params(("id" = String, Path, description = "Of the device"), ("tag" = String, Path, description = "Of the device")),
     responses((status = 204, description = "It does not have the tag")), tag = "Devices",
-    security(("token" = ["devices:write"]))
+    security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn untag(
     State(acs): State<Arc<Acs>>,

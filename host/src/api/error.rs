@@ -192,10 +192,10 @@ impl From<Full> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> ApiError {
         ApiError {
-            status: refusal.status,
-            code: refusal.code,
-            message: refusal.message,
-            retry_after: refusal.retry_after_seconds,
+            status: refusal.status(),
+            code: refusal.code(),
+            message: refusal.to_string(),
+            retry_after: refusal.retry_after(),
             allow: None,
         }
     }
@@ -336,4 +336,9 @@ pub(crate) fn time(at: UnixTime) -> String {
     jiff::Timestamp::from_second(at)
         .map(|t| t.to_string())
         .unwrap_or_default()
+}
+
+/// A time that may not have been yet.
+pub(super) fn maybe_time(at: UnixTime) -> Option<String> {
+    (at != 0).then(|| time(at))
 }

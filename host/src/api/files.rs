@@ -309,7 +309,7 @@ pub(super) async fn one(
         (status = 412, description = "It is another file than the caller means"),
         (status = 416, description = "It has no such bytes"),
     ), tag = "Files",
-    security(("token" = ["files:read"]))
+    security(("token" = ["files:content"]))
 )]
 pub(super) async fn content(
     State(acs): State<Arc<Acs>>,
