@@ -13,6 +13,7 @@ mod audit;
 mod backups;
 mod credentials;
 mod devices;
+mod faults;
 mod files;
 mod leases;
 mod links;
@@ -24,6 +25,7 @@ mod refusals;
 mod roles;
 mod sessions;
 mod status;
+mod task_view;
 mod tasks;
 mod tokens;
 mod users;
@@ -83,6 +85,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(backups::routes())
         .merge(devices::routes())
         .merge(credentials::routes())
+        .merge(faults::routes())
         .merge(leases::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())
@@ -99,7 +102,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
 
 /// The OpenAPI text.
 pub fn openapi() -> OpenApi {
-    routes().into_openapi()
+    openapi::with_shared_answers(routes().into_openapi())
 }
 
 /// All routes, behind whoever may use them, and the OpenAPI text with its page, for everybody.
@@ -117,6 +120,7 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .layer(middleware::from_fn_with_state(guard, let_in))
         .layer(middleware::from_fn_with_state(recorder, audit::record))
         .with_state(acs);
+    let openapi = openapi::with_shared_answers(openapi);
     let text = openapi.to_json().unwrap_or_default();
     let text = ([(header::CONTENT_TYPE, "application/json")], text);
     let config = utoipa_swagger_ui::Config::from(TEXT);
