@@ -129,6 +129,9 @@ impl Acs {
     pub(crate) async fn audit_events(self: Arc<Self>, mut follower: Follower) {
         loop {
             let news = follower.next().await;
+            if news.events.is_empty() && self.events.is_closed() {
+                return;
+            }
             if let Some(lost @ 1..) = news.lost {
                 tracing::error!(
                     lost,

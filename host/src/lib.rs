@@ -303,6 +303,7 @@ impl Acs {
             tokio::spawn(async move { tls.watch(clock).await })
         });
         let _ = shutdown.wait_for(|stop| *stop).await;
+        self.events.close();
         let grace = async { while tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;
         tasks.abort_all();

@@ -13,6 +13,7 @@ mod audit;
 mod backups;
 mod credentials;
 mod devices;
+mod events;
 mod faults;
 mod files;
 mod leases;
@@ -32,13 +33,16 @@ mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use http::header;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
@@ -56,6 +60,8 @@ use scope::{Scope, WantedInstance};
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Items of a page if the request names no number, and at most.
 const PAGE: (usize, usize) = (100, 1_000);
+/// How long a client may leave what it was sent unread.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
 /// Where the API is.
 const PREFIX: &str = "/v1";
 /// Where its text is.
@@ -69,6 +75,12 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
         let _ = shutdown.wait_for(|stop| *stop).await;
     };
     let service = router(acs).into_make_service_with_connect_info::<SocketAddr>();
+    // Who reads a stream of events and does not go on is gone.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = SockRef::from(&*connection).set_tcp_user_timeout(Some(UNREAD_MAX)) {
+            tracing::debug!(%error, "a connection to the API without a time limit");
+        }
+    });
     let served = axum::serve(listener, service)
         .with_graceful_shutdown(stop)
         .await;
@@ -94,6 +106,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(files::routes())
         .merge(plugins::routes())
         .merge(audit::routes())
+        .merge(events::routes())
         .merge(login::routes())
         .merge(users::routes())
         .merge(roles::routes())
