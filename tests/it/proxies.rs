@@ -70,7 +70,9 @@ impl Squid {
             let digest = String::from_utf8(digest.stdout).unwrap();
             std::fs::write(&passwords, format!("patchbay:{digest}")).unwrap();
         }
-        let printed = Kind::Squid.print(&Config::default(), &choices).unwrap();
+        let printed = Kind::Squid
+            .print(&Config::default(), Links::default(), &choices)
+            .unwrap();
         let config = change(printed).replace(
             &format!("http_port {port}\n"),
             &format!("http_port 127.0.0.1:{port}\n"),

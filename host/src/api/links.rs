@@ -9,12 +9,10 @@ use serde_json::{Value, json};
 
 use super::error::{ApiError, Page, Path, Query};
 use crate::Acs;
-use crate::config::Config;
-use crate::links::Links;
 use crate::snippets::{Choices, Kind, SnippetError};
 
 pub(super) async fn links(State(acs): State<Arc<Acs>>) -> Json<Value> {
-    let mut view = json!(Links::of(&serving(&acs)));
+    let mut view = json!(acs.links(&acs.instance).1);
     if let Some(object) = view.as_object_mut() {
         object.insert("instance".into(), json!(&*acs.instance.name));
         let snippets: Vec<Value> = Kind::ALL.iter().map(|kind| about(*kind)).collect();
@@ -46,25 +44,14 @@ pub(super) async fn one(
     Query(choices): Query<Choices>,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let kind = Kind::named(&kind).map_err(|error| ApiError::not_found(error.to_string()))?;
+    let (config, links) = acs.links(&acs.instance);
     let text = kind
-        .print(&serving(&acs), &choices)
+        .print(&config, links, &choices)
         .map_err(|error| match error {
             SnippetError::Unknown { .. } => ApiError::conflict(error.to_string()),
             error => ApiError::bad(error.to_string()),
         })?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text))
-}
-
-/// The configuration, with the ports that the system chose where it was left the choice.
-fn serving(acs: &Acs) -> Config {
-    let mut config = acs.config.clone();
-    if let Some(stun) = config.stun.listen.first_mut() {
-        stun.set_port(acs.stun.port());
-    }
-    if let Some(xmpp) = &acs.xmpp {
-        config.xmpp.port = xmpp.port();
-    }
-    config
 }
 
 fn about(kind: Kind) -> Value {

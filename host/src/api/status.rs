@@ -16,8 +16,8 @@ pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
         "devices": acs.store.count(&acs.instance.name),
         "sessions_open": acs.sessions.count(),
         "counters": &acs.counters,
-        "short_inform": acs.short_inform_load(),
-        "advice": Vec::from_iter(acs.short_inform_advice()),
+        "short_inform": acs.short_inform_load(&acs.instance),
+        "advice": Vec::from_iter(acs.short_inform_advice(&acs.instance)),
         "stun": { "serving": acs.stun.is_serving(), "counters": &acs.stun.counters },
         "xmpp": acs.xmpp.as_ref().map(|xmpp| xmpp.status()),
         "wakes": {

@@ -34,6 +34,7 @@ use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Summary};
 use crate::door::Proof;
+use crate::instance::Instance;
 use crate::nat::decide::Sighting;
 use crate::nat::short_inform;
 use crate::plugins::{About, Matched};
@@ -52,6 +53,8 @@ const RETRIES_ASKED_MAX: u32 = 3;
 /// One CWMP session with one device, from its Inform to the 204.
 pub struct Conversation {
     acs: Arc<Acs>,
+    /// Whose device it is; settings that change meanwhile are the next session's.
+    instance: Arc<Instance>,
     session: Session,
     cell: Arc<DeviceCell>,
     /// The summary as it is since the Inform of this session, for plugins.

@@ -317,7 +317,7 @@ async fn a_second_login_takes_the_place_of_the_first() {
     let first = Raw::login(address(&host), &username, "secret").await;
     let second = Raw::login(address(&host), &username, "secret").await;
     assert!(first.rest().await.contains("<conflict "));
-    let at = format!("/v1/devices/{}", account::device_id(&username).unwrap());
+    let at = format!("/v1/devices/{}", account::of_username(&username).unwrap());
     assert_eq!(host.get(&at).await["xmpp"]["online"], true);
     drop(second);
     host.until(&at, |device| device["xmpp"]["online"] == false)

@@ -78,7 +78,7 @@ pub fn credentials(password: &str) -> Credentials {
 pub fn key(host: &Host, username: &str) -> DeviceKey {
     DeviceKey {
         instance: host.acs.instance.name.clone(),
-        id: account::device_id(username).unwrap().into(),
+        id: account::of_username(username).unwrap().into(),
     }
 }
 
