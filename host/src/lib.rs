@@ -29,12 +29,14 @@ pub mod work;
 
 pub mod files;
 
+pub mod query;
 pub mod store;
 pub mod traces;
 
 pub mod links;
 pub mod snippets;
 
+pub mod access;
 pub mod api;
 pub mod metrics;
 
@@ -65,8 +67,6 @@ pub struct Acs {
     pub config: Config,
     /// All instances.
     pub instances: instances::Instances,
-    /// The instance `default` as it was at the start.
-    pub instance: Arc<instance::Instance>,
     /// The time.
     pub clock: clock::Clock,
     /// What is remembered.
@@ -220,7 +220,6 @@ impl Acs {
         Ok(Arc::new(Acs {
             lessons: work::lessons::Lessons::open(store.clone(), &instances.names())?,
             additions: work::additions::Additions::default(),
-            instance: instances.default_one(),
             instances,
             clock,
             files: files::Files::open(&config, &store).await?,

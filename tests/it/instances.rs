@@ -189,3 +189,54 @@ async fn listeners_come_and_go_with_the_settings() {
     until(false).await;
     host.stop().await;
 }
+
+#[tokio::test]
+async fn made_and_changed_over_the_api() {
+    let host = Setup::new().start().await;
+    let made = host
+        .post("/v1/instances", json!({ "name": "acme", "settings": { "hosts": ["two.example"] } }))
+        .await;
+    assert_eq!((&made["devices"], &made["in_file"]), (&json!(0), &json!(false)));
+    let urls = made["acs_urls"].as_array().unwrap();
+    assert!(urls[0].as_str().unwrap().starts_with("http://two.example:"), "{made}");
+    informs(host.cwmp, "two.example", "/", "", "1").await;
+    informs(host.cwmp, "192.0.2.1", "/i/default", "", "2").await;
+
+    // Each is seen below its own path alone.
+    let ids = async |path: &str| {
+        let listed = host.get(path).await;
+        let items = listed["items"].as_array().unwrap().clone();
+        let ids = items.iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(ids("/v1/instances/acme/devices").await, ["00AABB-Box-1"]);
+    assert_eq!(ids("/v1/devices").await, ["00AABB-Box-2"]);
+    for path in ["/v1/devices/00AABB-Box-1", "/v1/instances/nobody/devices"] {
+        assert_eq!(host.api("GET", path, None).await.0, 404, "{path}");
+    }
+
+    let secret = json!({ "http_proxy": {
+        "address": "192.0.2.10:3128", "username": "acs", "password": "not to be shown"
+    } });
+    let (status, changed) = host.api("PATCH", "/v1/instances/acme", Some(secret)).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(changed["settings"]["http_proxy"]["password"], "");
+    assert_eq!(changed["changed"], json!(["hosts", "http_proxy"]));
+    let links = host.get("/v1/instances/acme/links").await;
+    assert_eq!(links["http_proxy"], "192.0.2.10:3128");
+    let wrong = json!({ "short_periodic_inform_seconds": 0 });
+    let (status, error) = host.api("PATCH", "/v1/instances/acme", Some(wrong)).await;
+    let message = error["error"]["message"].as_str().unwrap();
+    assert_eq!(status, 400);
+    assert!(message.contains("instance.short_periodic_inform_seconds = 0"), "{message}");
+
+    let host = host.restart(|_| ()).await;
+    assert_eq!(host.get("/v1/instances").await["items"].as_array().unwrap().len(), 2);
+    let (status, error) = host.api("DELETE", "/v1/instances/acme", None).await;
+    assert_eq!(status, 409, "{error}");
+    let (status, _) = host.api("DELETE", "/v1/instances/acme/devices/00AABB-Box-1", None).await;
+    assert_eq!(status, 204);
+    assert_eq!(host.api("DELETE", "/v1/instances/acme", None).await.0, 204);
+    assert_eq!(host.api("GET", "/v1/instances/acme", None).await.0, 404);
+    host.stop().await;
+}

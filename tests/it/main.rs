@@ -8,6 +8,7 @@ mod instances;
 mod kept;
 
 mod adaptive;
+mod api;
 mod authentication;
 mod backup;
 mod bad_input;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cpe_sim::{CpeConfig, FleetConfig, Listen, Vendor};
 use patchbay::config::{Config, HostAndPort, HttpProxy};
+use patchbay::links::Links;
 use patchbay::snippets::{Choices, Kind};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -61,8 +61,8 @@ async fn session_at(acs: &Arc<Acs>, cpe: &mut Cpe, at: UnixTime) -> (Vec<String>
         &raw,
         now,
     )
-        .await
-        .unwrap();
+    .await
+    .unwrap();
     let begun = Conversation::begin(
         acs,
         peer,

@@ -169,6 +169,18 @@ impl Instance {
         self.http_proxy.as_ref().map_or(Ok(()), HttpProxy::check)
     }
 
+    /// As they may be shown: passwords are empty.
+    pub fn without_secrets(&self) -> Instance {
+        let mut shown = self.clone();
+        if let Some(proxy) = &mut shown.http_proxy {
+            proxy.password = proxy.password.as_ref().map(|_| String::new());
+        }
+        for factory in &mut shown.device_authentication.factory_credentials {
+            factory.password.clear();
+        }
+        shown
+    }
+
     fn check_addresses(&self, config: &Config) -> Result<(), ConfigError> {
         let wrong = |name, got: &dyn std::fmt::Debug, expected| {
             Err(ConfigError::Value {

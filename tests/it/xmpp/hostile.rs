@@ -201,7 +201,7 @@ pub(super) async fn add_account(host: &Host, serial: &str, password: &str) -> St
     sim.session().await;
     let id = sim.at().rsplit('/').next().unwrap().to_owned();
     let key = patchbay::device::DeviceKey {
-        instance: host.acs.instance.name.clone(),
+        instance: patchbay::instance::DEFAULT_NAME.into(),
         id: id.as_str().into(),
     };
     let cell = host.acs.store.device(&key).unwrap().unwrap();

@@ -75,9 +75,9 @@ pub fn credentials(password: &str) -> Credentials {
     }
 }
 
-pub fn key(host: &Host, username: &str) -> DeviceKey {
+pub fn key(username: &str) -> DeviceKey {
     DeviceKey {
-        instance: host.acs.instance.name.clone(),
+        instance: patchbay::instance::DEFAULT_NAME.into(),
         id: account::of_username(username).unwrap().into(),
     }
 }

@@ -254,7 +254,7 @@ async fn both_roles(kind: Kind) {
         let username = format!("00.a.a-slix-{}", format!("{mode:?}").to_lowercase());
         let xmpp = host.acs.xmpp.as_ref().unwrap();
         for password in ["first", "second"] {
-            xmpp.make_account(&key(&host, &username), password)
+            xmpp.make_account(&key(&username), password)
                 .await
                 .unwrap();
         }
