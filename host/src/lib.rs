@@ -33,6 +33,8 @@ pub mod query;
 pub mod store;
 pub mod traces;
 
+pub mod events;
+
 pub mod links;
 pub mod snippets;
 
@@ -107,6 +109,8 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// What happened, for the systems around.
+    pub events: Arc<events::Events>,
     /// What is counted.
     pub counters: metrics::Counters,
 }
@@ -196,8 +200,15 @@ impl Acs {
         let memory = Arc::new(DeviceMemory {
             store: store.clone(),
         });
-        let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
+        let events = Arc::new(events::Events::new(clock.unix()));
+        let told = Arc::clone(&events);
+        store.observe_tasks(Box::new(move |task| told.task(task)));
+        let plugins = PluginsConfig {
+            events: Arc::clone(&events),
+            ..plugins_config(&config)
+        };
+        let plugins = Plugins::start(plugins, memory).await?;
         let tls = door::Tls::load(&config.cwmp.tls)?.map(Arc::new);
         let retries = work::retries::Retries::new(
             config.plugins.flow_retry_seconds,
@@ -230,15 +241,16 @@ impl Acs {
             tls,
             sessions: door::Sessions::new(clock.now().instant),
             by_url: door::ByUrl::default(),
-            doorkeeper: door::Doorkeeper::new(),
+            doorkeeper: door::Doorkeeper::default(),
             refusals: door::Refusals::default(),
             traces: traces.await??,
             short_informs: nat::short_inform::ShortInforms::new(clock.unix()),
-            wakes: nat::wake::Wakes::new(),
+            wakes: nat::wake::Wakes::default(),
             probes: nat::probe::Probes::default(),
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
+            events,
             counters: metrics::Counters::default(),
             config,
         }))

@@ -194,11 +194,20 @@ async fn listeners_come_and_go_with_the_settings() {
 async fn made_and_changed_over_the_api() {
     let host = Setup::new().start().await;
     let made = host
-        .post("/v1/instances", json!({ "name": "acme", "settings": { "hosts": ["two.example"] } }))
+        .post(
+            "/v1/instances",
+            json!({ "name": "acme", "settings": { "hosts": ["two.example"] } }),
+        )
         .await;
-    assert_eq!((&made["devices"], &made["in_file"]), (&json!(0), &json!(false)));
+    assert_eq!(
+        (&made["devices"], &made["in_file"]),
+        (&json!(0), &json!(false))
+    );
     let urls = made["acs_urls"].as_array().unwrap();
-    assert!(urls[0].as_str().unwrap().starts_with("http://two.example:"), "{made}");
+    assert!(
+        urls[0].as_str().unwrap().starts_with("http://two.example:"),
+        "{made}"
+    );
     informs(host.cwmp, "two.example", "/", "", "1").await;
     informs(host.cwmp, "192.0.2.1", "/i/default", "", "2").await;
 
@@ -206,7 +215,9 @@ async fn made_and_changed_over_the_api() {
     let ids = async |path: &str| {
         let listed = host.get(path).await;
         let items = listed["items"].as_array().unwrap().clone();
-        let ids = items.iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        let ids = items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned());
         ids.collect::<Vec<_>>()
     };
     assert_eq!(ids("/v1/instances/acme/devices").await, ["00AABB-Box-1"]);
@@ -228,13 +239,24 @@ async fn made_and_changed_over_the_api() {
     let (status, error) = host.api("PATCH", "/v1/instances/acme", Some(wrong)).await;
     let message = error["error"]["message"].as_str().unwrap();
     assert_eq!(status, 400);
-    assert!(message.contains("instance.short_periodic_inform_seconds = 0"), "{message}");
+    assert!(
+        message.contains("instance.short_periodic_inform_seconds = 0"),
+        "{message}"
+    );
 
     let host = host.restart(|_| ()).await;
-    assert_eq!(host.get("/v1/instances").await["items"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        host.get("/v1/instances").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
     let (status, error) = host.api("DELETE", "/v1/instances/acme", None).await;
     assert_eq!(status, 409, "{error}");
-    let (status, _) = host.api("DELETE", "/v1/instances/acme/devices/00AABB-Box-1", None).await;
+    let (status, _) = host
+        .api("DELETE", "/v1/instances/acme/devices/00AABB-Box-1", None)
+        .await;
     assert_eq!(status, 204);
     assert_eq!(host.api("DELETE", "/v1/instances/acme", None).await.0, 204);
     assert_eq!(host.api("GET", "/v1/instances/acme", None).await.0, 404);

@@ -141,7 +141,7 @@ pub(super) async fn one(
         .instances
         .entry(&name)
         .filter(|_| may_see(&scope, &name));
-    let entry = entry.ok_or_else(|| ChangeError::Unknown(name))?;
+    let entry = entry.ok_or(ChangeError::Unknown(name))?;
     Ok(Json(view(&acs, &entry)))
 }
 

@@ -61,9 +61,9 @@ pub struct Doorkeeper {
     devices: Attempts<DeviceKey>,
 }
 
-impl Doorkeeper {
+impl Default for Doorkeeper {
     /// With a secret of its own: nonces made before are stale.
-    pub fn new() -> Doorkeeper {
+    fn default() -> Doorkeeper {
         Doorkeeper {
             nonces: Nonces::new(rand::random()),
             number: AtomicU32::new(rand::random()),

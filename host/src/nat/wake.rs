@@ -60,9 +60,8 @@ struct Flight {
     ticket: Option<Ticket>,
 }
 
-impl Wakes {
-    /// None yet.
-    pub fn new() -> Wakes {
+impl Default for Wakes {
+    fn default() -> Wakes {
         let remembered = NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(NonZeroUsize::MIN);
         Wakes {
             flights: Mutex::default(),
@@ -72,7 +71,9 @@ impl Wakes {
             tally: Tally::default(),
         }
     }
+}
 
+impl Wakes {
     /// The last wake-up of a device, or the one under way.
     pub fn last(&self, device: &DeviceKey) -> Option<WakeReport> {
         self.last.lock().get(device).cloned()
@@ -237,6 +238,7 @@ impl Acs {
         events: &[cwmp::Event],
         now: Now,
     ) -> bool {
+        self.events.came(now.unix, device);
         let Some(calling) = self.wakes.sessions.opened(device, events, now.unix) else {
             return false;
         };
@@ -382,6 +384,8 @@ impl Wake {
             let next = self.acs.next_inform(&cell);
             self.report.next_inform = next.filter(|at| *at > self.acs.clock.unix());
         }
+        let now = self.acs.clock.unix();
+        self.acs.events.not_woken(now, &self.device, &self.report);
     }
 
     /// Waits for the turn to call; `Some`: meanwhile a session has opened.

@@ -86,7 +86,7 @@ pub fn key(username: &str) -> DeviceKey {
 pub async fn request(host: &Host, username: &str, password: &str) -> Result<(), RequestError> {
     let xmpp = host.acs.xmpp.as_ref().unwrap();
     let wait = Duration::from_secs(10);
-    let key = key(host, username);
+    let key = key(username);
     xmpp.connection_request(&key, "", &credentials(password), wait)
         .await
 }
