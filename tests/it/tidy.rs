@@ -1,10 +1,8 @@
 //! The rules of `ARCHITECTURE.md` that a test can hold.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Lines of a file, tests included.
@@ -179,10 +177,6 @@ fn nobody_turns_tokio_xmpp_into_a_component() {
     let tree = String::from_utf8_lossy(&output.stdout);
     assert!(tree.starts_with("xmpp-parsers v"), "{output:?}");
     assert!(!tree.contains("feature \"component\""), "{tree}");
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().unwrap().iter()
 }
 
 #[test]
