@@ -109,6 +109,8 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// Who is let in to the API.
+    pub gate: access::Gate,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
     /// What is counted.
@@ -127,8 +129,8 @@ pub struct Listeners {
     pub stun: Vec<nat::stun::Group>,
     /// For devices' XMPP streams.
     pub xmpp: nat::xmpp::Listeners,
-    /// For people and systems; `None`: the API is off.
-    pub api: Option<TcpListener>,
+    /// For people and systems.
+    pub api: TcpListener,
 }
 
 impl Listeners {
@@ -158,10 +160,7 @@ impl Listeners {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let api = match &config.api.token {
-            Some(_) => Some(bind(config.api.listen).await?),
-            None => None,
-        };
+        let api = bind(config.api.listen).await?;
         let mut stun = Vec::new();
         for address in config.stun.listen.iter().filter(|_| config.stun.enabled) {
             let group = nat::stun::bind(*address, config.stun.second_of(*address));
@@ -228,7 +227,10 @@ impl Acs {
             stun.learn_accounts(keys.map(|key| key.account()));
         }
         let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &store, clock)?;
+        let (kept, api) = (store.clone(), config.api.clone());
+        let gate = tokio::task::spawn_blocking(move || access::Gate::open(kept, &api));
         Ok(Arc::new(Acs {
+            gate: gate.await??,
             lessons: work::lessons::Lessons::open(store.clone(), &instances.names())?,
             additions: work::additions::Additions::default(),
             instances,
@@ -284,9 +286,11 @@ impl Acs {
         }
         tasks.spawn(door::serve_instances(Arc::clone(&self), shutdown.clone()));
         tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
-        if let Some(listener) = listeners.api {
-            tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
-        }
+        tasks.spawn(api::serve(
+            Arc::clone(&self),
+            listeners.api,
+            shutdown.clone(),
+        ));
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
         }
@@ -316,6 +320,7 @@ impl Acs {
                 .await;
         }
         self.plugins.shutdown();
+        self.gate.sweep(now.unix).await?;
         let closing = Arc::clone(&self);
         tokio::task::spawn_blocking(move || closing.traces.close()).await?;
         self.store.close().await?;
@@ -351,6 +356,9 @@ async fn sweep(acs: Arc<Acs>) {
                 acs.files.sweep(&instance.name, now.unix).await;
             }
             acs.stun.sweep(now.unix);
+            if let Err(error) = acs.gate.sweep(now.unix).await {
+                tracing::error!(%error, "cannot write when sessions and tokens were used");
+            }
             acs.sweep_leases(now.unix);
             acs.log_short_inform_advice();
             let sweeping = Arc::clone(&acs);

@@ -16,7 +16,7 @@ const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
 
 /// The failures of clients, or of devices.
 #[derive(Debug)]
-pub(super) struct Attempts<K: Hash + Eq> {
+pub(crate) struct Attempts<K: Hash + Eq> {
     buckets: Mutex<LruCache<K, Bucket>>,
 }
 
@@ -27,7 +27,7 @@ struct Bucket {
 }
 
 impl<K: Hash + Eq> Attempts<K> {
-    pub(super) fn new() -> Attempts<K> {
+    pub(crate) fn new() -> Attempts<K> {
         Attempts {
             buckets: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         }
@@ -35,14 +35,14 @@ impl<K: Hash + Eq> Attempts<K> {
 
     /// How long to wait before the next attempt; `None`: it may come. `per_minute`: as many may
     /// fail at once, and then as many per minute.
-    pub(super) fn wait(&self, who: &K, per_minute: u32, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, who: &K, per_minute: u32, now: Instant) -> Option<Duration> {
         let mut buckets = self.buckets.lock();
         let tokens = buckets.get(who)?.filled(per_minute, now);
         (tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - tokens) / per_second(per_minute)))
     }
 
     /// An attempt failed.
-    pub(super) fn failed(&self, who: K, per_minute: u32, now: Instant) {
+    pub(crate) fn failed(&self, who: K, per_minute: u32, now: Instant) {
         let mut buckets = self.buckets.lock();
         let full = Bucket {
             tokens: f64::from(per_minute),
@@ -53,6 +53,13 @@ impl<K: Hash + Eq> Attempts<K> {
             tokens: (bucket.filled(per_minute, now) - 1.0).max(0.0),
             at: now,
         };
+    }
+
+    /// What was counted as a failure was none.
+    pub(crate) fn undone(&self, who: &K, per_minute: u32) {
+        if let Some(bucket) = self.buckets.lock().get_mut(who) {
+            bucket.tokens = (bucket.tokens + 1.0).min(f64::from(per_minute));
+        }
     }
 }
 
@@ -68,7 +75,7 @@ fn per_second(per_minute: u32) -> f64 {
 }
 
 /// Who answers for an address: of IPv6 the network, because one client has all of it.
-pub(super) fn client(address: IpAddr) -> IpAddr {
+pub(crate) fn client(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

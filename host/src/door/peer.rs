@@ -73,7 +73,7 @@ pub struct Trust<'c> {
 
 impl<'c> Trust<'c> {
     /// What holds before it is known which instance a request is for: `instance` is `None`.
-    pub(super) fn new(config: &'c Cwmp, instance: Option<&'c Instance>) -> Trust<'c> {
+    pub(crate) fn new(config: &'c Cwmp, instance: Option<&'c Instance>) -> Trust<'c> {
         let of_instance = instance.map(|instance| instance.settings.trusted_proxies.as_slice());
         Trust {
             proxies: &config.trusted_proxies,
