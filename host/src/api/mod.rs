@@ -16,6 +16,7 @@ mod devices;
 mod events;
 mod faults;
 mod files;
+mod instances;
 mod leases;
 mod links;
 mod login;
@@ -93,6 +94,7 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::with_openapi(openapi::document())
         .merge(status::routes())
+        .merge(instances::routes())
         .merge(links::routes())
         .merge(backups::routes())
         .merge(devices::routes())
