@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cpe_sim::{CpeConfig, Vendor};
-use patchbay::events::{Event, Follower, HISTORY_EVENTS_MAX, PluginEvent, PluginStep, What};
+use patchbay::events::{Event, Follower, HISTORY_EVENTS_MAX, What};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -177,7 +177,7 @@ impl Reader {
         let last = last.map_or_else(String::new, |last| format!("Last-Event-ID: {last}\r\n"));
         let query = query.replace(' ', "%20").replace('"', "%22");
         let request = format!(
-            "GET /v1/events?query={query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{last}\r\n"
+            "GET /v1/events?query={query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n{last}\r\n"
         );
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut reader = Reader {
@@ -270,19 +270,15 @@ async fn events_are_streamed_and_resumed() {
 async fn a_reader_that_does_not_read_costs_no_memory_and_is_cut_off() {
     let host = Setup::new().start().await;
     let mut slow = Reader::open(&host, "", None).await;
-    let event = |number: usize| {
-        let plugin = PluginEvent {
-            plugin: format!("{number}"),
-            version: String::new(),
-            error: Some("x".repeat(900)),
-            left_out: 0,
-            step: PluginStep::Failed,
-        };
-        Event::of_host(1, What::Plugin(plugin))
-    };
+    let instance = "default".into();
+    let webhook = "x".repeat(900);
     // More than the history and all buffers in between hold.
     for number in 0..4 * HISTORY_EVENTS_MAX {
-        host.acs.events.emit(event(number));
+        let what = What::WebhookTest {
+            webhook: webhook.clone(),
+        };
+        let event = Event::of_instance(1, &instance, what);
+        host.acs.events.emit(event);
         if number % 100 == 0 {
             tokio::task::yield_now().await;
         }

@@ -233,7 +233,7 @@ fn client(acs: &Acs, request: &Request) -> IpAddr {
         stated: None,
         tls: false,
     };
-    Peer::of(ends, request.headers(), Trust::from(&acs.config.cwmp)).address
+    Peer::of(ends, request.headers(), Trust::new(&acs.config.cwmp, None)).address
 }
 
 /// A record of the audit log.
