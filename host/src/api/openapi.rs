@@ -86,15 +86,18 @@ pub(super) fn with_shared_answers(mut openapi: OpenApi) -> OpenApi {
 }
 
 fn share(method: &Method, operation: &mut Operation) {
+    for answer in operation.responses.responses.values_mut() {
+        if let RefOr::T(answer) = answer
+            && answer.description.is_empty()
+        {
+            "As it was asked for".clone_into(&mut answer.description);
+        }
+    }
     let is_open = needs(operation) == Some(Needs::Nothing);
     let has_body = operation.request_body.is_some();
     let changes = !method.is_safe();
     for (status, given, what) in [
-        (
-            "400",
-            !is_open || has_body,
-            "What was asked for cannot be understood",
-        ),
+        ("400", true, "What was asked for cannot be understood"),
         ("401", !is_open, "It is not known who asks"),
         ("403", !is_open, "The caller may not do this"),
         (

@@ -68,7 +68,7 @@ async fn settings(host: &Host) -> String {
     host.post(&tasks, wrong).await;
     kept.periodic().await;
     host.get(&format!(
-        "/v1/tasks/{}?wait_seconds=20",
+        "/v1/tasks/{}?wait_seconds=1",
         task["id"].as_str().unwrap()
     ))
     .await;
@@ -135,7 +135,9 @@ async fn run(directory: &Path, host: &Host) -> std::process::Output {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_is_as_the_text_says() {
-    let host = Setup::shipped().start().await;
+    // Nobody waits for long.
+    let brief = |config: &mut patchbay::config::Config| config.api.wait_seconds_max = 1;
+    let host = Setup::shipped().config(brief).start().await;
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&host).await;
     std::fs::write(directory.path().join("schemathesis.toml"), settings).unwrap();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::schema::{AllOf, ArrayItems, OneOf};
-use utoipa::openapi::{Components, Object, Ref, RefOr, Schema};
+use utoipa::openapi::{Components, Object, Ref, RefOr, Schema, Type};
 
 /// What the names of pages begin with, before that of their items.
 const PAGE_OF: &str = "Page_";
@@ -21,6 +21,11 @@ pub(super) fn reshape(components: &mut Components) {
             one.description = all.description.clone();
             one.items = objects.into_iter().map(of_object).collect();
             *schema = RefOr::T(Schema::OneOf(one));
+        }
+        if let RefOr::T(Schema::AllOf(all)) = schema
+            && let Some(object) = joined(all, &known)
+        {
+            *schema = of_object(object);
         }
         if let RefOr::T(Schema::OneOf(one)) = schema {
             one.items = std::mem::take(&mut one.items)
@@ -85,6 +90,20 @@ fn alternatives(all: &AllOf, known: &Known) -> Option<Vec<Object>> {
             _ => None,
         })
         .collect()
+}
+
+/// A combination of objects as one: a part that allows nothing else would refuse the others.
+fn joined(all: &AllOf, known: &Known) -> Option<Object> {
+    let mut joined = Object::new();
+    joined.schema_type = Type::Object.into();
+    joined.description = all.description.clone();
+    for item in &all.items {
+        match resolved(item, known)? {
+            Schema::Object(object) => join(&mut joined, object),
+            _ => return None,
+        }
+    }
+    Some(joined)
 }
 
 fn resolved<'k>(item: &'k RefOr<Schema>, known: &'k Known) -> Option<&'k Schema> {
