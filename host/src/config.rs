@@ -8,6 +8,7 @@ mod discovery;
 mod files;
 mod http_proxy;
 mod network;
+mod operations;
 mod proxies;
 mod short_inform;
 mod stun;
@@ -24,6 +25,7 @@ pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Sche
 pub use files::{FileAccess, Files};
 pub use http_proxy::{HostAndPort, HttpProxy};
 pub use network::Network;
+pub use operations::{Backup, Log, LogFormat, Metrics, Shutdown, Telemetry};
 pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use short_inform::ShortInform;
 pub use stun::Stun;
@@ -56,6 +58,16 @@ pub struct Config {
     pub traces: Traces,
     /// The XMPP server that devices behind NAT keep a stream to.
     pub xmpp: Xmpp,
+    /// What is written down of what happens.
+    pub log: Log,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Traces for a collector of OpenTelemetry.
+    pub telemetry: Telemetry,
+    /// Copies of what is remembered.
+    pub backup: Backup,
+    /// How the host stops.
+    pub shutdown: Shutdown,
 }
 
 impl Default for Config {
@@ -72,6 +84,11 @@ impl Default for Config {
             instance: Instance::default(),
             traces: Traces::default(),
             xmpp: Xmpp::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
+            telemetry: Telemetry::default(),
+            backup: Backup::default(),
+            shutdown: Shutdown::default(),
         }
     }
 }
@@ -575,6 +592,10 @@ impl Config {
         )?;
         stun.check()?;
         self.xmpp.check()?;
+        self.log.check()?;
+        self.telemetry.check()?;
+        self.backup.check()?;
+        self.shutdown.check()?;
         http_proxy::check_from(&instance.connection_request_from)?;
         if let Some(proxy) = &instance.http_proxy {
             proxy.check()?;

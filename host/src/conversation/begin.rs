@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cwmp::rpc::fault::RETRY_REQUEST;
 use cwmp::{Body, EventKind, Fault, Limits, Message, Request, Session};
+use tracing::{Instrument, Span};
 
 use super::identity::Identity;
-use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Trace};
+use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Times, Trace};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Mode, Summary, device_id};
@@ -30,6 +31,7 @@ pub struct Caller {
     matched: Arc<Matched>,
     known: Option<Arc<DeviceCell>>,
     trace: Trace,
+    span: Span,
 }
 
 /// A conversation that has begun, and its first answer.
@@ -56,7 +58,9 @@ impl Caller {
         };
         let trace = Trace::begin(acs, now);
         trace.received(now, head, raw);
-        let caller = correct(acs, inform, trace, now).await?;
+        let span = trace.span();
+        let correct = correct(acs, inform, trace, span.clone(), now);
+        let caller = correct.instrument(span).await?;
         if let Some(version) = caller.matched.overrides.cwmp_version {
             message.version = version;
         }
@@ -71,6 +75,11 @@ impl Caller {
     /// What is known of that device, with what the Inform tells.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The span of the session.
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// The device in the store; `None`: it was never seen.
@@ -93,7 +102,10 @@ impl Conversation {
         let cell = register(acs, &caller, now)?;
         let summary = cell.lock().shared_summary();
         let Caller {
-            matched, mut trace, ..
+            matched,
+            mut trace,
+            span,
+            ..
         } = caller;
 
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
@@ -126,7 +138,9 @@ impl Conversation {
             retries_asked: 0,
             busy: false,
             started: now,
+            times: Times::default(),
             trace,
+            span,
             reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
@@ -144,6 +158,7 @@ impl Conversation {
         let reply = conversation.reply(reply);
         conversation.note_wake(now);
         acs.counters.sessions_begun.add(1);
+        acs.counters.protocol.requests.of("Inform").add(1);
         Ok(Opened {
             conversation,
             reply,
@@ -244,6 +259,7 @@ async fn correct(
     acs: &Arc<Acs>,
     inform: &mut cwmp::Inform,
     trace: Trace,
+    span: Span,
     now: Now,
 ) -> Result<Caller, Refused> {
     let key = key(acs, inform)?;
@@ -293,12 +309,14 @@ async fn correct(
         Some(cell) if *cell.key() == key => Some(cell),
         _ => acs.store.device(&key).map_err(unreadable)?,
     };
+    span.record("device", tracing::field::display(&key));
     Ok(Caller {
         key,
         summary,
         matched,
         known,
         trace,
+        span,
     })
 }
 

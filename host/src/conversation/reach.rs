@@ -224,6 +224,8 @@ impl Conversation {
             now,
             format!("mode {:?}: {}", decision.mode, decision.reason),
         );
+        let before = self.summary.nat.as_ref().map(|nat| nat.mode);
+        self.acs.modes.changed(before, Some(decision.mode));
         self.change_summary(|summary| summary.nat = Some(decision));
         None
     }

@@ -51,6 +51,7 @@ struct Entry {
     refused: Option<String>,
     disabled: bool,
     generation: u64,
+    rollbacks: u64,
 }
 
 /// What is told of an entry.
@@ -61,6 +62,7 @@ pub(super) struct EntryStatus {
     pub(super) running: Option<Arc<LoadedPlugin>>,
     pub(super) refused: Option<String>,
     pub(super) generation: u64,
+    pub(super) rollbacks: u64,
     /// The file's name.
     pub(super) file: String,
 }
@@ -324,6 +326,7 @@ impl Directory {
             .ok_or_else(|| format!("{name} has no version before this one"))?;
         tracing::info!(target: "patchbay::plugin", plugin = name, version = &**former.version(), "rolled back");
         entry.former = entry.running.replace(former);
+        entry.rollbacks += 1;
         entry.refused = Some("rolled back by hand; the file is not what runs".to_owned());
         Ok(())
     }
@@ -363,6 +366,7 @@ impl Entry {
             running: self.running.clone(),
             refused: self.refused.clone(),
             generation: self.generation,
+            rollbacks: self.rollbacks,
             file: self.file(name),
         }
     }

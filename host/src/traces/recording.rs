@@ -100,6 +100,11 @@ impl Recording {
         }
     }
 
+    /// Which session it is.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
     /// Whose session it is, once that is known.
     pub fn whose(&self) -> Option<&Whose> {
         self.whose.get()
