@@ -34,6 +34,7 @@ pub mod traces;
 pub mod links;
 pub mod snippets;
 
+pub mod access;
 pub mod api;
 pub mod metrics;
 
