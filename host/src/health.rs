@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Acs;
 
@@ -29,7 +30,7 @@ struct Serving {
 }
 
 /// The answer of `/health/ready`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// Whether devices and people are served.
     pub ready: bool,
@@ -38,9 +39,10 @@ pub struct Readiness {
 }
 
 /// One thing that must hold.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Check {
     /// `store`, `listeners`, `plugins`, `running`.
+    #[schema(value_type = String)]
     pub name: &'static str,
     /// Whether it holds.
     pub ok: bool,
@@ -50,7 +52,11 @@ pub struct Check {
 
 impl Health {
     /// Runs what serves; the host is not ready if it ends before the host does.
-    pub fn watch<F: Future>(&self, what: String, serve: F) -> impl Future<Output = F::Output> {
+    pub fn watch<F: Future>(
+        &self,
+        what: String,
+        serve: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
         let ended = Arc::new(AtomicBool::new(false));
         let serving = Serving {
             what,
@@ -153,17 +159,19 @@ pub fn router() -> Router<Arc<Acs>> {
 }
 
 /// That the process answers is all there is to say.
-async fn live() -> Json<Live> {
+pub async fn live() -> Json<Live> {
     Json(Live { live: true })
 }
 
 /// The answer of `/health/live`.
-#[derive(Debug, Serialize)]
-struct Live {
-    live: bool,
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Live {
+    /// Always.
+    pub live: bool,
 }
 
-async fn ready(State(acs): State<Arc<Acs>>) -> Response {
+/// [`Acs::readiness`]; 503 if the host is not ready.
+pub async fn ready(State(acs): State<Arc<Acs>>) -> Response {
     let readiness = acs.readiness();
     let status = match readiness.ready {
         true => StatusCode::OK,

@@ -88,7 +88,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the backup.
-    pub(super) fn finish(mut self) -> std::io::Result<W> {
+    pub(super) fn finish(&mut self) -> std::io::Result<&W> {
         self.crc = crc32fast::Hasher::new();
         self.put(&[END])?;
         let entries = self.entries;
@@ -96,7 +96,7 @@ impl<W: Write> Writer<W> {
         let crc = std::mem::take(&mut self.crc).finalize();
         self.to.write_all(&crc.to_le_bytes())?;
         self.to.flush()?;
-        Ok(self.to)
+        Ok(&self.to)
     }
 
     fn put_piece(&mut self) -> std::io::Result<()> {
@@ -299,7 +299,7 @@ mod tests {
             writer.write_all(&vec![7; size]).unwrap();
             writer.end().unwrap();
         }
-        writer.finish().unwrap()
+        writer.finish().unwrap().clone()
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         writer.begin(Kind::Content, "large").unwrap();
         writer.write_all(&large).unwrap();
         writer.end().unwrap();
-        let mut reader = Reader::new(Cursor::new(writer.finish().unwrap()));
+        let mut reader = Reader::new(Cursor::new(writer.finish().unwrap().clone()));
         let entries = reader.check().unwrap();
         assert_eq!((entries.len(), entries[0].name.as_str()), (1, "large"));
         let mut content = Vec::new();

@@ -32,6 +32,7 @@ const SECONDS_PER_HOUR: i64 = 3_600;
 #[derive(Debug, Default)]
 pub struct Backups {
     making: tokio::sync::Mutex<()>,
+    scheduled: tokio::sync::Mutex<()>,
 }
 
 /// A backup that was made.
@@ -94,7 +95,7 @@ impl Acs {
         writer.lock().begin(Kind::Records, "")?;
         let (records, contents) = {
             // No content goes while the records that name it are read: linked, it stays.
-            let _still = self.files.still().await;
+            let _still = self.files.hold().await;
             let records = self.store.export(Shared(Arc::clone(&writer))).await?;
             (records, self.files.link_contents(&unfinished.0.join("contents"))?)
         };
@@ -126,7 +127,7 @@ impl Acs {
     }
 
     /// The backups below the data directory, the newest first.
-    pub fn backups(&self) -> Vec<Backup> {
+    pub fn kept_backups(&self) -> Vec<Backup> {
         let Ok(entries) = std::fs::read_dir(self.backup_directory()) else {
             return Vec::new();
         };
@@ -146,7 +147,7 @@ impl Acs {
 
     /// How long ago the last one was made.
     pub fn backup_age_seconds(&self) -> Option<i64> {
-        let last = self.backups().into_iter().next()?;
+        let last = self.kept_backups().into_iter().next()?;
         Some((self.clock.unix() - last.made).max(0))
     }
 
@@ -156,13 +157,16 @@ impl Acs {
         let Some(every) = i64::try_from(settings.every_hours).ok().filter(|h| *h > 0) else {
             return;
         };
+        let Ok(_alone) = self.backups.scheduled.try_lock() else {
+            return;
+        };
         let age = self.backup_age_seconds();
         if age.is_some_and(|age| age < every * SECONDS_PER_HOUR) {
             return;
         }
         match self.back_up().await {
             Ok(_) => {
-                for old in self.backups().into_iter().skip(settings.kept) {
+                for old in self.kept_backups().into_iter().skip(settings.kept) {
                     if let Err(error) = std::fs::remove_file(&old.file) {
                         tracing::error!(file = %old.file.display(), %error, "cannot remove an old backup");
                     }

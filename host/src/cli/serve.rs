@@ -5,17 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::supervisor;
 use crate::config::{Config, XmppMode};
-use crate::{Acs, Listeners};
+use crate::{Acs, Listeners, telemetry};
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
-    super::log("info");
-    let shutdown = super::shutdown_signal()?;
     let config = match config {
         Some(path) => Config::load(&path)?,
         None => Config::defaults()?,
     };
+    let exporting = telemetry::start(&config.log, &config.telemetry)?;
+    let shutdown = super::shutdown_signal()?;
     // Credentials of devices are in there: it is nobody else's to read.
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -51,6 +52,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
         Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),
         None => tracing::warn!("the API is off: give it a token (api.token or PATCHBAY_API_TOKEN)"),
     }
+    if let Some(listener) = &listeners.metrics {
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+    }
     let acs = Acs::open(config).await?;
     if let Some(tls) = &acs.tls {
         tls.log(acs.clock.unix());
@@ -61,7 +65,13 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
         plugins = acs.plugins.statuses().len(),
         "patchbay serves"
     );
-    acs.run(listeners, shutdown).await?;
+    let run = acs.run(listeners, shutdown.clone());
+    let supervisor = tokio::spawn(supervisor::tell(shutdown));
+    let result = run.await;
+    supervisor.abort();
+    result?;
     tracing::info!("stopped");
+    // What is left is sent by a thread that waits for this runtime.
+    tokio::task::spawn_blocking(move || drop(exporting)).await?;
     Ok(())
 }

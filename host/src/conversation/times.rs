@@ -50,7 +50,7 @@ impl Conversation {
 
     /// The message that came then is answered: what the host took, and what of it for what
     /// ([`spent::scope`] is the message's own). The device has the word, or it is over.
-    pub fn answered(&mut self, came: Instant, at: Instant) {
+    pub fn replied(&mut self, came: Instant, at: Instant) {
         self.times.host += at.saturating_duration_since(came);
         self.times.spent += spent::so_far();
         self.times.asked_at = Some(at);

@@ -182,7 +182,7 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
     let answered = acs.clock.now();
-    conversation.answered(now.instant, answered.instant);
+    conversation.replied(now.instant, answered.instant);
     let took = answered.instant.saturating_duration_since(now.instant);
     acs.counters.protocol.inform_seconds.observe(took);
     let recording = Arc::clone(conversation.recording());
@@ -248,7 +248,7 @@ async fn go_on(
     let answered = acs.clock.now();
     match posted {
         Ok(reply) => {
-            span.in_scope(|| conversation.answered(now.instant, answered.instant));
+            span.in_scope(|| conversation.replied(now.instant, answered.instant));
             if reply == Reply::End {
                 acs.sessions.end(token, now.instant);
             } else {

@@ -17,7 +17,7 @@ use crate::{Acs, health};
 /// Serves one listener until `shutdown`.
 pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
     let router = Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(answer))
         .merge(health::router())
         .with_state(acs);
     let stop = async move {
@@ -32,7 +32,7 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 }
 
 /// All that is counted.
-pub async fn metrics(State(acs): State<Arc<Acs>>) -> impl IntoResponse {
+pub async fn answer(State(acs): State<Arc<Acs>>) -> impl IntoResponse {
     let text = acs.metrics().await;
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }

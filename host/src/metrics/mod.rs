@@ -26,7 +26,7 @@ pub use api::ApiRequests;
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use histogram::{ANSWERS, Buckets, DEVICES, Histogram};
 pub use labelled::Labelled;
-pub use listener::serve;
+pub use listener::{answer, serve};
 pub use protocol::Protocol;
 
 /// A number that only grows.

@@ -47,7 +47,7 @@ impl Store {
     /// [`StoreError::NotEmpty`].
     pub fn check_empty(config: &StoreConfig) -> Result<(), StoreError> {
         let directory = &config.directory;
-        match directory.join(RECORDS).exists() {
+        match directory.join("records").exists() {
             true => Err(StoreError::NotEmpty {
                 directory: directory.clone(),
             }),
