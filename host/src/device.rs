@@ -400,6 +400,12 @@ pub struct Summary {
     pub tags: BTreeSet<String>,
     /// Those that its provisioning code gave.
     pub tags_of_code: BTreeSet<String>,
+    /// What people call it; may be empty.
+    pub label: String,
+    /// What people want to remember of it; may be empty.
+    pub notes: String,
+    /// It is unknown, and waits for somebody to let it in.
+    pub quarantined: bool,
     /// When the first Inform came.
     pub first_contact: UnixTime,
     /// Where the HTTP request of the last session came from, after the trusted proxies' word.

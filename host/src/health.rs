@@ -193,7 +193,10 @@ mod tests {
         assert!(health.listeners().ok);
         api.await;
         let check = health.listeners();
-        assert_eq!((check.ok, check.text.as_deref()), (false, Some("ended: API")));
+        assert_eq!(
+            (check.ok, check.text.as_deref()),
+            (false, Some("ended: API"))
+        );
         drop(devices);
     }
 }

@@ -28,8 +28,11 @@ pub mod work;
 
 pub mod files;
 
+pub mod query;
 pub mod store;
 pub mod traces;
+
+pub mod events;
 
 pub mod links;
 pub mod snippets;
@@ -113,6 +116,8 @@ pub struct Acs {
     pub models: nat::supports::Models,
     /// How many devices each mode has.
     pub modes: nat::census::Modes,
+    /// What happened, for the systems around.
+    pub events: Arc<events::Events>,
     /// What is counted.
     pub counters: metrics::Counters,
     /// Whether all this can do its work.
@@ -213,8 +218,15 @@ impl Acs {
         let memory = Arc::new(DeviceMemory {
             store: store.clone(),
         });
-        let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
+        let events = Arc::new(events::Events::new(clock.unix()));
+        let told = Arc::clone(&events);
+        store.observe_tasks(Box::new(move |task| told.task(task)));
+        let plugins = PluginsConfig {
+            events: Arc::clone(&events),
+            ..plugins_config(&config)
+        };
+        let plugins = Plugins::start(plugins, memory).await?;
         let tls = door::Tls::load(&config.cwmp.tls)?.map(Arc::new);
         let retries = work::retries::Retries::new(
             config.plugins.flow_retry_seconds,
@@ -256,6 +268,7 @@ impl Acs {
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
             modes: nat::census::Modes::default(),
+            events,
             counters: metrics::Counters::default(),
             health: health::Health::default(),
             backups: backup::Backups::default(),
@@ -294,8 +307,10 @@ impl Acs {
             let serving = door::serve(Arc::clone(&self), listener, entrance, closing.clone());
             tasks.spawn(self.health.watch(name, serving));
         }
-        let stun = Arc::clone(&self.stun).serve(closing.clone());
-        tasks.spawn(self.health.watch("STUN".into(), stun));
+        if self.stun.is_serving() {
+            let serving = Arc::clone(&self.stun).serve(closing.clone());
+            tasks.spawn(self.health.watch("STUN".into(), serving));
+        }
         if let Some(listener) = listeners.api {
             let name = named("the API", &listener);
             let serving = api::serve(Arc::clone(&self), listener, closing.clone());
@@ -318,7 +333,9 @@ impl Acs {
         });
         let _ = shutdown.wait_for(|stop| *stop).await;
         self.health.stops();
-        tokio::time::sleep(Duration::from_secs(self.config.shutdown.drain_seconds)).await;
+        let drain_seconds = self.config.shutdown.drain_seconds;
+        tracing::info!(drain_seconds, "the host is about to stop");
+        tokio::time::sleep(Duration::from_secs(drain_seconds)).await;
         close.send_replace(true);
         let grace = async { while tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;

@@ -149,7 +149,8 @@ async fn content(
         loop {
             let read = file.read(&mut piece);
             let ends = matches!(read, Ok(0) | Err(_));
-            let read = read.map(|count| Bytes::copy_from_slice(piece.get(..count).unwrap_or_default()));
+            let read =
+                read.map(|count| Bytes::copy_from_slice(piece.get(..count).unwrap_or_default()));
             if sender.blocking_send(read).is_err() || ends {
                 return;
             }

@@ -27,8 +27,11 @@ pub(super) async fn measure(State(acs): State<Arc<Acs>>, request: Request, next:
     if slow > 0.0 && own.as_secs_f64() >= slow {
         let seconds = |of: Duration| rounded(of.as_secs_f64());
         tracing::warn!(
-            route, status = status.as_u16(), seconds = seconds(took),
-            device_seconds = seconds(spent.devices), store_seconds = seconds(spent.store),
+            route,
+            status = status.as_u16(),
+            seconds = seconds(took),
+            device_seconds = seconds(spent.devices),
+            store_seconds = seconds(spent.store),
             plugin_seconds = seconds(spent.plugins),
             own_seconds = seconds(own.saturating_sub(spent.store + spent.plugins)),
             "a slow request"

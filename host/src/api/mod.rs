@@ -108,7 +108,10 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
         .layer(middleware::from_fn_with_state(guard, let_in))
-        .layer(middleware::from_fn_with_state(Arc::clone(&acs), measured::measure))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&acs),
+            measured::measure,
+        ))
         .with_state(acs);
     let text = openapi.to_json().unwrap_or_default();
     let text = ([(header::CONTENT_TYPE, "application/json")], text);

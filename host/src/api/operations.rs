@@ -121,6 +121,10 @@ async fn change_log(
         ))
     })?;
     telemetry::change_filter(&log.filter).map_err(ApiError::conflict)?;
-    tracing::info!(filter = log.filter, by = &*scope.principal.name, "the log's filter was changed");
+    tracing::info!(
+        filter = log.filter,
+        by = &*scope.principal.name,
+        "the log's filter was changed"
+    );
     Ok(Json(log))
 }

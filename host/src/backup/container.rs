@@ -173,7 +173,9 @@ impl<R: Read + Seek> Reader<R> {
                 1 => Kind::Records,
                 2 => Kind::Content,
                 3 => Kind::Audit,
-                other => return Err(self.damage(format!("expected an entry, got one of kind {other}"))),
+                other => {
+                    return Err(self.damage(format!("expected an entry, got one of kind {other}")));
+                }
             };
             let length = u16::from_le_bytes(self.take()?);
             if length > NAME_BYTES_MAX {
@@ -181,7 +183,8 @@ impl<R: Read + Seek> Reader<R> {
             }
             let mut name = vec![0; usize::from(length)];
             self.fill(&mut name)?;
-            let name = String::from_utf8(name).map_err(|_| self.damage("expected a name".into()))?;
+            let name =
+                String::from_utf8(name).map_err(|_| self.damage("expected a name".into()))?;
             let at = self.at;
             let mut piece = Vec::new();
             while self.piece(&mut piece)? {}

@@ -97,7 +97,10 @@ impl Acs {
             // No content goes while the records that name it are read: linked, it stays.
             let _still = self.files.hold().await;
             let records = self.store.export(Shared(Arc::clone(&writer))).await?;
-            (records, self.files.link_contents(&unfinished.0.join("contents"))?)
+            (
+                records,
+                self.files.link_contents(&unfinished.0.join("contents"))?,
+            )
         };
         let audit = self.store.audit_log().paths();
         let (written, finished) = (unfinished.0.join("backup"), directory.join(&name));
@@ -263,7 +266,12 @@ fn file_stem(at: UnixTime) -> String {
 fn made_at(name: &str) -> Option<UnixTime> {
     let stem = name.strip_suffix(EXTENSION)?.strip_suffix('.')?;
     let at = jiff::civil::DateTime::strptime("%Y-%m-%dT%H%M%SZ", stem).ok()?;
-    Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+    Some(
+        at.to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_second(),
+    )
 }
 
 #[cfg(test)]
@@ -276,7 +284,12 @@ mod tests {
         let stem = file_stem(at);
         assert_eq!(stem, "2026-11-23T012203Z".replace("012203", &stem[11..17]));
         assert_eq!(made_at(&format!("{stem}.backup")), Some(at));
-        for other in ["x.backup", "2026-11-23T010203Z", ".unfinished-1", "2026-11-23T010203Z.txt"] {
+        for other in [
+            "x.backup",
+            "2026-11-23T010203Z",
+            ".unfinished-1",
+            "2026-11-23T010203Z.txt",
+        ] {
             assert_eq!(made_at(other), None, "{other}");
         }
     }

@@ -15,7 +15,8 @@ const SHORTEST: Duration = Duration::from_millis(10);
 pub(super) async fn tell(mut shutdown: watch::Receiver<bool>) {
     notify(&[NotifyState::Ready]);
     let watchdog = sd_notify::watchdog_enabled();
-    let mut interval = tokio::time::interval(watchdog.map_or(NEVER, |within| (within / 3).max(SHORTEST)));
+    let mut interval =
+        tokio::time::interval(watchdog.map_or(NEVER, |within| (within / 3).max(SHORTEST)));
     loop {
         tokio::select! {
             _ = interval.tick() => {

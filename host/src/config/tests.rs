@@ -10,8 +10,20 @@ fn the_example_has_every_setting_with_its_default() {
     let keys = |name: &str| table[name].as_table().unwrap().len();
     assert_eq!(
         [
-            "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp",
-            "log", "metrics", "telemetry", "backup", "shutdown"
+            "cwmp",
+            "stun",
+            "api",
+            "store",
+            "plugins",
+            "files",
+            "instance",
+            "traces",
+            "xmpp",
+            "log",
+            "metrics",
+            "telemetry",
+            "backup",
+            "shutdown"
         ]
         .map(keys),
         [13, 7, 2, 3, 5, 7, 10, 4, 17, 4, 0, 2, 2, 1]

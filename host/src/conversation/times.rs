@@ -58,7 +58,8 @@ impl Conversation {
             && let Some(asked) = self.session.outstanding()
         {
             let method = asked.method();
-            let rpc = tracing::trace_span!(target: telemetry::RPC, parent: &self.span, "rpc", method);
+            let rpc =
+                tracing::trace_span!(target: telemetry::RPC, parent: &self.span, "rpc", method);
             self.times.rpc = Some(rpc);
         }
         if self.session.is_over() {
@@ -74,7 +75,10 @@ impl Conversation {
         let took = at.saturating_duration_since(self.started.instant);
         self.acs.counters.protocol.session_seconds.observe(took);
         let times = &self.times;
-        let (device, plugins) = (times.device.as_secs_f64(), times.spent.plugins.as_secs_f64());
+        let (device, plugins) = (
+            times.device.as_secs_f64(),
+            times.spent.plugins.as_secs_f64(),
+        );
         let store = times.spent.store.as_secs_f64();
         let own = (times.host.as_secs_f64() - plugins - store).max(0.0);
         for (name, value) in [

@@ -245,11 +245,9 @@ impl Acs {
                 "Calls that failed in any way, errors that flows returned included.",
                 |counters| counters.errors,
             ),
-            (
-                "patchbay_plugin_traps",
-                "Calls that crashed.",
-                |counters| counters.traps,
-            ),
+            ("patchbay_plugin_traps", "Calls that crashed.", |counters| {
+                counters.traps
+            }),
             (
                 "patchbay_plugin_timeouts",
                 "Calls that computed or waited for too long.",

@@ -52,7 +52,10 @@ impl Default for Tally {
 impl Tally {
     /// The attempts that there were, by mode and outcome.
     pub fn attempts(&self) -> impl Iterator<Item = (Mode, Outcome, u64)> {
-        let counts = self.outcomes.iter().map(|(mode, outcome, counter)| (*mode, *outcome, counter.get()));
+        let counts = self
+            .outcomes
+            .iter()
+            .map(|(mode, outcome, counter)| (*mode, *outcome, counter.get()));
         counts.filter(|(_, _, count)| *count > 0)
     }
 

@@ -282,7 +282,10 @@ mod tests {
             .collect();
         assert_eq!(lines[0]["session"], "s-1");
         assert_eq!(lines[1]["device"], "b");
-        assert_eq!((&lines[1]["rpcs"], &lines[1]["done"]), (&3.into(), &true.into()));
+        assert_eq!(
+            (&lines[1]["rpcs"], &lines[1]["done"]),
+            (&3.into(), &true.into())
+        );
         assert_eq!(lines[2]["device"], "default/a");
         assert_eq!(lines[2]["text"], "two\nlines\x1b[31m");
         assert_eq!(lines[2]["level"], "ERROR");

@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat, Telemetry};
+use crate::store;
 use lines::Lines;
 pub use otlp::Exporting;
 
@@ -82,8 +83,9 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
     if text.trim().is_empty() {
         return Err("an empty text".into());
     }
+    let quiet = format!("{text},{}", store::ENGINE_QUIET);
     EnvFilter::builder()
-        .parse(text)
+        .parse(quiet)
         .map_err(|error| format!("{text:?} ({error})"))
 }
 

@@ -143,7 +143,10 @@ impl Client {
         let was_down = self.is_down.swap(error.is_some(), Ordering::Relaxed);
         match error {
             Some(error) if !was_down => {
-                tracing::warn!(error, "traces do not reach the collector: they are thrown away");
+                tracing::warn!(
+                    error,
+                    "traces do not reach the collector: they are thrown away"
+                );
             }
             None if was_down => tracing::info!("traces reach the collector again"),
             _ => {}

@@ -100,11 +100,6 @@ impl Recording {
         }
     }
 
-    /// Which session it is.
-    pub fn id(&self) -> SessionId {
-        self.id
-    }
-
     /// Whose session it is, once that is known.
     pub fn whose(&self) -> Option<&Whose> {
         self.whose.get()
@@ -173,6 +168,16 @@ impl Recording {
     /// The device answered with a fault.
     pub fn fault(&self) {
         self.state.lock().faults += 1;
+    }
+
+    /// Faults that the device has answered with.
+    pub fn faults(&self) -> u32 {
+        self.state.lock().faults
+    }
+
+    /// The session's number, by which its trace is found if it is kept.
+    pub fn id(&self) -> SessionId {
+        self.id
     }
 
     /// The session ended. What comes after this is still noted: the answer that says so.
