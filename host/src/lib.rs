@@ -116,6 +116,8 @@ pub struct Acs {
     pub models: nat::supports::Models,
     /// How many devices each mode has.
     pub modes: nat::census::Modes,
+    /// Who is let in to the API.
+    pub gate: access::Gate,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
     /// What is counted.
@@ -138,8 +140,8 @@ pub struct Listeners {
     pub stun: Vec<nat::stun::Group>,
     /// For devices' XMPP streams.
     pub xmpp: nat::xmpp::Listeners,
-    /// For people and systems; `None`: the API is off.
-    pub api: Option<TcpListener>,
+    /// For people and systems.
+    pub api: TcpListener,
     /// For those who scrape and probe; `None`: they ask the API.
     pub metrics: Option<TcpListener>,
 }
@@ -171,10 +173,7 @@ impl Listeners {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let api = match &config.api.token {
-            Some(_) => Some(bind(config.api.listen).await?),
-            None => None,
-        };
+        let api = bind(config.api.listen).await?;
         let metrics = match config.metrics.listen {
             Some(address) => Some(bind(address).await?),
             None => None,
@@ -245,7 +244,10 @@ impl Acs {
         stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
         let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &instance, &store, clock)?;
         let wakes = nat::wake::Wakes::new(instance.wake_limits());
+        let (kept, api) = (store.clone(), config.api.clone());
+        let gate = tokio::task::spawn_blocking(move || access::Gate::open(kept, &api));
         Ok(Arc::new(Acs {
+            gate: gate.await??,
             lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
             additions: work::additions::Additions::default(),
             instance,
@@ -311,11 +313,9 @@ impl Acs {
             let serving = Arc::clone(&self.stun).serve(closing.clone());
             tasks.spawn(self.health.watch("STUN".into(), serving));
         }
-        if let Some(listener) = listeners.api {
-            let name = named("the API", &listener);
-            let serving = api::serve(Arc::clone(&self), listener, closing.clone());
-            tasks.spawn(self.health.watch(name, serving));
-        }
+        let name = named("the API", &listeners.api);
+        let serving = api::serve(Arc::clone(&self), listeners.api, closing.clone());
+        tasks.spawn(self.health.watch(name, serving));
         if let Some(listener) = listeners.metrics {
             let name = named("metrics", &listener);
             let serving = metrics::serve(Arc::clone(&self), listener, closing.clone());
@@ -355,6 +355,7 @@ impl Acs {
                 .await;
         }
         self.plugins.shutdown();
+        self.gate.sweep(now.unix).await?;
         let closing = Arc::clone(&self);
         tokio::task::spawn_blocking(move || closing.traces.close()).await?;
         self.store.close().await?;
@@ -396,6 +397,9 @@ async fn sweep(acs: Arc<Acs>) {
             acs.ask_for_diagnostics(now.unix).await;
             acs.files.sweep(&acs.instance.name, now.unix).await;
             acs.stun.sweep(now.unix);
+            if let Err(error) = acs.gate.sweep(now.unix).await {
+                tracing::error!(%error, "cannot write when sessions and tokens were used");
+            }
             acs.sweep_leases(now.unix);
             acs.log_short_inform_advice();
             let backing_up = Arc::clone(&acs);

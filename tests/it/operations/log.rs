@@ -163,9 +163,15 @@ async fn no_secret_is_logged() {
     served.terminate();
     let log = served.ended().await;
     assert!(log.contains("TRACE") && log.contains("a new device"));
-    assert!(!log.contains("lsn"), "the storage engine writes down records");
+    assert!(
+        !log.contains("lsn"),
+        "the storage engine writes down records"
+    );
     // What the host has made up for the device is as secret.
-    let own = ["ManagementServer.Password", "ManagementServer.ConnectionRequestPassword"];
+    let own = [
+        "ManagementServer.Password",
+        "ManagementServer.ConnectionRequestPassword",
+    ];
     let own = own.map(|name| sim.value(name));
     assert!(own.iter().all(|password| password.len() > 8), "{own:?}");
     let known = ["Secret-", TOKEN, basic.as_str()];
