@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Path, time};
+use super::error::{ApiError, Path, Time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::backup;
@@ -39,7 +39,7 @@ struct Backup {
     #[schema(value_type = String)]
     file: PathBuf,
     /// When it was made.
-    made: String,
+    made: Time,
     /// How large it is.
     bytes: u64,
 }
@@ -67,7 +67,7 @@ struct Backups {
 impl From<backup::Backup> for Backup {
     fn from(backup: backup::Backup) -> Backup {
         Backup {
-            made: time(backup.made),
+            made: Time(backup.made),
             name: backup.name,
             file: backup.file,
             bytes: backup.bytes,
@@ -85,7 +85,9 @@ impl From<backup::BackupError> for ApiError {
     }
 }
 
-/// The backups below the data directory, the newest first.
+/// Lists the backups.
+///
+/// Those below the data directory, the newest first.
 #[utoipa::path(
     get, path = "/backups", operation_id = "list_backups", tag = "Host",
     responses((status = 200, description = "The backups", body = Backups)),
@@ -96,7 +98,9 @@ async fn list(State(acs): State<Arc<Acs>>, _: Scope) -> Json<Backups> {
     Json(Backups { items })
 }
 
-/// Makes a backup below the data directory: all records, the contents of files, the audit log. It is what `patchbay
+/// Makes a backup.
+///
+/// It lies below the data directory and has all records, the contents of files, the audit log. It is what `patchbay
 /// restore` takes; keep it on another machine.
 #[utoipa::path(
     post, path = "/backups", operation_id = "create_backup", tag = "Host",
@@ -121,7 +125,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// The bytes of a backup.
+/// Downloads a backup.
 #[utoipa::path(
     get, path = "/backups/{name}", operation_id = "download_backup", tag = "Host",
     params(("name" = String, Path, description = "Its name")),

@@ -91,10 +91,11 @@ impl Acs {
 
     fn tell_devices(&self, out: &mut Exposition) {
         let mut devices = out.gauges("patchbay_devices", "Devices by instance.");
-        devices.sample(
-            &[("instance", &self.instance.name)],
-            self.store.count(&self.instance.name),
-        );
+        let instances = self.instances.all();
+        for instance in &instances {
+            let count = self.store.count(&instance.name);
+            devices.sample(&[("instance", &instance.name)], count);
+        }
         out.counter(
             "patchbay_devices_new",
             "Devices seen for the first time.",
@@ -105,12 +106,12 @@ impl Acs {
         for (mode, count) in self.modes.counts() {
             modes.sample(&[("mode", mode.name())], count);
         }
-        let short = self.short_inform_load();
-        out.gauge(
-            "patchbay_short_informs_per_hour",
-            "Informs in an hour of devices that cannot be woken.",
-            short.informs_per_hour,
-        );
+        let help = "Informs in an hour of devices that cannot be woken, by instance.";
+        let mut short = out.gauges("patchbay_short_informs_per_hour", help);
+        for instance in &instances {
+            let load = self.short_inform_load(instance);
+            short.sample(&[("instance", &instance.name)], load.informs_per_hour);
+        }
     }
 
     fn tell_wakes(&self, out: &mut Exposition) {

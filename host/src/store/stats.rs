@@ -10,7 +10,7 @@ use crate::metrics::Histogram;
 use crate::work::task::TaskState;
 
 /// Counters and sizes, for metrics and the portal.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Stats {
     /// Devices of all instances.
     pub devices: u64,
@@ -42,6 +42,7 @@ pub struct Stats {
     pub blob_files: u64,
     /// Why no writes are taken any more; as text where it is shown.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = Option<String>)]
     pub failed: Option<StoreError>,
 }
 
