@@ -183,6 +183,11 @@ impl Store {
             .map_err(|cause| StoreError::io("write", &path, &cause))
     }
 
+    /// The files of the audit log, to copy them. To append, use [`Store::audit`].
+    pub fn audit_log(&self) -> &Segments {
+        &self.core().audit
+    }
+
     /// The traces of sessions (`traces/`): readings.
     pub fn traces(&self) -> &Segments {
         &self.core().traces
