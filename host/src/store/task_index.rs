@@ -5,7 +5,7 @@
 //! and nobody sees what a crash could take back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::task::{Task, TaskId, TaskState};
 
-use super::StoreError;
+use super::{StoreError, Told};
 
 /// What a waiter sees: the ended task, when it has.
 pub(super) type Ended = watch::Receiver<Option<Arc<Task>>>;
@@ -22,6 +22,16 @@ pub(super) type Ended = watch::Receiver<Option<Arc<Task>>>;
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     pub(super) state: Mutex<Index>,
+    /// Who is told of the tasks of campaigns.
+    listener: OnceLock<Listener>,
+}
+
+struct Listener(Box<dyn Fn(&Told) + Send + Sync>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// What the lock guards.
@@ -59,6 +69,18 @@ struct OfDevice {
 }
 
 impl Tasks {
+    /// The first who listens does so for ever.
+    pub(super) fn listen(&self, listener: Box<dyn Fn(&Told) + Send + Sync>) {
+        let _ = self.listener.set(Listener(listener));
+    }
+
+    /// Without the lock: who listens may look at tasks.
+    pub(super) fn tell(&self, told: &Told) {
+        if let Some(listener) = self.listener.get() {
+            (listener.0)(told);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.state.lock().entries.len()
     }
