@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::door::Word;
 use crate::nat::history::Attempted;
@@ -96,7 +97,7 @@ pub(crate) fn encode_part(part: &str, out: &mut String) {
 }
 
 /// Which tree the device speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DataModel {
     /// `InternetGatewayDevice.`
@@ -117,7 +118,9 @@ impl DataModel {
 }
 
 /// A way to reach a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// A connection request straight to the device's URL.
@@ -397,6 +400,12 @@ pub struct Summary {
     pub tags: BTreeSet<String>,
     /// Those that its provisioning code gave.
     pub tags_of_code: BTreeSet<String>,
+    /// What people call it; may be empty.
+    pub label: String,
+    /// What people want to remember of it; may be empty.
+    pub notes: String,
+    /// It is unknown, and waits for somebody to let it in.
+    pub quarantined: bool,
     /// When the first Inform came.
     pub first_contact: UnixTime,
     /// Where the HTTP request of the last session came from, after the trusted proxies' word.

@@ -28,12 +28,14 @@ pub mod work;
 
 pub mod files;
 
+pub mod query;
 pub mod store;
 pub mod traces;
 
 pub mod links;
 pub mod snippets;
 
+pub mod access;
 pub mod api;
 pub mod metrics;
 

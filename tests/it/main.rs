@@ -7,6 +7,7 @@ mod harness;
 mod kept;
 
 mod adaptive;
+mod api;
 mod authentication;
 mod backup;
 mod bad_input;

@@ -9,12 +9,22 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, time};
 use crate::Acs;
 
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new().routes(routes!(create))
+}
+
 /// Writes a backup below the data directory. It is what `patchbay restore` takes; copy it to
 /// another machine.
+#[utoipa::path(
+    post, path = "/backups", operation_id = "create_backup", tag = "Host",
+    security(("token" = ["backups:write"]))
+)]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {

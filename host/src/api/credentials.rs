@@ -8,17 +8,24 @@ use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::devices::{cell, key};
 use super::error::{ApiError, Path};
+use super::scope::Scope;
 use crate::Acs;
 use crate::device::{Credentials, Login, Summary, parse_device_id};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new().routes(routes!(one, expect, forget))
+}
 
 /// Characters of a user name or a password (TR-098 and TR-181: `string(256)`).
 const CHARS_MAX: usize = 256;
 
 /// What the device is expected to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CredentialsRequest {
     /// Without one: the device's own name (TR-069 §3.4.4).
@@ -42,18 +49,28 @@ pub(super) fn view(login: &Login) -> Value {
     })
 }
 
+#[utoipa::path(
+    get, path = "/devices/{id}/credentials", operation_id = "get_credentials", tag = "Devices",
+    security(("token" = ["devices:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     let device = cell.lock();
     Ok(Json(view(&device.summary().login)))
 }
 
 /// Expects these and no others from now on. The device may be one that has never come.
+#[utoipa::path(
+    put, path = "/devices/{id}/credentials", operation_id = "expect_credentials", tag = "Devices",
+    security(("token" = ["devices:write"]))
+)]
 pub(super) async fn expect(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     body: Result<Json<CredentialsRequest>, JsonRejection>,
 ) -> Result<StatusCode, ApiError> {
@@ -79,7 +96,7 @@ pub(super) async fn expect(
         serial_number: told.serial_number,
         ..Summary::default()
     };
-    let (cell, _) = acs.store.register(&key(&acs, &id), summary)?;
+    let (cell, _) = acs.store.register(&scope.key(&acs, &id)?, summary)?;
     cell.lock().summary_mut(|summary| {
         summary.login = Login {
             credentials: Some(Credentials {
@@ -96,11 +113,16 @@ pub(super) async fn expect(
 }
 
 /// Forgets them: after a factory reset the device has those of the factory again.
+#[utoipa::path(
+    delete, path = "/devices/{id}/credentials", operation_id = "forget_credentials", tag = "Devices",
+    security(("token" = ["devices:write"]))
+)]
 pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     cell.lock().summary_mut(|summary| {
         summary.login = Login::default();
     });

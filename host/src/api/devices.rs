@@ -9,14 +9,26 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, PageQuery, Path, Query, maybe_time, time};
+use super::error::{ApiError, Optional, Page, PageQuery, Path, Query, maybe_time, time};
 use super::reachability::wake_view;
+use super::scope::Scope;
 use crate::Acs;
 use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::WakeReport;
-use crate::store::DeviceCell;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one, forget))
+        .routes(routes!(faults, clear_faults))
+        .routes(routes!(tag, untag))
+        .routes(routes!(wake))
+}
 
 /// Tags of one device.
 const TAGS_MAX: usize = 100;
@@ -132,28 +144,19 @@ fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
     })
 }
 
-pub(super) fn key(acs: &Acs, id: &str) -> DeviceKey {
-    DeviceKey {
-        instance: Arc::clone(&acs.instance.name),
-        id: id.into(),
-    }
-}
-
-pub(super) fn cell(acs: &Acs, id: &str) -> Result<Arc<DeviceCell>, ApiError> {
-    let key = key(acs, id);
-    acs.store
-        .device(&key)?
-        .ok_or_else(|| ApiError::no_device(&key))
-}
-
+#[utoipa::path(
+    get, path = "/devices", operation_id = "list_devices", tag = "Devices",
+    security(("token" = ["devices:read"]))
+)]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<DeviceView>>, ApiError> {
     let limit = page.limit()?;
     let listed = acs
         .store
-        .devices(&acs.instance.name, page.after.as_deref(), limit)?;
+        .devices(&scope.instance.name, page.after.as_deref(), limit)?;
     let now = acs.clock.unix();
     let next = (listed.len() == limit)
         .then(|| listed.last().map(|l| l.key.id.to_string()))
@@ -176,12 +179,17 @@ pub(super) struct OneQuery {
     parameters: Option<String>,
 }
 
+#[utoipa::path(
+    get, path = "/devices/{id}", operation_id = "get_device", tag = "Devices",
+    security(("token" = ["devices:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     Query(query): Query<OneQuery>,
 ) -> Result<Json<DeviceView>, ApiError> {
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     let mut device = cell.lock();
     let udp = acs.udp_address(cell.key(), Some(&device), acs.clock.unix());
     let mut view = view(&acs, cell.key(), device.summary(), cell.contacts(), udp);
@@ -202,11 +210,16 @@ pub(super) async fn one(
     Ok(Json(view))
 }
 
+#[utoipa::path(
+    delete, path = "/devices/{id}", operation_id = "forget_device", tag = "Devices",
+    security(("token" = ["devices:write"]))
+)]
 pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let key = key(&acs, &id);
+    let key = scope.key(&acs, &id)?;
     if acs.store.delete(&key).await? {
         acs.short_informs.note(&key, None);
         acs.short_informs.release(&key);
@@ -215,11 +228,16 @@ pub(super) async fn forget(
     Err(ApiError::no_device(&key))
 }
 
+#[utoipa::path(
+    get, path = "/devices/{id}/faults", operation_id = "list_device_faults", tag = "Faults",
+    security(("token" = ["faults:read"]))
+)]
 pub(super) async fn faults(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Json<Page<Value>>, ApiError> {
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     let faults = acs.store.faults(cell.key())?;
     let items = faults
         .iter()
@@ -240,16 +258,26 @@ pub(super) async fn faults(
     Ok(Json(Page { items, next: None }))
 }
 
+#[utoipa::path(
+    delete, path = "/devices/{id}/faults", operation_id = "clear_device_faults", tag = "Faults",
+    security(("token" = ["faults:write"]))
+)]
 pub(super) async fn clear_faults(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    acs.store.clear_faults(cell(&acs, &id)?.key());
+    acs.store.clear_faults(scope.cell(&acs, &id)?.key());
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[utoipa::path(
+    put, path = "/devices/{id}/tags/{tag}", operation_id = "tag_device", tag = "Devices",
+    security(("token" = ["devices:write"]))
+)]
 pub(super) async fn tag(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     if tag.is_empty() || tag.chars().count() > TAG_CHARS_MAX || tag.chars().any(char::is_control) {
@@ -257,7 +285,7 @@ pub(super) async fn tag(
             "expected a tag of 1 to {TAG_CHARS_MAX} characters, got {tag:?}"
         )));
     }
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     let mut full = false;
     cell.lock().summary_mut(|summary| {
         full = summary.tags.len() >= TAGS_MAX && !summary.tags.contains(&tag);
@@ -274,11 +302,16 @@ pub(super) async fn tag(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[utoipa::path(
+    delete, path = "/devices/{id}/tags/{tag}", operation_id = "untag_device", tag = "Devices",
+    security(("token" = ["devices:write"]))
+)]
 pub(super) async fn untag(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     cell.lock().summary_mut(|summary| {
         summary.tags.remove(&tag);
     });
@@ -287,25 +320,26 @@ pub(super) async fn untag(
 }
 
 /// How to wake.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WakeRequest {
     /// Wait so long for the end; 0 = do not wait.
     wait_seconds: u64,
 }
 
+#[utoipa::path(
+    post, path = "/devices/{id}/wake", operation_id = "wake_device",
+    request_body = Option<WakeRequest>, tag = "Devices",
+    security(("token" = ["tasks:write"]))
+)]
 pub(super) async fn wake(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
-    body: axum::body::Bytes,
+    Optional(request): Optional<WakeRequest>,
 ) -> Result<Json<Value>, ApiError> {
-    let request: WakeRequest = if body.is_empty() {
-        WakeRequest::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| ApiError::bad(error.to_string()))?
-    };
     let wait = wait(&acs, request.wait_seconds)?;
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     let mut report = acs.wake(cell.key())?;
     let ended = |report: &WakeReport| report.state.is_end();
     let _ = tokio::time::timeout(wait, report.wait_for(ended)).await;

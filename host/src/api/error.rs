@@ -1,13 +1,16 @@
 //! What all answers share: errors, times, pages.
 
 use axum::Json;
-use axum::extract::FromRequestParts;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::access::Refusal;
 use crate::device::{DeviceKey, UnixTime};
 use crate::nat::pace::Full;
 use crate::store::StoreError;
@@ -20,6 +23,8 @@ pub(super) struct ApiError {
     message: String,
     /// When it is worth trying again, seconds.
     retry_after: Option<u64>,
+    /// The methods that there are instead, with blanks and commas between.
+    allow: Option<String>,
 }
 
 impl ApiError {
@@ -29,6 +34,7 @@ impl ApiError {
             code: "bad-request",
             message: message.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -38,6 +44,7 @@ impl ApiError {
             code: "not-found",
             message: message.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -59,6 +66,7 @@ impl ApiError {
             code: "method-not-allowed",
             message: message.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -68,6 +76,7 @@ impl ApiError {
             code: "conflict",
             message: message.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -78,6 +87,7 @@ impl ApiError {
             code: "internal",
             message: message.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -98,16 +108,23 @@ impl ApiError {
             code,
             message,
             retry_after: None,
+            allow: None,
         }
     }
 
-    pub(super) fn unauthorized() -> ApiError {
+    pub(super) fn forbidden(message: impl Into<String>) -> ApiError {
         ApiError {
-            status: StatusCode::UNAUTHORIZED,
-            code: "unauthorized",
-            message: "expected the header Authorization: Bearer TOKEN with the token of [api]"
-                .into(),
-            retry_after: None,
+            status: StatusCode::FORBIDDEN,
+            code: "forbidden",
+            ..ApiError::bad(message)
+        }
+    }
+
+    /// With the methods that are allowed.
+    pub(super) fn allowing(self, methods: &[String]) -> ApiError {
+        ApiError {
+            allow: Some(methods.join(", ")),
+            ..self
         }
     }
 }
@@ -127,6 +144,12 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::RETRY_AFTER, seconds.into());
         }
+        if let Some(allow) = self
+            .allow
+            .and_then(|allow| HeaderValue::from_str(&allow).ok())
+        {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
         response
     }
 }
@@ -138,6 +161,19 @@ impl From<Full> for ApiError {
             code: "too-many-wakes",
             message: full.to_string(),
             retry_after: Some(full.retry_after.as_secs()),
+            allow: None,
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
+        ApiError {
+            status: refusal.status,
+            code: refusal.code,
+            message: refusal.message,
+            retry_after: refusal.retry_after_seconds,
+            allow: None,
         }
     }
 }
@@ -187,6 +223,24 @@ pub(super) struct Query<T>(pub(super) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub(super) struct Path<T>(pub(super) T);
+
+/// A body of JSON that need not be there.
+pub(super) struct Optional<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Optional<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Optional<T>, ApiError> {
+        let body = Bytes::from_request(request, state).await;
+        let body =
+            body.map_err(|error| ApiError::with_status(error.status(), error.body_text()))?;
+        if body.is_empty() {
+            return Ok(Optional(T::default()));
+        }
+        let read = serde_json::from_slice(&body).map(Optional);
+        read.map_err(|error| ApiError::bad(error.to_string()))
+    }
+}
 
 /// A page of a list.
 #[derive(Serialize)]

@@ -10,20 +10,30 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::devices::key;
 use super::error::{ApiError, Page, Path, Query, limit, time};
+use super::scope::Scope;
 use crate::Acs;
 use crate::files::{
     File, FileDevices, FileId, FilesError, NAME_CHARS_MAX, NewFile, TEXT_CHARS_MAX, TakeError, To,
     answer, file_type, status, take,
 };
 
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create, put))
+        .routes(routes!(one, change, remove))
+        .routes(routes!(content))
+}
+
 /// Characters of a FileType (TR-069 A.3.2.8).
 const FILE_TYPE_CHARS_MAX: usize = 64;
 
 /// What is told of a file in the query of its upload, and what a PATCH may change.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct About {
     name: Option<String>,
@@ -114,8 +124,13 @@ fn view(file: &File) -> Value {
 
 /// Takes the body as a file: `curl --upload-file x.bin '…/v1/files?type=firmware'` and
 /// `curl --data-binary @x.bin '…'`.
+#[utoipa::path(
+    post, path = "/files", operation_id = "upload_file", tag = "Files",
+    security(("token" = ["files:write"]))
+)]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Query(about): Query<About>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -144,13 +159,30 @@ pub(super) async fn create(
     let written = take(&acs.files, request.into_body(), most, None).await?;
     let kept = acs
         .files
-        .keep(&acs.instance.name, written, new, acs.clock.unix());
+        .keep(&scope.instance.name, written, new, acs.clock.unix());
     let file = kept.await?;
     let mut response = (StatusCode::CREATED, Json(view(&file))).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/files/{}", file.id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// As POST: what `curl --upload-file` sends.
+#[utoipa::path(
+    put,
+    path = "/files",
+    operation_id = "put_file",
+    tag = "Files",
+    security(("token" = ["files:write"]))
+)]
+pub(super) async fn put(
+    acs: State<Arc<Acs>>,
+    scope: Scope,
+    about: Query<About>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    create(acs, scope, about, request).await
 }
 
 /// Which files to list.
@@ -163,8 +195,13 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
 }
 
+#[utoipa::path(
+    get, path = "/files", operation_id = "list_files", tag = "Files",
+    security(("token" = ["files:read"]))
+)]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Value>>, ApiError> {
     let limit = limit(query.limit)?;
@@ -173,8 +210,8 @@ pub(super) async fn list(
     let files = match query.device {
         Some(device) => acs
             .store
-            .files_of_device(&key(&acs, &device), after, limit)?,
-        None => acs.store.files(&acs.instance.name, after, limit)?,
+            .files_of_device(&scope.key(&acs, &device)?, after, limit)?,
+        None => acs.store.files(&scope.instance.name, after, limit)?,
     };
     let next = (files.len() == limit)
         .then(|| files.last().map(|file| file.id.to_string()))
@@ -183,25 +220,40 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
+#[utoipa::path(
+    get, path = "/files/{id}", operation_id = "get_file", tag = "Files",
+    security(("token" = ["files:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(view(&find(&acs, &id)?)))
+    Ok(Json(view(&find(&acs, &scope, &id)?)))
 }
 
+#[utoipa::path(
+    get, path = "/files/{id}/content", operation_id = "download_file", tag = "Files",
+    security(("token" = ["files:read"]))
+)]
 pub(super) async fn content(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let file = find(&acs, &id)?;
+    let file = find(&acs, &scope, &id)?;
     Ok(answer(&acs, &file, &method, &headers, To::default()).await)
 }
 
+#[utoipa::path(
+    patch, path = "/files/{id}", operation_id = "change_file", tag = "Files",
+    security(("token" = ["files:write"]))
+)]
 pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     body: Result<Json<About>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -225,15 +277,20 @@ pub(super) async fn change(
             }
         }
     };
-    let file = acs.files.change(&acs.instance.name, id, change).await?;
+    let file = acs.files.change(&scope.instance.name, id, change).await?;
     Ok(Json(view(&file)))
 }
 
+#[utoipa::path(
+    delete, path = "/files/{id}", operation_id = "delete_file", tag = "Files",
+    security(("token" = ["files:write"]))
+)]
 pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    acs.files.remove(&acs.instance.name, parse(&id)?).await?;
+    acs.files.remove(&scope.instance.name, parse(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -241,8 +298,8 @@ fn parse(id: &str) -> Result<FileId, ApiError> {
     id.parse().map_err(ApiError::bad)
 }
 
-fn find(acs: &Acs, id: &str) -> Result<File, ApiError> {
-    Ok(acs.files.get(&acs.instance.name, parse(id)?)?)
+fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<File, ApiError> {
+    Ok(acs.files.get(&scope.instance.name, parse(id)?)?)
 }
 
 impl From<FilesError> for ApiError {

@@ -7,12 +7,19 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::devices::cell;
-use super::error::{ApiError, Path, time};
+use super::error::{ApiError, Optional, Path, time};
+use super::scope::Scope;
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary};
 use crate::nat::short_inform::{Need, told};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new().routes(routes!(lease, release))
+}
 
 /// The longest lease.
 const SECONDS_MAX: i64 = 86_400;
@@ -20,7 +27,7 @@ const SECONDS_MAX: i64 = 86_400;
 const WHY_CHARS_MAX: usize = 100;
 
 /// Who needs it, and for how long.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LeaseRequest {
     seconds: i64,
@@ -37,16 +44,17 @@ impl Default for LeaseRequest {
     }
 }
 
+#[utoipa::path(
+    post, path = "/devices/{id}/lease", operation_id = "lease_device",
+    request_body = Option<LeaseRequest>, tag = "Devices",
+    security(("token" = ["tasks:write"]))
+)]
 pub(super) async fn lease(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
-    body: axum::body::Bytes,
+    Optional(request): Optional<LeaseRequest>,
 ) -> Result<Json<Value>, ApiError> {
-    let request: LeaseRequest = if body.is_empty() {
-        LeaseRequest::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| ApiError::bad(error.to_string()))?
-    };
     let LeaseRequest { seconds, why } = request;
     if !(1..=SECONDS_MAX).contains(&seconds) {
         return Err(ApiError::bad(format!(
@@ -58,17 +66,22 @@ pub(super) async fn lease(
             "expected why of at most {WHY_CHARS_MAX} characters, got {why:?}"
         )));
     }
-    let cell = cell(&acs, &id)?;
+    let cell = scope.cell(&acs, &id)?;
     acs.lease(cell.key(), acs.clock.unix() + seconds, &why);
     let summary = cell.lock().shared_summary();
     Ok(Json(view(&acs, cell.key(), &summary)))
 }
 
+#[utoipa::path(
+    delete, path = "/devices/{id}/lease", operation_id = "release_device", tag = "Devices",
+    security(("token" = ["tasks:write"]))
+)]
 pub(super) async fn release(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    acs.short_informs.release(cell(&acs, &id)?.key());
+    acs.short_informs.release(scope.cell(&acs, &id)?.key());
     Ok(StatusCode::NO_CONTENT)
 }
 

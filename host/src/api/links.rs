@@ -6,23 +6,41 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderName, header};
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, Page, Path, Query};
+use super::scope::Scope;
 use crate::Acs;
 use crate::config::Config;
 use crate::links::Links;
 use crate::snippets::{Choices, Kind, SnippetError};
 
-pub(super) async fn links(State(acs): State<Arc<Acs>>) -> Json<Value> {
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(links))
+        .routes(routes!(list))
+        .routes(routes!(one))
+}
+
+#[utoipa::path(
+    get, path = "/links", operation_id = "get_links", tag = "Instances",
+    security(("token" = ["instances:read"]))
+)]
+pub(super) async fn links(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Value> {
     let mut view = json!(Links::of(&serving(&acs)));
     if let Some(object) = view.as_object_mut() {
-        object.insert("instance".into(), json!(&*acs.instance.name));
+        object.insert("instance".into(), json!(&*scope.instance.name));
         let snippets: Vec<Value> = Kind::ALL.iter().map(|kind| about(*kind)).collect();
         object.insert("snippets".into(), snippets.into());
     }
     Json(view)
 }
 
+#[utoipa::path(
+    get, path = "/snippets", operation_id = "list_snippets", tag = "Instances",
+    security(("token" = ["instances:read"]))
+)]
 pub(super) async fn list() -> Json<Page<Value>> {
     let items = Kind::ALL.iter().map(|kind| {
         let choices = kind.choices().iter();
@@ -40,6 +58,10 @@ pub(super) async fn list() -> Json<Page<Value>> {
 }
 
 /// As text; the query has the options.
+#[utoipa::path(
+    get, path = "/snippets/{kind}", operation_id = "get_snippet", tag = "Instances",
+    security(("token" = ["instances:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
     Path(kind): Path<String>,

@@ -1,12 +1,17 @@
 //! THE NORTHBOUND INTERFACE: JSON over HTTP for the operator's other systems.
 //!
 //! Times are RFC 3339 texts, lists come in pages (`items`, and `next` to be given back as
-//! `after`), errors are `{"error": {"code", "message"}}`. Every object names its instance.
+//! `after`), errors are `{"error": {"code", "message"}}`. Every object names its instance. What a route
+//! takes, gives and needs is in the OpenAPI text, which is made of the types here.
+
+mod error;
+mod openapi;
+mod request_id;
+mod scope;
 
 mod backups;
 mod credentials;
 mod devices;
-mod error;
 mod files;
 mod leases;
 mod links;
@@ -18,33 +23,46 @@ mod sessions;
 mod status;
 mod tasks;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
 use http::header;
-use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
 
-use crate::Acs;
+use crate::{Acs, access};
 use error::ApiError;
 pub(crate) use error::time;
+use openapi::{Needed, Needs, Untold};
+use request_id::RequestId;
+use scope::{Scope, WantedInstance};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Items of a page if the request names no number, and at most.
 const PAGE: (usize, usize) = (100, 1_000);
+/// Where the API is.
+const PREFIX: &str = "/v1";
+/// Where its text is.
+const TEXT: &str = "/v1/openapi.json";
+/// Where its page is.
+const PAGE_OF_TEXT: &str = "/docs";
 
 /// Serves the API on one listener until `shutdown`.
 pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
     let stop = async move {
         let _ = shutdown.wait_for(|stop| *stop).await;
     };
-    let served = axum::serve(listener, router(acs))
+    let service = router(acs).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
         .with_graceful_shutdown(stop)
         .await;
     if let Err(error) = served {
@@ -52,114 +70,114 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
     }
 }
 
-/// All routes, behind the token.
+/// What is routed, with what it says of itself.
+fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .merge(status::routes())
+        .merge(links::routes())
+        .merge(backups::routes())
+        .merge(devices::routes())
+        .merge(credentials::routes())
+        .merge(leases::routes())
+        .merge(sessions::routes())
+        .merge(tasks::routes())
+        .merge(models::routes())
+        .merge(refusals::routes())
+        .merge(files::routes())
+        .merge(plugins::routes())
+}
+
+/// The OpenAPI text.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// All routes, behind whoever may use them, and the OpenAPI text with its page, for everybody.
 pub fn router(acs: Arc<Acs>) -> Router {
-    Router::new()
-        .route("/v1/status", get(status::status))
-        .route("/v1/links", get(links::links))
-        .route("/v1/snippets", get(links::list))
-        .route("/v1/snippets/{kind}", get(links::one))
-        .route("/v1/backups", post(backups::create))
-        .route("/v1/devices", get(devices::list))
-        .route(
-            "/v1/devices/{id}",
-            get(devices::one).delete(devices::forget),
-        )
-        .route(
-            "/v1/devices/{id}/faults",
-            get(devices::faults).delete(devices::clear_faults),
-        )
-        .route(
-            "/v1/devices/{id}/tags/{tag}",
-            put(devices::tag).delete(devices::untag),
-        )
-        .route("/v1/devices/{id}/sessions", get(sessions::of_device))
-        .route(
-            "/v1/devices/{id}/sessions/export",
-            get(sessions::export_last),
-        )
-        .route("/v1/devices/{id}/trace", put(sessions::keep))
-        .route(
-            "/v1/devices/{id}/credentials",
-            get(credentials::one)
-                .put(credentials::expect)
-                .delete(credentials::forget),
-        )
-        .route("/v1/devices/{id}/wake", post(devices::wake))
-        .route(
-            "/v1/devices/{id}/lease",
-            post(leases::lease).delete(leases::release),
-        )
-        .route(
-            "/v1/devices/{id}/tasks",
-            get(tasks::of_device).post(tasks::create),
-        )
-        .route("/v1/sessions/{id}", get(sessions::one))
-        .route("/v1/sessions/{id}/export", get(sessions::export))
-        .route("/v1/tasks", get(tasks::list))
-        .route("/v1/tasks/{id}", get(tasks::one))
-        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{id}", delete(models::forget))
-        .route("/v1/refusals", get(refusals::list))
-        .route(
-            "/v1/files",
-            get(files::list).post(files::create).put(files::create),
-        )
-        .route(
-            "/v1/files/{id}",
-            get(files::one).patch(files::change).delete(files::remove),
-        )
-        .route("/v1/files/{id}/content", get(files::content))
-        .route("/v1/plugins", get(plugins::list))
-        .route("/v1/plugins/reload", post(plugins::reload))
-        .route("/v1/plugins/{name}", get(plugins::one))
-        .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
-        .route(
-            "/v1/{*rest}",
-            delete(unknown).get(unknown).post(unknown).put(unknown),
-        )
+    let (routes, openapi) = routes().split_for_parts();
+    let guard = Guard {
+        acs: Arc::clone(&acs),
+        needed: Needed::of(&openapi, PREFIX),
+    };
+    let guarded = Router::new()
+        .nest(PREFIX, routes)
         .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&acs),
-            authenticate,
-        ))
-        .with_state(acs)
+        .layer(middleware::from_fn_with_state(guard, let_in))
+        .with_state(acs);
+    let text = openapi.to_json().unwrap_or_default();
+    let text = ([(header::CONTENT_TYPE, "application/json")], text);
+    let config = utoipa_swagger_ui::Config::from(TEXT);
+    let all = guarded
+        .route(TEXT, get(async move || text.clone()))
+        .merge(SwaggerUi::new(PAGE_OF_TEXT).config(config));
+    // What changes the path has to be around what is routed by it.
+    Router::new()
+        .fallback_service(all)
+        .layer(middleware::from_fn(scope::take_instance))
+        .layer(middleware::from_fn(request_id::identify))
+}
+
+/// Who lets requests in.
+#[derive(Clone)]
+struct Guard {
+    acs: Arc<Acs>,
+    needed: Needed,
+}
+
+/// Nothing is reachable without what the OpenAPI text says that it needs; a route that is not in
+/// the text is not reachable at all.
+async fn let_in(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    match admit(&guard, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
+    let matched = request.extensions().get::<MatchedPath>();
+    let needs = match matched.map(MatchedPath::as_str) {
+        // There is nothing, which only who is signed in is told.
+        None => Ok(Needs::Principal),
+        Some(path) => guard.needed.by(path, request.method()),
+    };
+    if needs == Ok(Needs::Nothing) {
+        return Ok(());
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let acs = &guard.acs;
+    let now = acs.clock.unix();
+    let principal =
+        access::authenticate(acs, request.method(), request.headers(), peer, now).await?;
+    let permission = match needs {
+        Ok(Needs::Permission(permission)) => Some(permission),
+        Ok(Needs::Principal | Needs::Nothing) => None,
+        Err(Untold::Method(allowed)) => {
+            return Err(ApiError::method(format!(
+                "{} is not for {}",
+                request.method(),
+                request.uri().path()
+            ))
+            .allowing(&allowed));
+        }
+        Err(Untold::Path) => {
+            return Err(ApiError::forbidden(format!(
+                "nobody has said who may use {}: it is not in the OpenAPI text",
+                request.uri().path()
+            )));
+        }
+    };
+    let wanted = request.extensions().get::<WantedInstance>();
+    let wanted = wanted.map(|wanted| &*wanted.0);
+    let scope = Scope::find(acs, wanted, principal, permission)?;
+    request.extensions_mut().insert(scope);
+    Ok(())
 }
 
 async fn unknown(request: Request) -> ApiError {
     ApiError::not_found(format!("there is nothing at {}", request.uri().path()))
-}
-
-async fn wrong_method(request: Request) -> ApiError {
-    ApiError::method(format!(
-        "{} is not for {}",
-        request.method(),
-        request.uri().path()
-    ))
-}
-
-/// Nothing is reachable without the token.
-async fn authenticate(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.split_once(' '));
-    let allowed = match (given, acs.config.api.token.as_deref()) {
-        (Some((scheme, given)), Some(token)) => {
-            scheme.eq_ignore_ascii_case("bearer")
-                && bool::from(given.trim().as_bytes().ct_eq(token.as_bytes()))
-        }
-        _ => false,
-    };
-    if allowed {
-        return next.run(request).await;
-    }
-    ApiError::unauthorized().into_response()
 }
 
 /// Every request that changes something goes to the audit log, with its result, before
@@ -172,11 +190,19 @@ async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Res
         request.method().to_string(),
         request.uri().path().to_owned(),
     );
+    let who = request
+        .extensions()
+        .get::<Scope>()
+        .map(|scope| Arc::clone(&scope.principal.name));
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map(|id| id.0.clone());
     let response = next.run(request).await;
     let at = acs.clock.unix();
     let record = serde_json::json!({
-        "at": error::time(at), "actor": "api", "method": method, "path": path,
-        "status": response.status().as_u16(),
+        "at": error::time(at), "actor": who, "method": method, "path": path,
+        "status": response.status().as_u16(), "request": id,
     });
     match acs.store.audit(at, record.to_string().as_bytes()).await {
         Ok(_) => response,

@@ -6,17 +6,31 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, Page, PageQuery, Path, Query, time};
+use super::scope::Scope;
 use crate::Acs;
 use crate::work::lessons::{Learned, Lesson, Size};
 
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(forget))
+}
+
+#[utoipa::path(
+    get, path = "/models", operation_id = "list_models", tag = "Models",
+    security(("token" = ["devices:read"]))
+)]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Value>>, ApiError> {
     let limit = page.limit()?;
-    let mut lessons = acs.lessons.list(&acs.instance.name);
+    let mut lessons = acs.lessons.list(&scope.instance.name);
     if let Some(after) = &page.after {
         lessons.retain(|(id, _)| **id > **after);
     }
@@ -28,17 +42,22 @@ pub(super) async fn list(
         .map(|(id, _)| id.to_string());
     let items = lessons
         .iter()
-        .map(|(id, lesson)| view(&acs, id, lesson))
+        .map(|(id, lesson)| view(&scope, id, lesson))
         .collect();
     Ok(Json(Page { items, next }))
 }
 
 /// Forgets it all: its devices are asked as the standard has it, and may teach it again.
+#[utoipa::path(
+    delete, path = "/models/{id}", operation_id = "forget_model", tag = "Models",
+    security(("token" = ["devices:write"]))
+)]
 pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    if acs.lessons.forget(&acs.instance.name, &id)? {
+    if acs.lessons.forget(&scope.instance.name, &id)? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::not_found(format!(
@@ -46,7 +65,7 @@ pub(super) async fn forget(
     )))
 }
 
-fn view(acs: &Acs, id: &str, lesson: &Lesson) -> Value {
+fn view(scope: &Scope, id: &str, lesson: &Lesson) -> Value {
     let size = |size: &Size| {
         json!({
             "most": size.most, "too_many": size.too_many, "learned_at": time(size.learned),
@@ -64,7 +83,7 @@ fn view(acs: &Acs, id: &str, lesson: &Lesson) -> Value {
     let model = &lesson.model;
     json!({
         "id": id,
-        "instance": &*acs.instance.name,
+        "instance": &*scope.instance.name,
         "manufacturer": model.manufacturer,
         "oui": model.oui,
         "product_class": model.product_class,

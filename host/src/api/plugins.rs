@@ -5,16 +5,34 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, Page, Path, time};
 use crate::Acs;
 use crate::plugins::PluginStatus;
 
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(reload))
+        .routes(routes!(one))
+        .routes(routes!(rollback))
+}
+
+#[utoipa::path(
+    get, path = "/plugins", operation_id = "list_plugins", tag = "Plugins",
+    security(("token" = ["plugins:read"]))
+)]
 pub(super) async fn list(State(acs): State<Arc<Acs>>) -> Json<Page<Value>> {
     let items = acs.plugins.statuses().iter().map(view).collect();
     Json(Page { items, next: None })
 }
 
+#[utoipa::path(
+    get, path = "/plugins/{name}", operation_id = "get_plugin", tag = "Plugins",
+    security(("token" = ["plugins:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
@@ -27,12 +45,20 @@ pub(super) async fn one(
 }
 
 /// Looks at the directory now, where the file system gives no news of itself.
+#[utoipa::path(
+    post, path = "/plugins/reload", operation_id = "reload_plugins", tag = "Plugins",
+    security(("token" = ["plugins:write"]))
+)]
 pub(super) async fn reload(State(acs): State<Arc<Acs>>) -> Json<Page<Value>> {
     acs.plugins.reload().await;
     list(State(acs)).await
 }
 
 /// Back to the version that ran before.
+#[utoipa::path(
+    post, path = "/plugins/{name}/rollback", operation_id = "roll_back_plugin", tag = "Plugins",
+    security(("token" = ["plugins:write"]))
+)]
 pub(super) async fn rollback(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,

@@ -6,10 +6,17 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::{ApiError, Query, limit, time};
+use super::scope::Scope;
 use crate::Acs;
 use crate::door::refusals::{Entry, Why};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new().routes(routes!(list))
+}
 
 /// A client that was refused. The same again is the same item.
 #[derive(Serialize)]
@@ -53,8 +60,13 @@ pub(super) struct RefusalsQuery {
     limit: Option<usize>,
 }
 
+#[utoipa::path(
+    get, path = "/refusals", operation_id = "list_refusals", tag = "Devices",
+    security(("token" = ["devices:read"]))
+)]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Query(query): Query<RefusalsQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entries = acs.refusals.last(limit(query.limit)?);
@@ -66,6 +78,6 @@ pub(super) async fn list(
         }
     }
     Ok(Json(json!({
-        "instance": &*acs.instance.name, "counts": counts, "items": items,
+        "instance": &*scope.instance.name, "counts": counts, "items": items,
     })))
 }

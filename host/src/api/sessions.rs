@@ -10,11 +10,23 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::devices::{cell, key};
 use super::error::{ApiError, Page, PageQuery, Path, Query, maybe_time, time};
+use super::scope::Scope;
 use crate::Acs;
 use crate::traces::{self, Head, Session, SessionId};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(of_device))
+        .routes(routes!(export_last))
+        .routes(routes!(keep))
+        .routes(routes!(one))
+        .routes(routes!(export))
+}
 
 /// How long all sessions of a device may be traced, hours: 30 days.
 const HOURS_MAX: i64 = 720;
@@ -24,8 +36,13 @@ const EXPORTED_MAX: usize = 100;
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+#[utoipa::path(
+    get, path = "/devices/{id}/sessions", operation_id = "list_device_sessions", tag = "Sessions",
+    security(("token" = ["sessions:read"]))
+)]
 pub(super) async fn of_device(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(device): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Value>>, ApiError> {
@@ -35,9 +52,9 @@ pub(super) async fn of_device(
         .map(|id| id.parse())
         .transpose()
         .map_err(ApiError::bad)?;
-    let heads = acs.traces.list(&key(&acs, &device));
+    let heads = acs.traces.list(&scope.key(&acs, &device)?);
     if heads.is_empty() {
-        cell(&acs, &device)?;
+        scope.cell(&acs, &device)?;
     }
     let mut heads = heads
         .into_iter()
@@ -55,6 +72,10 @@ pub(super) async fn of_device(
 }
 
 /// `{id}` as JSON, `{id}.txt` (or `Accept: text/plain`) as a conversation.
+#[utoipa::path(
+    get, path = "/sessions/{id}", operation_id = "get_session", tag = "Sessions",
+    security(("token" = ["sessions:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
     Path(id): Path<String>,
@@ -69,6 +90,10 @@ pub(super) async fn one(
 }
 
 /// One session for somebody else: as [`one`], with its identities replaced.
+#[utoipa::path(
+    get, path = "/sessions/{id}/export", operation_id = "export_session", tag = "Sessions",
+    security(("token" = ["sessions:read"]))
+)]
 pub(super) async fn export(
     State(acs): State<Arc<Acs>>,
     Path(id): Path<String>,
@@ -87,8 +112,13 @@ pub(super) struct ExportQuery {
 
 /// The last sessions of a device for somebody else, the oldest first: a line of JSON each, or
 /// conversations in plain text.
+#[utoipa::path(
+    get, path = "/devices/{id}/sessions/export", operation_id = "export_device_sessions", tag = "Sessions",
+    security(("token" = ["sessions:read"]))
+)]
 pub(super) async fn export_last(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(device): Path<String>,
     Query(query): Query<ExportQuery>,
     headers: HeaderMap,
@@ -99,9 +129,9 @@ pub(super) async fn export_last(
             "expected last of 1 to {EXPORTED_MAX}, got {last}"
         )));
     }
-    let heads = acs.traces.list(&key(&acs, &device));
+    let heads = acs.traces.list(&scope.key(&acs, &device)?);
     if heads.is_empty() {
-        cell(&acs, &device)?;
+        scope.cell(&acs, &device)?;
     }
     let mut sessions = Vec::new();
     for head in heads.iter().take(last).rev() {
@@ -132,15 +162,20 @@ async fn exported(sessions: Vec<Session>, plain: bool) -> Result<Response, ApiEr
 }
 
 /// How long to trace all sessions of a device.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TraceRequest {
     hours: i64,
 }
 
 /// Keeps all sessions of a device for some hours, whatever `[traces]` says; 0 = no longer.
+#[utoipa::path(
+    put, path = "/devices/{id}/trace", operation_id = "trace_device", tag = "Sessions",
+    security(("token" = ["sessions:write"]))
+)]
 pub(super) async fn keep(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(device): Path<String>,
     body: Result<Json<TraceRequest>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -154,7 +189,7 @@ pub(super) async fn keep(
         0 => 0,
         hours => acs.clock.unix() + hours * 3_600,
     };
-    let cell = cell(&acs, &device)?;
+    let cell = scope.cell(&acs, &device)?;
     cell.lock()
         .summary_mut(|summary| summary.trace_until = until);
     acs.store.persist(&cell).await?;

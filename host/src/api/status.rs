@@ -5,15 +5,26 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::scope::Scope;
 use crate::Acs;
 
-pub(super) async fn status(State(acs): State<Arc<Acs>>) -> Json<Value> {
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new().routes(routes!(status))
+}
+
+#[utoipa::path(
+    get, path = "/status", operation_id = "get_status", tag = "Host",
+    security(("token" = ["status:read"]))
+)]
+pub(super) async fn status(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Value> {
     let (under_way, waiting, calling) = acs.wakes.counts();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "instance": &*acs.instance.name,
-        "devices": acs.store.count(&acs.instance.name),
+        "instance": &*scope.instance.name,
+        "devices": acs.store.count(&scope.instance.name),
         "sessions_open": acs.sessions.count(),
         "counters": &acs.counters,
         "short_inform": acs.short_inform_load(),

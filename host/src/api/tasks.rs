@@ -9,20 +9,32 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::devices::{cell, wait};
+use super::devices::wait;
 use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
 use super::reachability::wake_view;
+use super::scope::Scope;
 use crate::Acs;
 use crate::store::TaskFilter;
 use crate::work::task::{NewTask, Operation, Task, TaskError, TaskId, TaskState};
 use crate::work::{operation, transfer};
 
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new()
+        .routes(routes!(of_device, create))
+        .routes(routes!(list))
+        .routes(routes!(one))
+        .routes(routes!(cancel))
+}
+
 /// The longest a task may wait for its device, seconds: a year.
 const EXPIRES_SECONDS_MAX: i64 = 31_536_000;
 
 /// A task to make.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateTask {
     operation: Operation,
@@ -80,14 +92,19 @@ fn error_view(error: &TaskError) -> Value {
     view
 }
 
+#[utoipa::path(
+    post, path = "/devices/{id}/tasks", operation_id = "create_task", tag = "Tasks",
+    security(("token" = ["tasks:write"]))
+)]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(device): Path<String>,
     body: Result<Json<CreateTask>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(request) = body?;
     let wait = wait(&acs, request.wait_seconds)?;
-    let cell = cell(&acs, &device)?;
+    let cell = scope.cell(&acs, &device)?;
     let mut operation = request.operation;
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
@@ -163,31 +180,41 @@ pub(super) struct OneQuery {
     wait_seconds: u64,
 }
 
+#[utoipa::path(
+    get, path = "/tasks/{id}", operation_id = "get_task", tag = "Tasks",
+    security(("token" = ["tasks:read"]))
+)]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     Query(query): Query<OneQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let wait = wait(&acs, query.wait_seconds)?;
-    let mut task = find(&acs, &id)?;
+    let mut task = find(&acs, &scope, &id)?;
     if !wait.is_zero() && !task.state.is_final() {
         task = ended(&acs, task, wait).await?;
     }
     Ok(Json(view(&acs, &task)))
 }
 
+#[utoipa::path(
+    post, path = "/tasks/{id}/cancel", operation_id = "cancel_task", tag = "Tasks",
+    security(("token" = ["tasks:write"]))
+)]
 pub(super) async fn cancel(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let task = find(&acs, &id)?;
+    let task = find(&acs, &scope, &id)?;
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
     Ok(Json(view(&acs, &task)))
 }
 
-fn find(acs: &Acs, id: &str) -> Result<Arc<Task>, ApiError> {
+fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<Arc<Task>, ApiError> {
     let id: TaskId = id.parse().map_err(ApiError::bad)?;
-    let task = acs.store.task(&acs.instance.name, id)?;
+    let task = acs.store.task(&scope.instance.name, id)?;
     task.ok_or_else(|| ApiError::not_found(format!("there is no task {id}")))
 }
 
@@ -201,22 +228,33 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
 }
 
+#[utoipa::path(
+    get, path = "/tasks", operation_id = "list_tasks", tag = "Tasks",
+    security(("token" = ["tasks:read"]))
+)]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Value>>, ApiError> {
-    page(&acs, query)
+    page(&acs, &scope, query)
 }
 
+#[utoipa::path(
+    get, path = "/devices/{id}/tasks", operation_id = "list_device_tasks", tag = "Tasks",
+    security(("token" = ["tasks:read"]))
+)]
 pub(super) async fn of_device(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(device): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Value>>, ApiError> {
-    cell(&acs, &device)?;
+    scope.cell(&acs, &device)?;
     let PageQuery { after, limit } = query;
     page(
         &acs,
+        &scope,
         ListQuery {
             device: Some(device),
             state: None,
@@ -226,7 +264,7 @@ pub(super) async fn of_device(
     )
 }
 
-fn page(acs: &Acs, query: ListQuery) -> Result<Json<Page<Value>>, ApiError> {
+fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<Value>>, ApiError> {
     let limit = limit(query.limit)?;
     let after = query
         .after
@@ -238,7 +276,9 @@ fn page(acs: &Acs, query: ListQuery) -> Result<Json<Page<Value>>, ApiError> {
         state: query.state,
         ..TaskFilter::default()
     };
-    let tasks = acs.store.tasks(&acs.instance.name, &filter, after, limit)?;
+    let tasks = acs
+        .store
+        .tasks(&scope.instance.name, &filter, after, limit)?;
     let next = (tasks.len() == limit)
         .then(|| tasks.last().map(|task| task.id.to_string()))
         .flatten();

@@ -15,7 +15,8 @@ const CHANCE_BITS: u32 = 24;
 
 /// The number of a file, unique in the host: the second it came in, then chance, so that
 /// numbers sort by age. As text `f-` and hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^f-[0-9a-f]{1,16}$", examples("f-6923a2c0b1e4f7"))]
 pub struct FileId(pub u64);
 
 impl FileId {

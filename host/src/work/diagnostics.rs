@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cwmp::{ParameterValue, Request, SetParameterValues};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::task::{Operation, Task, TaskState};
 use crate::Acs;
@@ -24,7 +25,7 @@ const TEXT_CHARS_MAX: usize = 256;
 
 /// What to find out, in the words of the northbound API: `{"kind": "ping", …}`. What is not
 /// given is as the device has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Diagnostics {
     /// ICMP echo.

@@ -2,6 +2,7 @@
 //! told that it exists, and its end is durable before anybody is told of that.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::campaign::CampaignId;
 use super::diagnostics::{DIAGNOSTICS_SECONDS_MAX, Diagnostics};
@@ -20,7 +21,8 @@ pub const OUTCOME_UNKNOWN: &str = "outcome unknown";
 /// The number of a task, unique in the host, never reused. As text (`t-` and hexadecimal
 /// digits) it is the CommandKey of what the task sends, so that a late `M Reboot` or
 /// TransferComplete finds its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, pattern = "^t-[0-9a-f]{1,16}$", examples("t-1f"))]
 pub struct TaskId(pub u64);
 
 impl std::fmt::Display for TaskId {
@@ -55,7 +57,7 @@ impl<'de> Deserialize<'de> for TaskId {
 }
 
 /// What a task does, in the words of the northbound API: `{"op": "set", …}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Operation {
     /// GetParameterValues: full names, or partial paths that end in a dot.
@@ -323,7 +325,7 @@ impl Operation {
 }
 
 /// A value to set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetParameter {
     /// The full parameter name.
@@ -336,7 +338,7 @@ pub struct SetParameter {
 }
 
 /// Attributes to set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetAttribute {
     /// A full name or a partial path.
@@ -350,7 +352,7 @@ pub struct SetAttribute {
 }
 
 /// When a scheduled download may run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// After the task was sent.
@@ -373,7 +375,7 @@ fn at_any_time() -> String {
 }
 
 /// What is to happen to a software module (a deployment unit). An empty text is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DuChange {
     /// A new one.
@@ -425,7 +427,9 @@ pub enum DuChange {
 }
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
     /// Durable, and waiting for the device's next session.
@@ -519,7 +523,7 @@ impl Task {
 }
 
 /// Why a task failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskError {
     /// The CWMP fault code, where it was a fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -543,7 +547,7 @@ impl TaskError {
 }
 
 /// A parameter at fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskParameterError {
     /// The full parameter name.
     pub path: String,

@@ -1,0 +1,144 @@
+//! What a request is about and who asks: an instance, a principal and the devices it may see.
+//!
+//! `/v1/instances/{instance}/…` becomes `/v1/…` before anything is routed; the name waits in the
+//! request until it is known who asks.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::Uri;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+
+use super::error::ApiError;
+use crate::Acs;
+use crate::access::{Access, Permission, Principal};
+use crate::device::DeviceKey;
+use crate::instance::Instance;
+use crate::store::DeviceCell;
+
+/// Whose resources a request is about, and who asks.
+#[derive(Clone)]
+pub(super) struct Scope {
+    /// The instance that the path names, or the caller's own.
+    pub(super) instance: Arc<Instance>,
+    /// Who asks.
+    pub(super) principal: Arc<Principal>,
+}
+
+impl Scope {
+    /// The instance that is asked for, if the principal may do there what the route needs; an
+    /// operation without a permission is for everybody who is signed in.
+    pub(super) fn find(
+        acs: &Acs,
+        wanted: Option<&str>,
+        principal: Arc<Principal>,
+        permission: Option<Permission>,
+    ) -> Result<Scope, ApiError> {
+        let own = principal.instance();
+        let name = wanted.unwrap_or(&own);
+        // Of an instance that is not the caller's nothing is told, not even that there is one.
+        let instance = instance(acs, name)
+            .filter(|_| wanted.is_none() || principal.instances().has(name))
+            .ok_or_else(|| ApiError::not_found(format!("there is no instance {name:?}")))?;
+        if let Some(permission) = permission {
+            let place = (!permission.is_of_host()).then_some(name);
+            if let Access::Denied = principal.on(place, permission) {
+                return Err(ApiError::forbidden(format!(
+                    "{} may not do this: it needs the permission {permission}",
+                    principal.name
+                )));
+            }
+        }
+        Ok(Scope {
+            instance,
+            principal,
+        })
+    }
+
+    /// The key of a device that the principal may see or make.
+    pub(super) fn key(&self, _acs: &Acs, id: &str) -> Result<DeviceKey, ApiError> {
+        Ok(DeviceKey {
+            instance: Arc::clone(&self.instance.name),
+            id: id.into(),
+        })
+    }
+
+    /// A device that there is and that the principal may see.
+    pub(super) fn cell(&self, acs: &Acs, id: &str) -> Result<Arc<DeviceCell>, ApiError> {
+        let key = self.key(acs, id)?;
+        acs.store
+            .device(&key)?
+            .ok_or_else(|| ApiError::no_device(&key))
+    }
+}
+
+/// The instance of that name.
+fn instance(acs: &Acs, name: &str) -> Option<Arc<Instance>> {
+    (*acs.instance.name == *name).then(|| Arc::clone(&acs.instance))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Scope {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Scope, ApiError> {
+        let scope = parts.extensions.get::<Scope>().cloned();
+        scope.ok_or_else(|| ApiError::internal("a route that nobody was let in to"))
+    }
+}
+
+/// The instance that the path of a request names.
+#[derive(Clone)]
+pub(super) struct WantedInstance(pub(super) Arc<str>);
+
+/// Takes the instance out of the path.
+pub(super) async fn take_instance(mut request: Request, next: Next) -> Response {
+    if let Some((name, path)) = split(request.uri().path()) {
+        let (name, mut path) = (WantedInstance(name.into()), path);
+        if let Some(query) = request.uri().query() {
+            path = format!("{path}?{query}");
+        }
+        let mut parts = request.uri().clone().into_parts();
+        let Ok(path) = path.parse::<PathAndQuery>() else {
+            return ApiError::bad("expected a path").into_response();
+        };
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+            request.extensions_mut().insert(name);
+        }
+    }
+    next.run(request).await
+}
+
+/// `/v1/instances/acme/devices` → `acme`, `/v1/devices`. An instance alone is a resource itself.
+fn split(path: &str) -> Option<(&str, String)> {
+    let (name, rest) = path.strip_prefix("/v1/instances/")?.split_once('/')?;
+    (!name.is_empty() && !rest.is_empty()).then(|| (name, format!("/v1/{rest}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_in_paths() {
+        let check = |path: &str, expected: Option<(&str, &str)>| {
+            let split = split(path);
+            let split = split.as_ref().map(|(name, rest)| (*name, rest.as_str()));
+            assert_eq!(split, expected, "{path}");
+        };
+        check(
+            "/v1/instances/acme/devices/1",
+            Some(("acme", "/v1/devices/1")),
+        );
+        check("/v1/instances/acme/tasks", Some(("acme", "/v1/tasks")));
+        check("/v1/instances/acme", None);
+        check("/v1/instances/acme/", None);
+        check("/v1/instances//devices", None);
+        check("/v1/instances", None);
+        check("/v1/devices/instances/x", None);
+    }
+}
