@@ -113,7 +113,11 @@ impl Store {
     ///
     /// # Errors
     /// When its record cannot be read.
-    pub fn campaign_head(&self, instance: &str, id: CampaignId) -> Result<Option<Head>, StoreError> {
+    pub fn campaign_head(
+        &self,
+        instance: &str,
+        id: CampaignId,
+    ) -> Result<Option<Head>, StoreError> {
         let key = of_campaign(Kind::CampaignHead, instance, id);
         let record = self.core().backend.get(key.as_ref())?;
         record.map(|record| decode(HEAD, &record)).transpose()
@@ -372,7 +376,12 @@ impl Store {
                 let task = Task {
                     expires: start.expires,
                     campaign: Some(id),
-                    ..Task::queued(next_id(&mut state, &mut batch), &device, operation.clone(), now)
+                    ..Task::queued(
+                        next_id(&mut state, &mut batch),
+                        &device,
+                        operation.clone(),
+                        now,
+                    )
                 };
                 // Not into the batch before it is sure that all of it fits.
                 let mut own = Batch::default();
@@ -418,7 +427,13 @@ impl Store {
         let mut under_way = Vec::with_capacity(withdrawals.len());
         for withdrawal in withdrawals {
             let mut with = Batch::default();
-            put_device(&mut with, instance, id, &withdrawal.device, &withdrawal.record)?;
+            put_device(
+                &mut with,
+                instance,
+                id,
+                &withdrawal.device,
+                &withdrawal.record,
+            )?;
             let place = core.committer.reserve().await?;
             under_way.push(core.withdraw(place, withdrawal.task, with, now));
         }

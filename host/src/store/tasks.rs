@@ -292,7 +292,9 @@ impl Store {
         step: impl FnOnce(&Task) -> Result<Task, StoreError>,
     ) -> Result<Arc<Task>, StoreError> {
         let place = self.core().committer.reserve().await?;
-        let (waiting, task) = self.core().step(place, id, result, Batch::default(), step)?;
+        let (waiting, task) = self
+            .core()
+            .step(place, id, result, Batch::default(), step)?;
         waiting.done().await?;
         Ok(task)
     }

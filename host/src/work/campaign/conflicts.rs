@@ -45,10 +45,17 @@ fn is_same(a: &str, b: &str) -> bool {
     let without_root = |path: &str| -> Vec<String> {
         let roots = ["InternetGatewayDevice.", "Device."];
         let below = roots.iter().find_map(|root| path.strip_prefix(root));
-        below.unwrap_or(path).split('.').map(str::to_owned).collect()
+        below
+            .unwrap_or(path)
+            .split('.')
+            .map(str::to_owned)
+            .collect()
     };
     let (a, b) = (without_root(a), without_root(b));
-    a.len() == b.len() && a.iter().zip(&b).all(|(x, y)| x == y || x == "*" || y == "*")
+    a.len() == b.len()
+        && a.iter()
+            .zip(&b)
+            .all(|(x, y)| x == y || x == "*" || y == "*")
 }
 
 #[cfg(test)]
@@ -58,24 +65,47 @@ mod tests {
 
     #[test]
     fn what_goes_together() {
-        let set = |path: &str| json!({ "op": "set", "parameters": [{ "path": path, "value": "1" }] });
+        let set =
+            |path: &str| json!({ "op": "set", "parameters": [{ "path": path, "value": "1" }] });
         let firmware = json!({ "op": "download", "file_type": "1 Firmware Upgrade Image", "url": "http://x/y" });
         let configuration = json!({ "op": "download", "file_type": "3 Vendor Configuration File", "url": "http://x/y" });
         let (reboot, reset) = (json!({ "op": "reboot" }), json!({ "op": "factory-reset" }));
         for (a, b, expected) in [
             (&firmware, &firmware, Some("both bring a firmware")),
-            (&firmware, &reboot, Some("one brings a firmware, the other one restarts the device")),
-            (&reset, &firmware, Some("one brings a firmware, the other one restarts the device")),
-            (&reset, &set("Device.A.B"), Some("one resets the device to what it was delivered with")),
+            (
+                &firmware,
+                &reboot,
+                Some("one brings a firmware, the other one restarts the device"),
+            ),
+            (
+                &reset,
+                &firmware,
+                Some("one brings a firmware, the other one restarts the device"),
+            ),
+            (
+                &reset,
+                &set("Device.A.B"),
+                Some("one resets the device to what it was delivered with"),
+            ),
             (&reboot, &set("Device.A.B"), None),
             (&reboot, &reboot, None),
             (&firmware, &set("Device.A.B"), None),
             (&firmware, &configuration, None),
-            (&set("Device.A.B"), &set("Device.A.B"), Some("both set Device.A.B")),
-            (&set("Device.A.*.B"), &set("A.2.B"), Some("both set Device.A.*.B")),
+            (
+                &set("Device.A.B"),
+                &set("Device.A.B"),
+                Some("both set Device.A.B"),
+            ),
+            (
+                &set("Device.A.*.B"),
+                &set("A.2.B"),
+                Some("both set Device.A.*.B"),
+            ),
             (&set("Device.A.1.B"), &set("Device.A.2.B"), None),
         ] {
-            let parse = |json: &serde_json::Value| serde_json::from_value::<Operation>(json.clone()).unwrap();
+            let parse = |json: &serde_json::Value| {
+                serde_json::from_value::<Operation>(json.clone()).unwrap()
+            };
             let found = conflict(&parse(a), &parse(b)).map(|conflict| conflict.0);
             assert_eq!(found.as_deref(), expected, "{a} and {b}");
         }

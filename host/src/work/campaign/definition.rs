@@ -182,7 +182,7 @@ pub enum OnFailedWave {
 pub struct Retries {
     /// How often, of each device.
     pub times: u8,
-    /// After how long.
+    /// After how long; a minute at least.
     pub after_minutes: u32,
     /// After these faults; none: after any.
     pub faults: Vec<u32>,
@@ -237,7 +237,10 @@ impl Definition {
         operation::check(&self.operation).map_err(|error| format!("operation: {error}"))?;
         self.schedule.check()?;
         check_waves(&self.waves)?;
-        percent("between_waves.ended_percent", self.between_waves.ended_percent)?;
+        percent(
+            "between_waves.ended_percent",
+            self.between_waves.ended_percent,
+        )?;
         for (name, share) in [
             ("failed", self.stop.failed),
             ("not_back", self.stop.not_back),
@@ -248,14 +251,44 @@ impl Definition {
             }
         }
         for (name, value, least, most) in [
-            ("pace.devices_per_minute", self.pace.devices_per_minute, 1, PACE_MAX),
+            (
+                "pace.devices_per_minute",
+                self.pace.devices_per_minute,
+                1,
+                PACE_MAX,
+            ),
             ("pace.at_once", self.pace.at_once, 1, PACE_MAX),
             ("not_back_minutes", self.not_back_minutes, 1, MINUTES_MAX),
-            ("unreachable_minutes", self.unreachable_minutes, 1, MINUTES_MAX),
-            ("retries.times", self.retries.times.into(), 0, RETRIES_MAX.into()),
-            ("retries.after_minutes", self.retries.after_minutes, 0, MINUTES_MAX),
-            ("between_waves.pause_minutes", self.between_waves.pause_minutes, 0, MINUTES_MAX),
-            ("between_waves.age_minutes", self.between_waves.age_minutes, 0, MINUTES_MAX),
+            (
+                "unreachable_minutes",
+                self.unreachable_minutes,
+                1,
+                MINUTES_MAX,
+            ),
+            (
+                "retries.times",
+                self.retries.times.into(),
+                0,
+                RETRIES_MAX.into(),
+            ),
+            (
+                "retries.after_minutes",
+                self.retries.after_minutes,
+                0,
+                MINUTES_MAX,
+            ),
+            (
+                "between_waves.pause_minutes",
+                self.between_waves.pause_minutes,
+                0,
+                MINUTES_MAX,
+            ),
+            (
+                "between_waves.age_minutes",
+                self.between_waves.age_minutes,
+                0,
+                MINUTES_MAX,
+            ),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("expected {name} of {least} to {most}, got {value}"));
@@ -355,7 +388,9 @@ mod tests {
         );
         check(
             json!({ "waves": [{ "percent": 10 }, { "devices": 5 }] }),
-            expect!["expected waves with devices before those with percent, got waves[1] after one"],
+            expect![
+                "expected waves with devices before those with percent, got waves[1] after one"
+            ],
         );
         check(
             json!({ "waves": [{ "percent": 60 }, { "percent": 60 }] }),
@@ -375,7 +410,9 @@ mod tests {
         );
         check(
             json!({ "on_failed_wave": "roll-back" }),
-            expect!["expected on_failed_wave roll-back only with a firmware of the file store, got another operation"],
+            expect![
+                "expected on_failed_wave roll-back only with a firmware of the file store, got another operation"
+            ],
         );
         check(
             json!({ "operation": { "op": "set", "parameters": [] } }),
@@ -383,7 +420,9 @@ mod tests {
         );
         check(
             json!({ "schedule": { "time_zone": "Mars/Olympus" } }),
-            expect![[r#"expected schedule.time_zone like Europe/Berlin, +01:00 or CET-1CEST,M3.5.0,M10.5.0/3, got "Mars/Olympus""#]],
+            expect![[
+                r#"expected schedule.time_zone like Europe/Berlin, +01:00 or CET-1CEST,M3.5.0,M10.5.0/3, got "Mars/Olympus""#
+            ]],
         );
     }
 }

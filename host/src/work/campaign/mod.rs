@@ -27,9 +27,9 @@ pub use definition::{
 pub use driver::{Campaigns, Command};
 pub use engine::{Candidate, Changes, Engine, Informed, LOG_LINES_MAX, Look, Start, Withdrawal};
 pub use facts::Change;
-pub use plan::{Plan, PlannedDevice};
+pub use plan::{Plan, PlannedConflict, PlannedDevice, Wanted};
 pub use record::{
     CampaignId, CampaignState, Counts, DeviceState, Head, LogLine, Phase, Record, Waits,
 };
 pub use schedule::{Schedule, ServiceWindow};
-pub use verbs::{CampaignError, NewCampaign};
+pub use verbs::{CampaignError, NewCampaign, Shown};

@@ -143,8 +143,6 @@ pub struct Head {
     pub started: Option<UnixTime>,
     /// When it ended.
     pub ended: Option<UnixTime>,
-    /// Its devices are all written down.
-    pub enrolled: bool,
     /// The wave that is on.
     pub wave: u16,
     /// Of so many.
@@ -171,7 +169,18 @@ pub struct Head {
 
 /// Where a device of a campaign stands.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceState {
@@ -267,10 +276,7 @@ pub struct Record {
     pub reason: Option<String>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde gives a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_zero(number: &u16) -> bool {
     *number == 0
 }

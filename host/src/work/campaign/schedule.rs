@@ -21,23 +21,25 @@ const DAYS_AHEAD: i64 = 15;
 
 /// When devices may be begun.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// Not before; absent: at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "moment", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub start: Option<Timestamp>,
     /// No device is begun after it, and the campaign is over.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "moment", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub end: Option<Timestamp>,
     /// Of the windows: `Europe/Berlin`, `+01:00`, or as POSIX has it. Absent: that of the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// Each device has its windows in its own time zone: that of its tag `tz:Europe/Berlin`, or
     /// that of its Time object, or else the campaign's.
+    #[serde(default)]
     pub device_time: bool,
     /// None: always.
+    #[serde(default)]
     pub windows: Vec<ServiceWindow>,
 }
 
@@ -49,9 +51,11 @@ pub struct ServiceWindow {
     #[serde(default)]
     pub days: Vec<Day>,
     /// `22:00`.
+    #[serde(with = "wall_time")]
     #[schema(value_type = String, example = "22:00")]
     pub from: Time,
     /// `05:00`: if not after `from`, of the next day.
+    #[serde(with = "wall_time")]
     #[schema(value_type = String, example = "05:00")]
     pub to: Time,
 }
@@ -87,6 +91,58 @@ impl Day {
             Day::Sat => Weekday::Saturday,
             Day::Sun => Weekday::Sunday,
         }
+    }
+}
+
+/// `2026-12-01T22:00:00Z`.
+mod moment {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(clippy::ref_option, reason = "serde gives a reference")]
+    pub(super) fn serialize<S: Serializer>(
+        moment: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match moment {
+            Some(moment) => serializer.collect_str(moment),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        let expected = |_| format!("expected a time like 2026-12-01T22:00:00Z, got {text:?}");
+        text.parse()
+            .map(Some)
+            .map_err(expected)
+            .map_err(D::Error::custom)
+    }
+}
+
+/// `22:00`.
+mod wall_time {
+    use jiff::civil::Time;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+        let format = match time.second() {
+            0 => "%H:%M",
+            _ => "%H:%M:%S",
+        };
+        serializer.collect_str(&time.strftime(format))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Time, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let expected = |_| format!("expected a time of day like 22:00, got {text:?}");
+        text.parse().map_err(expected).map_err(D::Error::custom)
     }
 }
 
@@ -296,34 +352,133 @@ mod tests {
         let sunday = schedule(&[("\"sun\"", "22:00", "02:30")]);
         let gap = schedule(&[("", "02:00", "03:00")]);
         let fold = schedule(&[("", "01:00", "02:30")]);
-        let two = schedule(&[("", "22:00", "23:00"), ("", "23:00", "01:00"), ("", "12:00", "13:00")]);
+        let two = schedule(&[
+            ("", "22:00", "23:00"),
+            ("", "23:00", "01:00"),
+            ("", "12:00", "13:00"),
+        ]);
         let berlin = "Europe/Berlin";
         for (schedule, zone, now, expected) in [
-            (&nights, "UTC", "2026-06-01T21:59:59Z", "not before 2026-06-01T22:00:00Z"),
-            (&nights, "UTC", "2026-06-01T22:00:00Z", "open until 2026-06-02T05:00:00Z"),
-            (&nights, "UTC", "2026-06-02T04:59:59Z", "open until 2026-06-02T05:00:00Z"),
-            (&nights, "UTC", "2026-06-02T05:00:00Z", "not before 2026-06-02T22:00:00Z"),
+            (
+                &nights,
+                "UTC",
+                "2026-06-01T21:59:59Z",
+                "not before 2026-06-01T22:00:00Z",
+            ),
+            (
+                &nights,
+                "UTC",
+                "2026-06-01T22:00:00Z",
+                "open until 2026-06-02T05:00:00Z",
+            ),
+            (
+                &nights,
+                "UTC",
+                "2026-06-02T04:59:59Z",
+                "open until 2026-06-02T05:00:00Z",
+            ),
+            (
+                &nights,
+                "UTC",
+                "2026-06-02T05:00:00Z",
+                "not before 2026-06-02T22:00:00Z",
+            ),
             // Summer: two hours before UTC; winter: one.
-            (&nights, berlin, "2026-06-01T20:00:00Z", "open until 2026-06-02T03:00:00Z"),
-            (&nights, berlin, "2026-12-01T20:30:00Z", "not before 2026-12-01T21:00:00Z"),
-            (&nights, "CET-1CEST,M3.5.0,M10.5.0/3", "2026-06-01T20:00:00Z", "open until 2026-06-02T03:00:00Z"),
-            (&nights, "+05:30", "2026-06-01T16:30:00Z", "open until 2026-06-01T23:30:00Z"),
+            (
+                &nights,
+                berlin,
+                "2026-06-01T20:00:00Z",
+                "open until 2026-06-02T03:00:00Z",
+            ),
+            (
+                &nights,
+                berlin,
+                "2026-12-01T20:30:00Z",
+                "not before 2026-12-01T21:00:00Z",
+            ),
+            (
+                &nights,
+                "CET-1CEST,M3.5.0,M10.5.0/3",
+                "2026-06-01T20:00:00Z",
+                "open until 2026-06-02T03:00:00Z",
+            ),
+            (
+                &nights,
+                "+05:30",
+                "2026-06-01T16:30:00Z",
+                "open until 2026-06-01T23:30:00Z",
+            ),
             // The night in which the clock goes forward is an hour shorter, the other one longer.
-            (&nights, berlin, "2026-03-28T21:00:00Z", "open until 2026-03-29T03:00:00Z"),
-            (&nights, berlin, "2026-10-24T20:00:00Z", "open until 2026-10-25T04:00:00Z"),
+            (
+                &nights,
+                berlin,
+                "2026-03-28T21:00:00Z",
+                "open until 2026-03-29T03:00:00Z",
+            ),
+            (
+                &nights,
+                berlin,
+                "2026-10-24T20:00:00Z",
+                "open until 2026-10-25T04:00:00Z",
+            ),
             // A window that the clock skips is not there that day.
-            (&gap, berlin, "2026-03-28T02:30:00Z", "not before 2026-03-30T00:00:00Z"),
-            (&gap, berlin, "2026-03-28T01:30:00Z", "open until 2026-03-28T02:00:00Z"),
+            (
+                &gap,
+                berlin,
+                "2026-03-28T02:30:00Z",
+                "not before 2026-03-30T00:00:00Z",
+            ),
+            (
+                &gap,
+                berlin,
+                "2026-03-28T01:30:00Z",
+                "open until 2026-03-28T02:00:00Z",
+            ),
             // 02:30 comes twice: the first ends it.
-            (&fold, berlin, "2026-10-24T23:30:00Z", "open until 2026-10-25T00:30:00Z"),
-            (&fold, berlin, "2026-10-25T00:45:00Z", "not before 2026-10-26T00:00:00Z"),
+            (
+                &fold,
+                berlin,
+                "2026-10-24T23:30:00Z",
+                "open until 2026-10-25T00:30:00Z",
+            ),
+            (
+                &fold,
+                berlin,
+                "2026-10-25T00:45:00Z",
+                "not before 2026-10-26T00:00:00Z",
+            ),
             // Of the day on which it begins.
-            (&sunday, "UTC", "2026-06-01T01:00:00Z", "open until 2026-06-01T02:30:00Z"),
-            (&sunday, "UTC", "2026-06-01T03:00:00Z", "not before 2026-06-07T22:00:00Z"),
+            (
+                &sunday,
+                "UTC",
+                "2026-06-01T01:00:00Z",
+                "open until 2026-06-01T02:30:00Z",
+            ),
+            (
+                &sunday,
+                "UTC",
+                "2026-06-01T03:00:00Z",
+                "not before 2026-06-07T22:00:00Z",
+            ),
             // Those that touch are one.
-            (&two, "UTC", "2026-06-01T22:30:00Z", "open until 2026-06-02T01:00:00Z"),
-            (&two, "UTC", "2026-06-02T01:00:00Z", "not before 2026-06-02T12:00:00Z"),
-            (&Schedule::default(), "UTC", "2026-06-01T00:00:00Z", "open until ever"),
+            (
+                &two,
+                "UTC",
+                "2026-06-01T22:30:00Z",
+                "open until 2026-06-02T01:00:00Z",
+            ),
+            (
+                &two,
+                "UTC",
+                "2026-06-02T01:00:00Z",
+                "not before 2026-06-02T12:00:00Z",
+            ),
+            (
+                &Schedule::default(),
+                "UTC",
+                "2026-06-01T00:00:00Z",
+                "open until ever",
+            ),
         ] {
             assert_eq!(shown(schedule, zone, now), expected, "{zone} {now}");
         }
@@ -343,12 +498,22 @@ mod tests {
             assert_eq!(shown(&nights, "UTC", now), expected, "{now}");
         }
         nights.end = Some("2026-06-04T12:00:00Z".parse().unwrap());
-        assert_eq!(shown(&nights, "UTC", "2026-06-04T06:00:00Z"), "not before ever");
+        assert_eq!(
+            shown(&nights, "UTC", "2026-06-04T06:00:00Z"),
+            "not before ever"
+        );
     }
 
     #[test]
     fn zones_of_devices() {
-        for known in ["Europe/Berlin", "+01:00", "-03:30", "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT", "UTC"] {
+        for known in [
+            "Europe/Berlin",
+            "+01:00",
+            "-03:30",
+            "CET-1CEST,M3.5.0,M10.5.0/3",
+            "EST5EDT",
+            "UTC",
+        ] {
             assert!(zone(known).is_some(), "{known}");
         }
         for unknown in ["", "+1", "+99:00", "nowhere at all"] {

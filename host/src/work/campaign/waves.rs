@@ -103,8 +103,16 @@ mod tests {
             (vec![], 7, vec![7]),
             (vec![devices(2)], 7, vec![2, 5]),
             (vec![devices(9)], 7, vec![7]),
-            (vec![devices(50), percent(10.0), percent(40.0)], 5050, vec![50, 500, 2000, 2500]),
-            (vec![percent(33.3), percent(33.3), percent(33.4)], 10, vec![3, 4, 3]),
+            (
+                vec![devices(50), percent(10.0), percent(40.0)],
+                5050,
+                vec![50, 500, 2000, 2500],
+            ),
+            (
+                vec![percent(33.3), percent(33.3), percent(33.4)],
+                10,
+                vec![3, 4, 3],
+            ),
             (vec![percent(1.0)], 10, vec![10]),
             (vec![devices(3), devices(3)], 10, vec![3, 3, 4]),
             (vec![devices(3)], 0, vec![]),

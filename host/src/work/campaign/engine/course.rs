@@ -28,7 +28,6 @@ impl Engine {
         self.head.target_version = target_version;
         self.head.phase = Phase::Active;
         self.head.started = Some(now);
-        self.head.enrolled = true;
         self.head_dirty = true;
         for at in 0..self.entries.len() {
             self.mark(at);
@@ -40,8 +39,11 @@ impl Engine {
 
     /// After a restart of the host, once all tasks have been told.
     pub fn go_on(&mut self) {
+        self.starts.make_contiguous().sort_unstable();
         for at in 0..self.entries.len() {
-            let Some(entry) = self.entry(at) else { continue };
+            let Some(entry) = self.entry(at) else {
+                continue;
+            };
             let record = &entry.record;
             if record.state == DeviceState::Pending && record.wave <= self.head.wave {
                 match record.not_before {
@@ -49,7 +51,9 @@ impl Engine {
                     None => self.line_up(at),
                 }
             }
-            let Some(entry) = self.entry(at) else { continue };
+            let Some(entry) = self.entry(at) else {
+                continue;
+            };
             if entry.record.state == DeviceState::Verifying && entry.due.is_none() {
                 let half = self.definition.not_back_seconds() / 2;
                 let due = entry.record.done.unwrap_or_default() + half;
@@ -129,7 +133,12 @@ impl Engine {
     ///
     /// # Errors
     /// It does not bring a firmware, or is being aborted or rolled back.
-    pub fn roll_back(&mut self, wave: Option<u16>, why: &str, now: UnixTime) -> Result<u32, String> {
+    pub fn roll_back(
+        &mut self,
+        wave: Option<u16>,
+        why: &str,
+        now: UnixTime,
+    ) -> Result<u32, String> {
         if self.what != super::What::Firmware {
             return Err("expected a campaign that brings a firmware, got another one".to_owned());
         }
@@ -181,7 +190,12 @@ impl Engine {
             return true;
         }
         if record.state == DeviceState::Pending {
-            self.end(at, DeviceState::Skipped, Some("the campaign was rolled back".to_owned()), now);
+            self.end(
+                at,
+                DeviceState::Skipped,
+                Some("the campaign was rolled back".to_owned()),
+                now,
+            );
         }
         false
     }
@@ -315,7 +329,15 @@ impl Engine {
     fn close(&mut self, phase: Phase, why: &str, now: UnixTime) {
         self.head.phase = phase;
         self.head.ended = Some(now);
-        let Counts { done, failed, unreachable, not_back, skipped, rolled_back, .. } = self.total();
+        let Counts {
+            done,
+            failed,
+            unreachable,
+            not_back,
+            skipped,
+            rolled_back,
+            ..
+        } = self.total();
         self.note(
             now,
             format!(
@@ -335,7 +357,9 @@ impl Engine {
         };
         match self.definition.on_failed_wave {
             OnFailedWave::Pause => self.pause_because(format!("paused by a stop rule: {why}"), now),
-            OnFailedWave::Abort => self.abort_because(format!("aborted by a stop rule: {why}"), now),
+            OnFailedWave::Abort => {
+                self.abort_because(format!("aborted by a stop rule: {why}"), now)
+            }
             OnFailedWave::RollBack => {
                 self.note(now, format!("no further device is begun: {why}"));
                 self.head.failing = Some(why);

@@ -1,5 +1,7 @@
 //! From a device that has its task to its end: what the task, its sessions, and time tell.
 
+use cwmp::rpc::fault::{CPE_INTERNAL_ERROR, INTERNAL_ERROR};
+
 use super::super::definition::What;
 use super::super::record::{DeviceState, Phase};
 use super::going::{TAKES_TASK_SECONDS, Withdrawal};
@@ -9,6 +11,10 @@ use crate::work::task::{OUTCOME_UNKNOWN, Task, TaskError, TaskState};
 
 /// An Inform without a boot, so soon after the answer to Reboot, may be from before it.
 const SETTLE_SECONDS: i64 = 10;
+
+/// No device is tried again sooner, seconds: so a minute's pace is known from when its devices
+/// last were begun.
+const TRY_AGAIN_SECONDS_MIN: i64 = 60;
 
 /// A session of a device has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +101,10 @@ impl Engine {
     fn task_done(&mut self, at: usize, task: &Task, version: &str, now: UnixTime) {
         let Some(entry) = self.entry(at) else { return };
         let is_late = entry.record.state == DeviceState::NotBack;
-        let is_confirmed = task.progress.as_ref().is_some_and(|p| p.confirmed.is_some());
+        let is_confirmed = task
+            .progress
+            .as_ref()
+            .is_some_and(|p| p.confirmed.is_some());
         let comes_back = match (self.what, expected_version(&entry.record, &self.head)) {
             (What::Firmware, Some(expected)) => !is_confirmed && version.trim() != expected.trim(),
             (What::Reboot | What::FactoryReset, _) => true,
@@ -131,24 +140,27 @@ impl Engine {
         let Some(entry) = self.entry(at) else { return };
         let text = error.map_or_else(|| "it failed".to_owned(), |error| error.text.clone());
         let code = error.and_then(|error| error.code);
-        let is_unknown = text.starts_with(OUTCOME_UNKNOWN);
-        let version_tells = self.what == What::Firmware
-            && expected_version(&entry.record, &self.head).is_some();
+        let is_unknown = text.contains(OUTCOME_UNKNOWN);
+        let version_tells =
+            self.what == What::Firmware && expected_version(&entry.record, &self.head).is_some();
         if is_unknown && version_tells {
             // The device may run it all the same.
             self.verify(at, now, Some(text), now);
         } else {
             let text = code.map_or_else(|| text.clone(), |code| format!("fault {code}: {text}"));
-            self.fail(at, text, code, now);
+            self.fail(at, text, code.filter(|_| !is_unknown), now);
         }
     }
 
     /// It failed: tried again, or the end.
     pub(super) fn fail(&mut self, at: usize, reason: String, code: Option<u32>, now: UnixTime) {
         let retries = &self.definition.retries;
+        let is_repeatable = self.definition.operation.is_repeatable();
         let is_for_it = match code {
-            Some(code) => retries.faults.is_empty() || retries.faults.contains(&code),
-            None => self.definition.operation.is_repeatable(),
+            Some(code) if !retries.faults.is_empty() => retries.faults.contains(&code),
+            // These may mean anything, also that it was done.
+            Some(INTERNAL_ERROR | CPE_INTERNAL_ERROR) | None => is_repeatable,
+            Some(_) => true,
         };
         if is_for_it && self.try_again(at, &reason, now) {
             return;
@@ -158,12 +170,16 @@ impl Engine {
 
     fn try_again(&mut self, at: usize, reason: &str, now: UnixTime) -> bool {
         let retries = &self.definition.retries;
-        let is_live = matches!(self.head.phase, Phase::Active | Phase::Paused | Phase::RollingBack);
+        let is_live = matches!(
+            self.head.phase,
+            Phase::Active | Phase::Paused | Phase::RollingBack
+        );
         let attempts = self.entry(at).map_or(0, |entry| entry.record.attempts);
         if !is_live || attempts > u16::from(retries.times) {
             return false;
         }
-        let next = now + i64::from(retries.after_minutes) * 60;
+        let wait = i64::from(retries.after_minutes) * 60;
+        let next = now + wait.max(TRY_AGAIN_SECONDS_MIN);
         let reason = format!("tried again after: {reason}");
         self.change(at, |entry| {
             let record = &mut entry.record;
@@ -235,7 +251,10 @@ impl Engine {
                 let runs = version == expected;
                 (runs, informed.booted && !runs)
             }
-            _ => (informed.booted || informed.at >= done + SETTLE_SECONDS, false),
+            _ => (
+                informed.booted || informed.at >= done + SETTLE_SECONDS,
+                false,
+            ),
         };
         match record.state {
             DeviceState::Verifying if is_back => self.end(at, DeviceState::Done, None, now),

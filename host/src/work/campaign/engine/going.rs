@@ -250,7 +250,8 @@ impl Engine {
         match state {
             // It has begun: a session that broke off is made good for.
             DeviceState::Sent | DeviceState::Verifying => return true,
-            state if state.is_end() => return state == DeviceState::NotBack,
+            // It has come after all, and is begun once more.
+            DeviceState::NotBack => {}
             DeviceState::Queued | DeviceState::Waking if !entry.busy => {}
             _ => return false,
         }
@@ -260,7 +261,9 @@ impl Engine {
         }
         if !has_place && self.room(now) == 0 {
             // It is there, so it can be called as soon as there is room.
-            self.line_up_to_call(at);
+            if state != DeviceState::NotBack {
+                self.line_up_to_call(at);
+            }
             return false;
         }
         self.starts.push_back(now);
@@ -268,6 +271,7 @@ impl Engine {
         self.change(at, |entry| {
             entry.record.state = DeviceState::Sent;
             entry.record.begun = Some(now);
+            (entry.record.ended, entry.record.reason) = (None, None);
             entry.due = Some(not_back);
         });
         true

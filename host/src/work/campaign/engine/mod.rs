@@ -162,8 +162,10 @@ impl Engine {
         let mut devices: Vec<_> = devices.into_iter().collect();
         devices.sort_by_cached_key(|(device, _)| (waves::rank(id, device), Arc::clone(device)));
         for (device, record) in devices {
+            engine.starts.extend(record.begun);
             engine.insert(device, record);
         }
+        engine.starts.make_contiguous().sort_unstable();
         engine
     }
 
@@ -201,8 +203,9 @@ impl Engine {
     /// Devices of it that a session may tell something of: they have the task, or have to come
     /// back.
     pub fn is_awaited(&self, device: &str) -> bool {
-        self.device(device)
-            .is_some_and(|record| matches!(record.state, DeviceState::Sent | DeviceState::Verifying))
+        self.device(device).is_some_and(|record| {
+            matches!(record.state, DeviceState::Sent | DeviceState::Verifying)
+        })
     }
 
     /// Where it stands, and what it waits for.
