@@ -154,6 +154,16 @@ impl Query {
         Query { root }
     }
 
+    /// What matches one of both.
+    #[must_use]
+    pub fn or(self, other: Query) -> Query {
+        let root = match (self.root, other.root) {
+            (Node::All, _) | (_, Node::All) => Node::All,
+            (one, other) => Node::Or(vec![one, other]),
+        };
+        Query { root }
+    }
+
     /// Whether the subject matches; one whose values are not at hand does not.
     pub fn matches(&self, subject: &impl Subject, now: UnixTime) -> bool {
         self.judge(subject, now) == Some(true)

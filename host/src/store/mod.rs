@@ -57,6 +57,7 @@ pub use plugin_memory::{MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX};
 pub use segment_read::Head;
 pub use segments::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, Record, Segments, SegmentsConfig};
 pub use stats::Stats;
+pub use task_index::TaskObserver;
 pub use task_list::{Order, TaskFilter};
 pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
 

@@ -22,15 +22,42 @@ pub(super) type Ended = watch::Receiver<Option<Arc<Task>>>;
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     pub(super) state: Mutex<Index>,
-    /// Who is told of the tasks of campaigns.
-    listener: OnceLock<Listener>,
+    pub(super) observer: Observer,
+    /// Who is told of all that befalls the tasks of campaigns.
+    campaigns: OnceLock<CampaignListener>,
 }
 
-struct Listener(Box<dyn Fn(&Told) + Send + Sync>);
+struct CampaignListener(Box<dyn Fn(&Told) + Send + Sync>);
 
-impl std::fmt::Debug for Listener {
+impl std::fmt::Debug for CampaignListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Listener")
+        f.write_str("CampaignListener")
+    }
+}
+
+/// Who is told of each step that is durable.
+#[derive(Default)]
+pub(super) struct Observer(OnceLock<TaskObserver>);
+
+/// See [`super::Store::observe_tasks`].
+pub type TaskObserver = Box<dyn Fn(&Task) + Send + Sync>;
+
+impl Observer {
+    pub(super) fn set(&self, observer: TaskObserver) {
+        let _ = self.0.set(observer);
+    }
+
+    /// Not under the lock of the index.
+    pub(super) fn tell(&self, task: &Task) {
+        if let Some(observer) = self.0.get() {
+            observer(task);
+        }
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Observer(set: {})", self.0.get().is_some())
     }
 }
 
@@ -71,12 +98,12 @@ struct OfDevice {
 impl Tasks {
     /// The first who listens does so for ever.
     pub(super) fn listen(&self, listener: Box<dyn Fn(&Told) + Send + Sync>) {
-        let _ = self.listener.set(Listener(listener));
+        let _ = self.campaigns.set(CampaignListener(listener));
     }
 
     /// Without the lock: who listens may look at tasks.
     pub(super) fn tell(&self, told: &Told) {
-        if let Some(listener) = self.listener.get() {
+        if let Some(listener) = self.campaigns.get() {
             (listener.0)(told);
         }
     }

@@ -17,6 +17,7 @@ use super::record::CampaignId;
 use super::verbs::CampaignError;
 use crate::Acs;
 use crate::device::{DeviceKey, UnixTime};
+use crate::events::{CampaignEvent, Event, What};
 use crate::nat::wake::WakeState;
 use crate::store::{CampaignDeviceFilter, StoreError, Told};
 use crate::work::task::{Operation, Task, TaskState};
@@ -35,6 +36,9 @@ const NEWCOMERS_SECONDS_MIN: i64 = 5;
 const PAGE: usize = 5_000;
 
 type Key = (Arc<str>, CampaignId);
+
+/// Who waits for a command, and what came of it.
+type Answer = (oneshot::Sender<Result<(), String>>, Result<(), String>);
 
 /// The campaigns that are under way.
 pub struct Campaigns {
@@ -282,11 +286,7 @@ impl Acs {
         }
     }
 
-    fn hear(
-        &self,
-        message: Message,
-        answers: &mut Vec<(oneshot::Sender<Result<(), String>>, Result<(), String>)>,
-    ) {
+    fn hear(&self, message: Message, answers: &mut Vec<Answer>) {
         let now = self.clock.unix();
         match message {
             Message::Go => {}
@@ -417,14 +417,30 @@ impl Acs {
     }
 
     async fn keep_changes(&self, going: &Going) -> Result<(), StoreError> {
-        let changes = going.engine.lock().take_changes();
+        let (changes, events) = {
+            let mut engine = going.engine.lock();
+            (engine.take_changes(), engine.take_events())
+        };
         if changes.is_empty() {
             return Ok(());
         }
         for (_, line) in &changes.log {
             tracing::info!(campaign = %going.id, "{}", line.text);
         }
-        self.keep_campaign(&going.instance, going.id, changes).await
+        self.keep_campaign(&going.instance, going.id, changes)
+            .await?;
+        self.emit(going, events);
+        Ok(())
+    }
+
+    /// Once it is kept.
+    fn emit(&self, going: &Going, events: Vec<CampaignEvent>) {
+        let now = self.clock.unix();
+        for event in events {
+            let what = What::Campaign(event);
+            self.events
+                .emit(Event::of_instance(now, &going.instance, what));
+        }
     }
 
     fn call_devices(self: &Arc<Self>, going: &Arc<Going>) {

@@ -9,6 +9,7 @@ use super::record::{CampaignId, CampaignState, Counts, Head, Phase, Record, Wait
 use super::{Definition, facts, waves};
 use crate::Acs;
 use crate::device::{DeviceKey, UnixTime};
+use crate::events::{Event, What};
 use crate::files::FilesError;
 use crate::query::Query;
 use crate::store::{CampaignDeviceFilter, DevicesPage, StoreError};
@@ -221,6 +222,10 @@ impl Acs {
         self.store.clear_campaign_devices(instance, id).await?;
         self.keep_campaign(instance, id, changes).await?;
         tracing::info!(campaign = %id, name = %engine.definition().name, "a campaign was started");
+        for event in engine.take_events() {
+            self.events
+                .emit(Event::of_instance(now, instance, What::Campaign(event)));
+        }
         self.campaigns.go(instance, engine);
         self.campaign(instance, id)
     }

@@ -5,6 +5,7 @@ use super::super::record::{CampaignState, Counts, DeviceState, Phase};
 use super::going::Withdrawal;
 use super::{Engine, expected_version};
 use crate::device::UnixTime;
+use crate::events::CampaignStep;
 
 /// Devices that come to their end in one step because the campaign does.
 const ENDED_AT_ONCE: usize = 2_000;
@@ -33,7 +34,8 @@ impl Engine {
             self.mark(at);
         }
         let (devices, waves) = (self.total().total(), self.head.waves);
-        self.note(now, format!("started: {devices} devices in {waves} waves"));
+        let text = format!("started: {devices} devices in {waves} waves");
+        self.tell(now, CampaignStep::Started, None, text);
         self.open_wave(0, now);
     }
 
@@ -76,7 +78,8 @@ impl Engine {
 
     fn pause_because(&mut self, why: String, now: UnixTime) {
         self.head.phase = Phase::Paused;
-        self.note(now, why.clone());
+        let wave = self.head.wave;
+        self.tell(now, CampaignStep::Paused, Some(wave), why.clone());
         self.head.why = Some(why);
         self.head_dirty = true;
     }
@@ -92,7 +95,9 @@ impl Engine {
         self.head.phase = Phase::Active;
         self.head.why = None;
         self.head.forgiven = self.counts.clone();
-        self.note(now, format!("resumed by {who}"));
+        let wave = self.head.wave;
+        let text = format!("resumed by {who}");
+        self.tell(now, CampaignStep::Resumed, Some(wave), text);
         Ok(())
     }
 
@@ -111,7 +116,8 @@ impl Engine {
     fn abort_because(&mut self, why: String, now: UnixTime) {
         self.head.phase = Phase::Aborting;
         self.head.failing = None;
-        self.note(now, why.clone());
+        let wave = self.head.wave;
+        self.tell(now, CampaignStep::Aborted, Some(wave), why.clone());
         self.head.why = Some(why);
     }
 
@@ -254,10 +260,11 @@ impl Engine {
             let Counts { done, skipped, .. } = counts;
             let (number, all) = (wave + 1, counts.total());
             let without = counts.ended() - done - skipped;
-            self.note(
-                now,
-                format!("wave {number} is over: {done} of {all} done, {skipped} skipped, {without} without success"),
+            let text = format!(
+                "wave {number} is over: {done} of {all} done, {skipped} skipped, {without} without \
+                 success"
             );
+            self.tell(now, CampaignStep::WaveEnded, Some(wave), text);
         }
         if let (Some(ended), Some(next)) = (self.head.wave_ended, self.next_wave()) {
             let between = &self.definition.between_waves;
@@ -284,7 +291,8 @@ impl Engine {
             self.head.wave_began = Some(now);
             let counts = self.counts.get(usize::from(wave)).copied();
             let devices = counts.unwrap_or_default().total();
-            self.note(now, format!("wave {} begins: {devices} devices", wave + 1));
+            let text = format!("wave {} begins: {devices} devices", wave + 1);
+            self.tell(now, CampaignStep::WaveStarted, Some(wave), text);
         }
         for at in 0..self.entries.len() {
             let is_its = self.entry(at).is_some_and(|entry| {
@@ -338,13 +346,11 @@ impl Engine {
             rolled_back,
             ..
         } = self.total();
-        self.note(
-            now,
-            format!(
-                "{why}: {done} done, {failed} failed, {unreachable} unreachable, {not_back} not \
-                 back, {skipped} skipped, {rolled_back} rolled back"
-            ),
+        let text = format!(
+            "{why}: {done} done, {failed} failed, {unreachable} unreachable, {not_back} not back, \
+             {skipped} skipped, {rolled_back} rolled back"
         );
+        self.tell(now, CampaignStep::Finished, None, text);
     }
 
     /// Whether a wave has failed, now that one more of its devices has come to its end.

@@ -26,6 +26,7 @@ use super::record::{
 use super::schedule::{Open, zone};
 use super::waves;
 use crate::device::UnixTime;
+use crate::events::{CampaignEvent, CampaignStep};
 use crate::work::task::TaskId;
 
 pub use going::{Candidate, Look, Start, Withdrawal};
@@ -64,6 +65,7 @@ pub struct Engine {
     dirty: Vec<usize>,
     head_dirty: bool,
     log: Vec<(u64, LogLine)>,
+    events: Vec<CampaignEvent>,
     shown: Option<CampaignState>,
 }
 
@@ -157,6 +159,7 @@ impl Engine {
             dirty: Vec::new(),
             head_dirty: false,
             log: Vec::new(),
+            events: Vec::new(),
             shown: None,
         };
         let mut devices: Vec<_> = devices.into_iter().collect();
@@ -281,6 +284,11 @@ impl Engine {
             changes.head = Some(self.head());
         }
         changes
+    }
+
+    /// What the systems around are to be told since the last call.
+    pub fn take_events(&mut self) -> Vec<CampaignEvent> {
+        std::mem::take(&mut self.events)
     }
 
     /// Devices to call: those that have a task, and those that have to tell that they are back.
@@ -465,6 +473,17 @@ impl Engine {
         };
         self.log.push((self.head.log_next, line));
         self.head.log_next += 1;
+    }
+
+    /// The same, of what the systems around are told too. The wave from 0.
+    fn tell(&mut self, now: UnixTime, step: CampaignStep, wave: Option<u16>, text: String) {
+        self.events.push(CampaignEvent {
+            campaign: self.id.to_string(),
+            wave: wave.map(|wave| u32::from(wave) + 1),
+            reason: Some(text.clone()),
+            step,
+        });
+        self.note(now, text);
     }
 }
 
