@@ -13,6 +13,7 @@ mod backups;
 mod campaigns;
 mod credentials;
 mod devices;
+mod faults;
 mod files;
 mod leases;
 mod links;
@@ -24,6 +25,7 @@ mod refusals;
 mod roles;
 mod sessions;
 mod status;
+mod task_view;
 mod tasks;
 mod tokens;
 mod users;
@@ -46,7 +48,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::Acs;
 use crate::access::Refusal;
 use error::ApiError;
-pub(crate) use error::time;
+pub(crate) use error::{Time, time};
 use openapi::{Needed, Needs, Untold};
 use request_id::RequestId;
 use scope::{Scope, WantedInstance};
@@ -85,6 +87,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(campaigns::routes())
         .merge(devices::routes())
         .merge(credentials::routes())
+        .merge(faults::routes())
         .merge(leases::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())
@@ -100,7 +103,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
 
 /// The OpenAPI text.
 pub fn openapi() -> OpenApi {
-    routes().into_openapi()
+    openapi::with_shared_answers(routes().into_openapi())
 }
 
 /// All routes, behind whoever may use them, and the OpenAPI text with its page, for everybody.
@@ -117,6 +120,7 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
         .layer(middleware::from_fn_with_state(guard, let_in))
         .with_state(acs);
+    let openapi = openapi::with_shared_answers(openapi);
     let text = openapi.to_json().unwrap_or_default();
     let text = ([(header::CONTENT_TYPE, "application/json")], text);
     let config = utoipa_swagger_ui::Config::from(TEXT);
@@ -216,7 +220,7 @@ async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Res
     let response = next.run(request).await;
     let at = acs.clock.unix();
     let record = serde_json::json!({
-        "at": error::time(at), "actor": who, "method": method, "path": path,
+        "at": Time(at), "actor": who, "method": method, "path": path,
         "status": response.status().as_u16(), "request": id,
     });
     match acs.store.audit(at, record.to_string().as_bytes()).await {
