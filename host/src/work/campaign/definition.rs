@@ -13,8 +13,8 @@ const NAME_CHARS_MAX: usize = 200;
 const QUERY_BYTES_MAX: usize = 10_000;
 /// Waves of a campaign.
 pub(super) const WAVES_MAX: usize = 100;
-/// The longest time that may be asked for anywhere, minutes: a year.
-const MINUTES_MAX: u32 = 525_600;
+/// The longest time that may be asked for anywhere: a year.
+const SECONDS_MAX: u32 = 31_536_000;
 /// How often a device may be tried again.
 const RETRIES_MAX: u8 = 20;
 /// Devices under way at once, and begun in a minute.
@@ -56,22 +56,22 @@ pub struct Definition {
     /// Which devices are tried again.
     #[serde(default)]
     pub retries: Retries,
-    /// Minutes that a device may take to come back: from a reboot, with its firmware, or with the
+    /// Seconds that a device may take to come back: from a reboot, with its firmware, or with the
     /// answer of a session that broke off. After them it is "not back".
-    #[serde(default = "not_back_minutes")]
-    pub not_back_minutes: u32,
-    /// Minutes that a device that cannot be woken is waited for before it is "unreachable"; with
+    #[serde(default = "not_back")]
+    pub not_back_seconds: u32,
+    /// Seconds that a device that cannot be woken is waited for before it is "unreachable"; with
     /// service windows to the end of the window in which they are over, at least.
-    #[serde(default = "unreachable_minutes")]
-    pub unreachable_minutes: u32,
+    #[serde(default = "unreachable")]
+    pub unreachable_seconds: u32,
 }
 
-fn not_back_minutes() -> u32 {
-    30
+fn not_back() -> u32 {
+    30 * 60
 }
 
-fn unreachable_minutes() -> u32 {
-    24 * 60
+fn unreachable() -> u32 {
+    24 * 60 * 60
 }
 
 /// A wave: so many devices, or a share of those that are left after the waves with a number.
@@ -90,10 +90,10 @@ pub struct Wave {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BetweenWaves {
-    /// Minutes after the end of the wave before.
-    pub pause_minutes: u32,
-    /// Minutes after the beginning of the wave before.
-    pub age_minutes: u32,
+    /// Seconds after the end of the wave before.
+    pub pause_seconds: u32,
+    /// Seconds after the beginning of the wave before.
+    pub age_seconds: u32,
     /// Somebody has to approve each wave but the first.
     pub approval: bool,
     /// A wave is over when so many of a hundred of its devices have come to their end; the others
@@ -104,8 +104,8 @@ pub struct BetweenWaves {
 impl Default for BetweenWaves {
     fn default() -> BetweenWaves {
         BetweenWaves {
-            pause_minutes: 0,
-            age_minutes: 0,
+            pause_seconds: 0,
+            age_seconds: 0,
             approval: false,
             ended_percent: 100.0,
         }
@@ -138,7 +138,7 @@ pub struct StopRules {
     /// Devices that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<Share>,
-    /// Devices that did not come back in `not_back_minutes`.
+    /// Devices that did not come back in `not_back_seconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_back: Option<Share>,
     /// Devices that did not come at all.
@@ -183,7 +183,7 @@ pub struct Retries {
     /// How often, of each device.
     pub times: u8,
     /// After how long; a minute at least.
-    pub after_minutes: u32,
+    pub after_seconds: u32,
     /// After these faults; none: after any.
     pub faults: Vec<u32>,
     /// Also when the device did not come.
@@ -258,12 +258,12 @@ impl Definition {
                 PACE_MAX,
             ),
             ("pace.at_once", self.pace.at_once, 1, PACE_MAX),
-            ("not_back_minutes", self.not_back_minutes, 1, MINUTES_MAX),
+            ("not_back_seconds", self.not_back_seconds, 1, SECONDS_MAX),
             (
-                "unreachable_minutes",
-                self.unreachable_minutes,
+                "unreachable_seconds",
+                self.unreachable_seconds,
                 1,
-                MINUTES_MAX,
+                SECONDS_MAX,
             ),
             (
                 "retries.times",
@@ -272,22 +272,22 @@ impl Definition {
                 RETRIES_MAX.into(),
             ),
             (
-                "retries.after_minutes",
-                self.retries.after_minutes,
+                "retries.after_seconds",
+                self.retries.after_seconds,
                 0,
-                MINUTES_MAX,
+                SECONDS_MAX,
             ),
             (
-                "between_waves.pause_minutes",
-                self.between_waves.pause_minutes,
+                "between_waves.pause_seconds",
+                self.between_waves.pause_seconds,
                 0,
-                MINUTES_MAX,
+                SECONDS_MAX,
             ),
             (
-                "between_waves.age_minutes",
-                self.between_waves.age_minutes,
+                "between_waves.age_seconds",
+                self.between_waves.age_seconds,
                 0,
-                MINUTES_MAX,
+                SECONDS_MAX,
             ),
         ] {
             if !(least..=most).contains(&value) {
@@ -305,14 +305,14 @@ impl Definition {
         Ok(())
     }
 
-    /// Seconds that a device may take to come back.
-    pub(super) fn not_back_seconds(&self) -> i64 {
-        i64::from(self.not_back_minutes) * 60
+    /// How long a device may take to come back.
+    pub(super) fn not_back(&self) -> i64 {
+        i64::from(self.not_back_seconds)
     }
 
-    /// Seconds that a device is waited for.
-    pub(super) fn unreachable_seconds(&self) -> i64 {
-        i64::from(self.unreachable_minutes) * 60
+    /// How long a device is waited for.
+    pub(super) fn unreachable(&self) -> i64 {
+        i64::from(self.unreachable_seconds)
     }
 }
 

@@ -57,7 +57,7 @@ impl Engine {
                 continue;
             };
             if entry.record.state == DeviceState::Verifying && entry.due.is_none() {
-                let half = self.definition.not_back_seconds() / 2;
+                let half = self.definition.not_back() / 2;
                 let due = entry.record.done.unwrap_or_default() + half;
                 self.change(at, |entry| entry.due = Some(due));
             }
@@ -268,9 +268,9 @@ impl Engine {
         }
         if let (Some(ended), Some(next)) = (self.head.wave_ended, self.next_wave()) {
             let between = &self.definition.between_waves;
-            let pause_over = now >= ended + i64::from(between.pause_minutes) * 60;
+            let pause_over = now >= ended + i64::from(between.pause_seconds);
             let began = self.head.wave_began.unwrap_or(ended);
-            let old_enough = now >= began + i64::from(between.age_minutes) * 60;
+            let old_enough = now >= began + i64::from(between.age_seconds);
             if pause_over && old_enough && !self.needs_approval(next) {
                 self.open_wave(next, now);
             }

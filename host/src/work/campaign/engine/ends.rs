@@ -72,7 +72,7 @@ impl Engine {
 
     /// After a restart of the host: nobody calls the device.
     fn still_queued(&mut self, at: usize, now: UnixTime) {
-        let patience = self.definition.unreachable_seconds();
+        let patience = self.definition.unreachable();
         self.change(at, |entry| {
             let first = *entry.record.queued.get_or_insert(now);
             entry.due = Some((first + patience).max(now + TAKES_TASK_SECONDS));
@@ -90,7 +90,7 @@ impl Engine {
         let progress = task.progress.clone().unwrap_or_default();
         let last = [task.sent, task.accepted, progress.begun, progress.moved];
         let last = last.into_iter().flatten().max().unwrap_or(now);
-        let not_back = last + self.definition.not_back_seconds();
+        let not_back = last + self.definition.not_back();
         self.change(at, |entry| {
             entry.record.state = DeviceState::Sent;
             entry.record.begun.get_or_insert(sent);
@@ -122,7 +122,7 @@ impl Engine {
 
     /// From now on it has to come back. `reason`: why it has failed, if it does not.
     fn verify(&mut self, at: usize, done: UnixTime, reason: Option<String>, now: UnixTime) {
-        let half = self.definition.not_back_seconds() / 2;
+        let half = self.definition.not_back() / 2;
         self.change(at, |entry| {
             if entry.record.state != DeviceState::NotBack {
                 entry.record.state = DeviceState::Verifying;
@@ -178,7 +178,7 @@ impl Engine {
         if !is_live || attempts > u16::from(retries.times) {
             return false;
         }
-        let wait = i64::from(retries.after_minutes) * 60;
+        let wait = i64::from(retries.after_seconds);
         let next = now + wait.max(TRY_AGAIN_SECONDS_MIN);
         let reason = format!("tried again after: {reason}");
         self.change(at, |entry| {
@@ -304,7 +304,7 @@ impl Engine {
 
     /// It comes when it likes.
     fn leave_to_itself(&mut self, at: usize, now: UnixTime) {
-        let patience = self.definition.unreachable_seconds();
+        let patience = self.definition.unreachable();
         self.change(at, |entry| {
             let first = entry.record.queued.unwrap_or(now);
             entry.record.state = DeviceState::Queued;
@@ -327,7 +327,7 @@ impl Engine {
     fn time_is_over(&mut self, at: usize, now: UnixTime) -> Option<Withdrawal> {
         let entry = self.entry(at)?;
         let (state, wave, asked) = (entry.record.state, entry.record.wave, entry.asked);
-        let minutes = self.definition.not_back_minutes;
+        let seconds = self.definition.not_back_seconds;
         match state {
             DeviceState::Pending => {
                 self.change(at, |entry| entry.due = None);
@@ -341,12 +341,12 @@ impl Engine {
             }
             DeviceState::Waking => self.leave_to_itself(at, now),
             DeviceState::Sent => {
-                let reason = format!("nothing was heard of it for {minutes} minutes");
+                let reason = format!("nothing was heard of it for {seconds} s");
                 self.end(at, DeviceState::NotBack, Some(reason), now);
             }
             DeviceState::Verifying if !asked => {
                 let done = entry.record.done.unwrap_or(now);
-                let end = (done + self.definition.not_back_seconds()).max(now + 1);
+                let end = (done + self.definition.not_back()).max(now + 1);
                 let device = std::sync::Arc::clone(&entry.id);
                 self.change(at, |entry| {
                     entry.asked = true;
@@ -361,7 +361,7 @@ impl Engine {
                     None => DeviceState::NotBack,
                 };
                 let reason =
-                    reason.unwrap_or_else(|| format!("it was not back after {minutes} minutes"));
+                    reason.unwrap_or_else(|| format!("it was not back after {seconds} s"));
                 self.end(at, state, Some(reason), now);
             }
             _ => self.change(at, |entry| entry.due = None),

@@ -172,7 +172,7 @@ impl Engine {
             self.head.wave_began = Some(now);
             self.head_dirty = true;
         }
-        let patience = self.definition.unreachable_seconds();
+        let patience = self.definition.unreachable();
         // Not kept before the task is: so it is written with that.
         self.count(at, false);
         let start = self.entries.get_mut(at).map(|entry| {
@@ -267,7 +267,7 @@ impl Engine {
             return false;
         }
         self.starts.push_back(now);
-        let not_back = now + self.definition.not_back_seconds();
+        let not_back = now + self.definition.not_back();
         self.change(at, |entry| {
             entry.record.state = DeviceState::Sent;
             entry.record.begun = Some(now);
@@ -350,7 +350,7 @@ impl Engine {
     /// Takes a device's task back; what becomes of the device, by why.
     pub(super) fn withdraw(&mut self, at: usize, now: UnixTime) -> Option<Withdrawal> {
         let is_over = self.definition.schedule.is_over(now);
-        let (phase, patience) = (self.head.phase, self.definition.unreachable_seconds());
+        let (phase, patience) = (self.head.phase, self.definition.unreachable());
         let entry = self.entries.get_mut(at)?;
         let task = entry.record.task?;
         if entry.busy || !entry.is_queued() {
@@ -367,7 +367,7 @@ impl Engine {
         if unreachable {
             record.state = DeviceState::Unreachable;
             record.ended = Some(now);
-            record.because(format!("it did not come in {} minutes", waited / 60));
+            record.because(format!("it did not come in {waited} s"));
         } else {
             // This was no attempt: nothing was tried.
             record.state = DeviceState::Pending;

@@ -24,7 +24,7 @@ fn waves_with_pause_age_and_approval() {
     let mut world = World::new(
         json!({
             "waves": [{ "devices": 2 }, { "percent": 50 }],
-            "between_waves": { "pause_minutes": 5, "age_minutes": 10, "approval": true },
+            "between_waves": { "pause_seconds": 300, "age_seconds": 600, "approval": true },
         }),
         &good(12),
     );
@@ -67,7 +67,7 @@ fn the_next_wave_need_not_wait_for_the_last_device() {
     let changes = json!({
         "waves": [{ "percent": 100 }],
         "between_waves": { "ended_percent": 80 },
-        "unreachable_minutes": 60,
+        "unreachable_seconds": 3600,
     });
     let mut world = World::new(changes.clone(), &devices);
     world.run(600);
@@ -160,7 +160,7 @@ fn not_back_and_unreachable_are_told_apart() {
         devices[0].stays_away = true;
         devices[1].can_be_called = false;
         let mut world = World::new(
-            json!({ "operation": operation, "not_back_minutes": 10, "unreachable_minutes": 20 }),
+            json!({ "operation": operation, "not_back_seconds": 600, "unreachable_seconds": 1200 }),
             &devices,
         );
         world.run(3600);
@@ -176,7 +176,7 @@ fn not_back_and_unreachable_are_told_apart() {
         assert!(
             reasons.contains(&(
                 DeviceState::Unreachable,
-                "it did not come in 20 minutes".into()
+                "it did not come in 1200 s".into()
             )),
             "{reasons:?}"
         );
@@ -227,7 +227,7 @@ fn inside_its_windows_only() {
         device.comes_every = 3 * 3600;
     }
     let mut world = World::new(
-        json!({ "schedule": windows, "pace": { "devices_per_minute": 1 }, "unreachable_minutes": 60 }),
+        json!({ "schedule": windows, "pace": { "devices_per_minute": 1 }, "unreachable_seconds": 3600 }),
         &devices,
     );
     let now = world.now;
@@ -327,16 +327,16 @@ fn the_pace_is_kept() {
 #[test]
 fn which_failures_are_tried_again() {
     for (fault, retries, done, times) in [
-        (9010, json!({ "times": 2, "after_minutes": 5 }), 1, 2),
+        (9010, json!({ "times": 2, "after_seconds": 300 }), 1, 2),
         (
             9010,
-            json!({ "times": 2, "after_minutes": 5, "faults": [9015] }),
+            json!({ "times": 2, "after_seconds": 300, "faults": [9015] }),
             0,
             1,
         ),
         (
             9015,
-            json!({ "times": 2, "after_minutes": 5, "faults": [9015] }),
+            json!({ "times": 2, "after_seconds": 300, "faults": [9015] }),
             1,
             2,
         ),
@@ -373,7 +373,7 @@ fn a_firmware_whose_outcome_is_unknown_is_told_by_its_version() {
         ..GOOD
     };
     let mut world = World::new(
-        json!({ "not_back_minutes": 10, "retries": { "times": 3 } }),
+        json!({ "not_back_seconds": 600, "retries": { "times": 3 } }),
         &[device; 2],
     );
     world.run(60);
@@ -511,7 +511,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
 #[test]
 fn a_device_that_comes_back_late_is_done_after_all() {
     let mut world = World::new(
-        json!({ "operation": { "op": "reboot" }, "not_back_minutes": 5, "stop": { "not_back": { "percent": 50 } } }),
+        json!({ "operation": { "op": "reboot" }, "not_back_seconds": 300, "stop": { "not_back": { "percent": 50 } } }),
         &[Behaviour {
             stays_away: true,
             ..GOOD

@@ -37,13 +37,13 @@ fn campaign(seed: &mut Seed) -> Value {
         "operation": operation,
         "schedule": { "time_zone": "UTC", "windows": windows },
         "waves": [{ "devices": 3 }, { "percent": 30 }],
-        "between_waves": { "pause_minutes": seed.below(20) },
+        "between_waves": { "pause_seconds": seed.below(1200) },
         "pace": { "at_once": 1 + seed.below(6), "devices_per_minute": 1 + seed.below(8) },
-        "retries": { "times": seed.below(3), "after_minutes": seed.below(10), "unreachable": seed.below(2) == 0 },
+        "retries": { "times": seed.below(3), "after_seconds": seed.below(600), "unreachable": seed.below(2) == 0 },
         "stop": { "failed": { "percent": 60, "at_least": 4 } },
         "on_failed_wave": on_failed,
-        "not_back_minutes": 10,
-        "unreachable_minutes": 120,
+        "not_back_seconds": 600,
+        "unreachable_seconds": 7200,
     })
 }
 
