@@ -75,7 +75,7 @@ impl Acs {
                 return Ok((Look::Skip(reason), None));
             };
             let mut operation = forced(Operation::download(file.id));
-            return match transfer::prepare(self, &mut operation, &key.id, &summary) {
+            return match transfer::prepare(self, &mut operation, &key, &summary) {
                 Ok(()) => go(operation),
                 Err(reason) => Ok((Look::Skip(reason), None)),
             };
@@ -97,7 +97,7 @@ impl Acs {
         device: &DeviceKey,
         summary: &Summary,
     ) -> Result<(), String> {
-        transfer::prepare(self, operation, &device.id, summary)?;
+        transfer::prepare(self, operation, device, summary)?;
         match operation.diagnostics() {
             Some(diagnostics) => diagnostics.check_model(summary.data_model),
             None => Ok(()),
