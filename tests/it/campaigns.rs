@@ -48,7 +48,10 @@ async fn a_firmware_for_a_fleet_whatever_befalls_the_host() {
     let api = server.api();
     let fleets = Fleets::start(&server.url(), devices).await;
     fleets.are_reached(api).await;
-    println!("{devices} devices are reached after {:.0?}", began.elapsed());
+    println!(
+        "{devices} devices are reached after {:.0?}",
+        began.elapsed()
+    );
 
     let new = upload(&server, NEW).await;
     let (not_back, at_once) = limits(devices);
@@ -69,22 +72,37 @@ async fn a_firmware_for_a_fleet_whatever_befalls_the_host() {
         "unreachable_seconds": 600,
     });
     let id = create(api, &definition).await;
-    let preview = api.get(&format!("/v1/campaigns/{id}/preview?limit=5")).await;
+    let preview = api
+        .get(&format!("/v1/campaigns/{id}/preview?limit=5"))
+        .await;
     assert_eq!(preview["devices"], devices, "{preview}");
     assert_eq!(preview["items"][0]["changes"][0]["to"], NEW, "{preview}");
-    assert_eq!(preview["items"].as_array().map(Vec::len), Some(5), "{preview}");
+    assert_eq!(
+        preview["items"].as_array().map(Vec::len),
+        Some(5),
+        "{preview}"
+    );
     assert_eq!(preview["skipped"], 0, "{preview}");
     let begun = Instant::now();
     post(api, &format!("/v1/campaigns/{id}/start"), None).await;
 
     // Another one with the same devices is not started.
-    let other = create(api, &json!({ "name": "too", "operation": { "op": "reboot" } })).await;
-    let refused = api.request("POST", &format!("/v1/campaigns/{other}/start"), None).await;
+    let other = create(
+        api,
+        &json!({ "name": "too", "operation": { "op": "reboot" } }),
+    )
+    .await;
+    let refused = api
+        .request("POST", &format!("/v1/campaigns/{other}/start"), None)
+        .await;
     let Some((409, told)) = refused else {
         panic!("{refused:?}")
     };
     let text = told["error"]["message"].as_str().unwrap();
-    assert!(text.contains("are in campaign") && text.contains("restarts the device"), "{text}");
+    assert!(
+        text.contains("are in campaign") && text.contains("restarts the device"),
+        "{text}"
+    );
 
     let deadline = Instant::now() + TIME_MAX * u32::try_from(devices / 100 + 1).unwrap();
     let mut kills = 0;
@@ -104,7 +122,11 @@ async fn a_firmware_for_a_fleet_whatever_befalls_the_host() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    println!("campaign done after {:.0?}, {kills} kills: {}", begun.elapsed(), ended["counts"]);
+    println!(
+        "campaign done after {:.0?}, {kills} kills: {}",
+        begun.elapsed(),
+        ended["counts"]
+    );
     assert_eq!(kills, KILLS, "{ended}");
     let results = results(api, &id).await;
     assert_eq!(results.len(), devices);
@@ -161,8 +183,14 @@ async fn a_failed_wave_is_rolled_back(api: Api, fleets: &Fleets, devices: usize,
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     println!("rolled back: {}", ended["counts"]);
-    let log = api.get(&format!("/v1/campaigns/{id}/log")).await.to_string();
-    assert!(log.contains("devices of wave 1 failed, more than 20 %"), "{log}");
+    let log = api
+        .get(&format!("/v1/campaigns/{id}/log"))
+        .await
+        .to_string();
+    assert!(
+        log.contains("devices of wave 1 failed, more than 20 %"),
+        "{log}"
+    );
     assert_eq!(ended["counts"]["done"], 0, "{ended}");
     assert!(ended["counts"]["rolled_back"].as_u64() > Some(0), "{ended}");
     let skipped = ended["waves"][1]["skipped"].as_u64();
@@ -200,8 +228,14 @@ async fn outcomes_are_those_of_the_roles(fleets: &Fleets, results: &[Value], ref
     }
     println!("{done} done, {refused} refused, {unknown} of which the host knows nothing");
     // What was under way when the host was killed, at most.
-    assert!(unknown <= results.len() / 10, "{unknown} outcomes are unknown");
-    assert!(refused + unknown >= refusing, "{refused} of {refusing} refused");
+    assert!(
+        unknown <= results.len() / 10,
+        "{unknown} outcomes are unknown"
+    );
+    assert!(
+        refused + unknown >= refusing,
+        "{refused} of {refusing} refused"
+    );
 }
 
 fn seconds(result: &Value, field: &str) -> Option<i64> {
@@ -224,8 +258,15 @@ fn waves_follow_each_other(results: &[Value]) {
         let mut ends: Vec<i64> = wave.iter().filter_map(|r| seconds(r, "ended")).collect();
         ends.sort_unstable();
         let four_fifths = ends[(ends.len() * 4).div_ceil(5) - 1];
-        let first = next.iter().filter_map(|r| seconds(r, "begun")).min().unwrap();
-        assert!(first >= four_fifths, "wave {number} had not ended: {first} < {four_fifths}");
+        let first = next
+            .iter()
+            .filter_map(|r| seconds(r, "begun"))
+            .min()
+            .unwrap();
+        assert!(
+            first >= four_fifths,
+            "wave {number} had not ended: {first} < {four_fifths}"
+        );
     }
 }
 
@@ -249,7 +290,9 @@ fn most_at_once(results: &[Value]) -> usize {
 
 fn ended(campaign: &Value) -> usize {
     let ends = ["done", "failed", "unreachable", "not_back", "skipped"];
-    let numbers = ends.iter().filter_map(|end| campaign["counts"][end].as_u64());
+    let numbers = ends
+        .iter()
+        .filter_map(|end| campaign["counts"][end].as_u64());
     usize::try_from(numbers.sum::<u64>()).unwrap()
 }
 
@@ -287,6 +330,9 @@ async fn post(api: Api, path: &str, body: Option<Value>) -> Value {
 /// A firmware of that version, for any device.
 async fn upload(server: &Server, version: &str) -> String {
     let path = format!("/v1/files?name=image-{version}.bin&type=firmware&version={version}");
-    let made = server.api().upload(&path, &format!("version={version}")).await;
+    let made = server
+        .api()
+        .upload(&path, &format!("version={version}"))
+        .await;
     made["id"].as_str().unwrap().to_owned()
 }

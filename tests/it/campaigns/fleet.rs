@@ -16,8 +16,8 @@ use crate::crash::server::Api;
 
 /// An address that nobody else reaches.
 const PRIVATE_HOST: &str = "192.168.1.1";
-/// Until all devices are known in their modes.
-const READY_MAX: Duration = Duration::from_secs(300);
+/// For each hundred devices, until all are known in their modes.
+const READY_MAX: Duration = Duration::from_secs(60);
 const BOOT_TIME: Duration = Duration::from_millis(500);
 /// For ever.
 const AWAY: Duration = Duration::from_secs(86_400);
@@ -53,6 +53,8 @@ impl Fleets {
         };
         let nothing = Vendor {
             supports_stun: false,
+            // What one device of a model was asked holds for all of them.
+            product_class: "BN-F610",
             ..Vendor::tr098()
         };
         let vendors = [no_xmpp, Vendor::tr098(), nothing];
@@ -108,7 +110,8 @@ impl Fleets {
 
     /// Waits until the host knows how to reach each of them.
     pub async fn are_reached(&self, api: Api) {
-        let deadline = Instant::now() + READY_MAX;
+        let hundreds = u32::try_from(self.devices.len() / 100 + 1).unwrap();
+        let deadline = Instant::now() + READY_MAX * hundreds;
         loop {
             let mut modes: BTreeMap<String, usize> = BTreeMap::new();
             for device in all(api).await {

@@ -360,8 +360,7 @@ impl Engine {
                     Some(_) => DeviceState::Failed,
                     None => DeviceState::NotBack,
                 };
-                let reason =
-                    reason.unwrap_or_else(|| format!("it was not back after {seconds} s"));
+                let reason = reason.unwrap_or_else(|| format!("it was not back after {seconds} s"));
                 self.end(at, state, Some(reason), now);
             }
             _ => self.change(at, |entry| entry.due = None),

@@ -174,10 +174,7 @@ fn not_back_and_unreachable_are_told_apart() {
             .collect();
         assert_eq!(reasons.len(), 2, "{reasons:?}");
         assert!(
-            reasons.contains(&(
-                DeviceState::Unreachable,
-                "it did not come in 1200 s".into()
-            )),
+            reasons.contains(&(DeviceState::Unreachable, "it did not come in 1200 s".into())),
             "{reasons:?}"
         );
         assert!(
