@@ -47,4 +47,5 @@ mod traces;
 mod transfers;
 mod wake;
 mod waking;
+mod webhooks;
 mod xmpp;

@@ -34,6 +34,7 @@ mod task_view;
 mod tasks;
 mod tokens;
 mod users;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -114,6 +115,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(plugins::routes())
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
         .merge(login::routes())
         .merge(users::routes())
         .merge(roles::routes())
