@@ -6,6 +6,7 @@
 mod harness;
 mod kept;
 
+mod access;
 mod adaptive;
 mod api;
 mod authentication;

@@ -233,9 +233,20 @@ impl Gate {
 
 /// Whoever has the token of the file: an administrator of everything.
 pub(super) fn config() -> Principal {
+    administrator(&format!("token:{CONFIG}"))
+}
+
+impl Principal {
+    /// Whoever may open the store on this machine, with `patchbay user`.
+    pub fn of_the_command() -> Principal {
+        administrator("command:user")
+    }
+}
+
+fn administrator(name: &str) -> Principal {
     let admin = built_in().iter().find(|role| &*role.name == "admin");
     Principal {
-        name: format!("token:{CONFIG}").into(),
+        name: name.into(),
         proof: Proof::Token(CONFIG.into()),
         must_change_password: false,
         grants: admin

@@ -12,6 +12,7 @@ mod shipped;
 mod sim;
 mod snippet;
 mod stun_bench;
+mod user;
 mod xmpp_accounts;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ enum Command {
         /// The backup.
         backup: PathBuf,
     },
+    /// Make users and give them passwords, when nobody can log in; the server must not run.
+    User(user::User),
     /// Start the server with all shipped plugins and a few simulated devices.
     Demo(demo::Demo),
     /// Run simulated devices against a server.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { config } => run(serve::serve(config)),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
+        Command::User(user) => run(user.run()),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen, parse } if parse => run(bench::floor::serve_parsed(listen)),
