@@ -57,8 +57,8 @@ async fn without_credentials_nothing_is_reachable() {
     let revoked = token(&host, &[("admin", None)]).await;
     let tokens = host.get("/v1/tokens").await;
     let id = tokens["items"][0]["id"].as_str().unwrap();
-    let (status, _) = host.api("DELETE", &format!("/v1/tokens/{id}"), None).await;
-    assert_eq!(status, 204);
+    let (deleted, _) = host.api("DELETE", &format!("/v1/tokens/{id}"), None).await;
+    assert_eq!(deleted, 204);
     let expired = expired(&host).await;
     let cut = &TOKEN[..TOKEN.len() - 1];
     let mut wrong = vec![
