@@ -14,6 +14,7 @@ mod credentials;
 mod devices;
 mod faults;
 mod files;
+mod instances;
 mod leases;
 mod links;
 mod login;
@@ -81,6 +82,7 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::with_openapi(openapi::document())
         .merge(status::routes())
+        .merge(instances::routes())
         .merge(links::routes())
         .merge(backups::routes())
         .merge(devices::routes())

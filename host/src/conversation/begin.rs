@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::device::{DeviceKey, Mode, Summary, device_id};
 use crate::door::{Peer, Proof};
 use crate::events::{Between, DeviceChanged, DeviceRegistered, Event, What, short};
+use crate::instance::Instance;
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::DeviceCell;
@@ -26,6 +27,7 @@ const DEVICE_REQUESTS_MAX: u32 = 1_000;
 
 /// Who an Inform says it is from, after its profile has corrected that. Nothing is kept yet.
 pub struct Caller {
+    instance: Arc<Instance>,
     key: DeviceKey,
     summary: Arc<Summary>,
     matched: Arc<Matched>,
@@ -45,6 +47,7 @@ impl Caller {
     /// Reads who it is in an Inform.
     pub async fn identify(
         acs: &Arc<Acs>,
+        instance: &Arc<Instance>,
         message: &mut Message,
         head: &RequestHead,
         raw: &Bytes,
@@ -57,7 +60,7 @@ impl Caller {
         };
         let trace = Trace::begin(acs, now);
         trace.received(now, head, raw);
-        let caller = correct(acs, inform, trace, now).await?;
+        let caller = correct(acs, instance, inform, trace, now).await?;
         if let Some(version) = caller.matched.overrides.cwmp_version {
             message.version = version;
         }
@@ -94,7 +97,10 @@ impl Conversation {
         let cell = register(acs, &caller, now)?;
         let summary = cell.lock().shared_summary();
         let Caller {
-            matched, mut trace, ..
+            instance,
+            matched,
+            mut trace,
+            ..
         } = caller;
 
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
@@ -113,6 +119,7 @@ impl Conversation {
         sighting.read_inform(&inform.parameters);
         let mut conversation = Conversation {
             acs: Arc::clone(acs),
+            instance,
             session,
             cell,
             summary,
@@ -165,7 +172,7 @@ impl Conversation {
         {
             return Depth::Full;
         }
-        let standard = self.acs.instance.settings.standard_periodic_inform_seconds;
+        let standard = self.instance.settings.standard_periodic_inform_seconds;
         let (id, last) = (&self.device().id, self.cell.contacts().last_full);
         let informs = &self.acs.short_informs;
         if !self.decision_stands() || informs.is_full_due(id, last, now.unix, standard) {
@@ -254,11 +261,12 @@ impl Conversation {
 /// Looks up the device of an Inform, after its profile has corrected what it says.
 async fn correct(
     acs: &Arc<Acs>,
+    instance: &Arc<Instance>,
     inform: &mut cwmp::Inform,
     trace: Trace,
     now: Now,
 ) -> Result<Caller, Refused> {
-    let key = key(acs, inform)?;
+    let key = key(instance, inform)?;
     let known = acs.store.device(&key).map_err(unreadable)?;
     let (mut summary, is_new) = match &known {
         Some(cell) => (cell.lock().shared_summary(), false),
@@ -274,7 +282,7 @@ async fn correct(
     let table = acs.plugins.table();
     let mut matched = acs
         .matches
-        .of(&table, &key, &acs.instance.name, &summary, is_new || told);
+        .of(&table, &key, &instance.name, &summary, is_new || told);
     let mut key = key;
     if matched.has_on_inform() {
         let about = About {
@@ -288,17 +296,15 @@ async fn correct(
             .on_inform(&about, std::mem::take(inform), &mut calls)
             .await;
         // A profile may correct who a device is, but not make it nobody.
-        if self::key(acs, inform).is_err() {
+        if self::key(instance, inform).is_err() {
             inform.device_id = who;
         }
         let changed = calls.iter().any(|call| !call.changes.is_empty());
         trace.hooks(now, calls);
         if changed {
-            key = self::key(acs, inform)?;
+            key = self::key(instance, inform)?;
             Identity::of_inform(inform).put_into(&mut summary);
-            matched = acs
-                .matches
-                .of(&table, &key, &acs.instance.name, &summary, true);
+            matched = acs.matches.of(&table, &key, &instance.name, &summary, true);
         }
     }
     let known = match known {
@@ -306,6 +312,7 @@ async fn correct(
         _ => acs.store.device(&key).map_err(unreadable)?,
     };
     Ok(Caller {
+        instance: Arc::clone(instance),
         key,
         summary,
         matched,
@@ -373,7 +380,7 @@ fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Ref
     Ok(cell)
 }
 
-fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
+fn key(instance: &Instance, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
     if inform.device_id.serial_number.trim().is_empty() && inform.device_id.oui.trim().is_empty() {
         return Err(Refused {
             reason: "expected a DeviceId with an OUI and a SerialNumber in the Inform, got neither"
@@ -381,7 +388,7 @@ fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
         });
     }
     Ok(DeviceKey {
-        instance: Arc::clone(&acs.instance.name),
+        instance: Arc::clone(&instance.name),
         id: device_id(&inform.device_id).into(),
     })
 }
@@ -407,6 +414,7 @@ fn limits(config: &crate::config::Cwmp) -> Limits {
 /// chooses the profiles that may repair them.
 pub async fn repair_unknown(
     acs: &Arc<Acs>,
+    instance: &Instance,
     body: &[u8],
     meta: &crate::plugins::HttpMeta,
     now: Now,
@@ -420,13 +428,13 @@ pub async fn repair_unknown(
         ..Summary::default()
     };
     let key = DeviceKey {
-        instance: Arc::clone(&acs.instance.name),
+        instance: Arc::clone(&instance.name),
         id: "unread".into(),
     };
     let matched = acs
         .plugins
         .table()
-        .matched_loosely(&acs.instance.name, &summary);
+        .matched_loosely(&instance.name, &summary);
     let about = About {
         key: &key,
         device: &summary,
