@@ -1,9 +1,11 @@
 //! Who may do what at the API, over every operation that its OpenAPI text names.
 
 mod expected;
+mod isolation;
 mod oidc;
 mod people;
 mod routes;
+mod some_devices;
 
 use std::net::SocketAddr;
 
