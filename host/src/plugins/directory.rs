@@ -421,6 +421,7 @@ impl Loader {
                 version: version.into(),
                 limits: operator.limits.clone(),
                 settings: operator.settings.as_str().into(),
+                settings_of: operator.settings_of.clone(),
                 lookup: operator.lookup.clone(),
                 memory: Arc::clone(&self.memory),
                 events: Arc::clone(&self.events),
