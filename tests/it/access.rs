@@ -5,7 +5,6 @@ mod isolation;
 mod oidc;
 mod people;
 mod routes;
-mod some_devices;
 
 use std::net::SocketAddr;
 

@@ -30,7 +30,7 @@ enum What {
         #[command(flatten)]
         grants: Grants,
         #[command(flatten)]
-        password: Password,
+        password: Chosen,
     },
     /// List users with their roles.
     List,
@@ -39,7 +39,7 @@ enum What {
         /// The user.
         name: String,
         #[command(flatten)]
-        password: Password,
+        password: Chosen,
     },
     /// Give a user other roles instead of those before.
     Role {
@@ -71,7 +71,7 @@ struct Grants {
 }
 
 #[derive(Args)]
-struct Password {
+struct Chosen {
     /// Read the password from a line of standard input; it, too, is changed at the first login.
     #[arg(long)]
     stdin: bool,
@@ -95,7 +95,7 @@ impl Grants {
     }
 }
 
-impl Password {
+impl Chosen {
     fn read(self) -> anyhow::Result<Option<String>> {
         if !self.stdin {
             return Ok(None);

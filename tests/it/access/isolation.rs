@@ -86,7 +86,7 @@ async fn fill(host: &Host, instance: &str, marker: &str) {
         ),
         (
             "POST",
-            format!("/files?name={marker}.bin&note={marker}"),
+            format!("/files?name={marker}.bin&type=firmware&note={marker}"),
             json!(marker),
         ),
         (
@@ -128,7 +128,7 @@ async fn ids(host: &Host, operations: &[Operation], instance: &str) -> BTreeSet<
         let (_, body) = ask(host, TOKEN, "GET", &path, None).await;
         for item in body["items"].as_array().into_iter().flatten() {
             for name in ["id", "name"] {
-                ids.extend(item[name].as_str().map(str::to_owned));
+                ids.extend(item[name].as_str().map(|id| id.replace(' ', "%20")));
             }
         }
     }
