@@ -59,6 +59,9 @@ pub use task_index::TaskObserver;
 pub use task_list::{Order, TaskFilter};
 pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
 
+/// Of the log of the storage engine: below this level it writes down the records themselves, secrets and all.
+pub const ENGINE_QUIET: &str = "sled=warn";
+
 /// How the store is opened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreConfig {
