@@ -11,6 +11,7 @@ mod request_id;
 mod scope;
 
 mod backups;
+mod campaigns;
 mod credentials;
 mod devices;
 mod faults;
@@ -88,6 +89,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(instances::routes())
         .merge(links::routes())
         .merge(backups::routes())
+        .merge(campaigns::routes())
         .merge(devices::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
