@@ -98,6 +98,8 @@ async fn fill(host: &Host, instance: &str, marker: &str) {
         let (status, answer) = host.api(method, &format!("{at}{path}"), body).await;
         assert!(status < 300, "{method} {path}: {status} {answer}");
     }
+    let campaign = json!({ "name": marker, "query": "", "operation": { "op": "reboot" } });
+    host.post(&format!("{at}/campaigns"), campaign).await;
     let grants = json!([{ "role": "admin", "instance": instance }]);
     host.post("/v1/users", json!({ "name": marker, "grants": grants }))
         .await;
