@@ -10,6 +10,7 @@ mod kept;
 mod access;
 mod adaptive;
 mod api;
+mod audit;
 mod authentication;
 mod backup;
 mod bad_input;

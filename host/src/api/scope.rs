@@ -34,7 +34,10 @@ pub(super) struct Scope {
 
 /// Routes that show nothing of devices that a principal may not see, beside those of one device:
 /// to whoever may see some devices only, all others are closed.
-const OF_SOME_DEVICES: [&str; 5] = [
+const OF_SOME_DEVICES: [&str; 8] = [
+    "/v1/audit",
+    "/v1/audit/export",
+    "/v1/events",
     "/v1/sessions/{id}",
     "/v1/sessions/{id}/export",
     "/v1/tasks",

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod backup;
 mod bench;
 mod config_file;
@@ -62,6 +63,9 @@ enum Command {
     },
     /// Make users and give them passwords, when nobody can log in; the server must not run.
     User(user::User),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Start the server with all shipped plugins and a few simulated devices.
     Demo(demo::Demo),
     /// Run simulated devices against a server.
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Backup(backup) => run(backup.make()),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
         Command::User(user) => run(user.run()),
+        Command::Audit(audit) => audit.run(),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen, parse } if parse => run(bench::floor::serve_parsed(listen)),
