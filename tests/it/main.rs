@@ -7,8 +7,10 @@ mod harness;
 mod instances;
 mod kept;
 
+mod access;
 mod adaptive;
 mod api;
+mod audit;
 mod authentication;
 mod backup;
 mod bad_input;
