@@ -112,8 +112,9 @@ pub trait Subject {
     /// not at hand.
     fn any(&self, field: &Field, test: &mut dyn FnMut(Datum<'_>) -> bool) -> Option<bool>;
 
-    /// Whether `test` holds for any of the texts that tell it from others.
-    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> bool;
+    /// Whether `test` holds for any of the texts that tell it from others. `None`: for none of those
+    /// at hand, and there are more.
+    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool>;
 }
 
 impl Query {
@@ -154,6 +155,26 @@ impl Query {
         Query { root }
     }
 
+    /// What matches any of them; of none, nothing.
+    pub fn any<'q>(queries: impl IntoIterator<Item = &'q Query>) -> Query {
+        let mut nodes: Vec<Node> = queries
+            .into_iter()
+            .map(|query| query.root.clone())
+            .collect();
+        if nodes.contains(&Node::All) {
+            return Query::all();
+        }
+        let root = match nodes.pop() {
+            None => Node::Not(Box::new(Node::All)),
+            Some(only) if nodes.is_empty() => only,
+            Some(last) => {
+                nodes.push(last);
+                Node::Or(nodes)
+            }
+        };
+        Query { root }
+    }
+
     /// Whether the subject matches; one whose values are not at hand does not.
     pub fn matches(&self, subject: &impl Subject, now: UnixTime) -> bool {
         self.judge(subject, now) == Some(true)
@@ -162,6 +183,10 @@ impl Query {
     /// Whether the subject matches; `None`: what is at hand does not tell.
     pub fn judge(&self, subject: &impl Subject, now: UnixTime) -> Option<bool> {
         self.root.judge(subject, now)
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// The paths of the parameters that it asks for.
@@ -188,7 +213,7 @@ impl Node {
             Node::And(nodes) => decided(nodes, false, |node| node.judge(subject, now)),
             Node::Or(nodes) => decided(nodes, true, |node| node.judge(subject, now)),
             Node::Not(node) => node.judge(subject, now).map(|is| !is),
-            Node::Word(pattern) => Some(subject.any_identifying(&mut |text| pattern.is_in(text))),
+            Node::Word(pattern) => subject.any_identifying(&mut |text| pattern.is_in(text)),
             Node::Has(field) => subject.any(field, &mut |_| true),
             Node::Is {
                 field,

@@ -27,6 +27,7 @@ mod parts;
 mod paths;
 mod plugin_memory;
 mod registry;
+mod search;
 mod segment_file;
 mod segment_read;
 mod segments;
@@ -52,6 +53,7 @@ pub use devices::Listed;
 pub use error::StoreError;
 pub use faults::FaultRecord;
 pub use plugin_memory::{MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX};
+pub use search::{Cancel, Found, Search, SearchPage, Sort};
 pub use segment_read::Head;
 pub use segments::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, Record, Segments, SegmentsConfig};
 pub use stats::Stats;
@@ -123,6 +125,7 @@ struct Core {
     backend: Arc<backend::Backend>,
     committer: commit::Committer,
     devices: registry::Registry,
+    built: search::Built,
     tasks: task_index::Tasks,
     sweep: task_list::Sweep,
     faults: Arc<faults::Faults>,
