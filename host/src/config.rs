@@ -3,11 +3,13 @@
 //! An unknown key, a wrong type or a value out of range is an error that names the line and
 //! what was expected; nothing is guessed.
 
+mod api;
 mod authentication;
 mod discovery;
 mod files;
 mod http_proxy;
 mod network;
+mod oidc;
 mod proxies;
 mod short_inform;
 mod stun;
@@ -20,10 +22,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use api::Api;
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
 pub use http_proxy::{HostAndPort, HttpProxy};
 pub use network::Network;
+pub use oidc::{Oidc, OidcRole};
 pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use short_inform::ShortInform;
 pub use stun::Stun;
@@ -153,37 +157,6 @@ impl Default for Tls {
             key: None,
             client_ca: None,
             handshake_seconds_max: 10,
-        }
-    }
-}
-
-/// `[api]`
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Api {
-    /// Address to listen on.
-    pub listen: SocketAddr,
-    /// The bearer token; `PATCHBAY_API_TOKEN` in the environment goes before it.
-    /// Without one the API is not started.
-    pub token: Option<String>,
-    /// The longest `wait_seconds` of a request.
-    pub wait_seconds_max: u64,
-}
-
-impl std::fmt::Debug for Api {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api")
-            .field("listen", &self.listen)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Default for Api {
-    fn default() -> Api {
-        Api {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7557)),
-            token: None,
-            wait_seconds_max: 300,
         }
     }
 }
@@ -406,9 +379,7 @@ impl Config {
     }
 
     fn read_environment(&mut self) {
-        if let Ok(token) = std::env::var("PATCHBAY_API_TOKEN") {
-            self.api.token = Some(token);
-        }
+        self.api.read_environment();
         self.xmpp.read_environment();
         if let Some(proxy) = &mut self.instance.http_proxy {
             proxy.read_environment();
@@ -464,7 +435,6 @@ impl Config {
                 "store.readings_flush_seconds",
                 self.store.readings_flush_seconds,
             ),
-            ("api.wait_seconds_max", self.api.wait_seconds_max),
         ] {
             within(name, seconds, 1..=86_400, "1 to 86400 seconds")?;
         }
@@ -579,15 +549,7 @@ impl Config {
         if let Some(proxy) = &instance.http_proxy {
             proxy.check()?;
         }
-        if let Some(token) = &self.api.token
-            && token.len() < 16
-        {
-            return Err(ConfigError::Value {
-                name: "api.token",
-                got: format!("a text of {} characters", token.len()),
-                expected: "at least 16 characters",
-            });
-        }
+        self.api.check()?;
         Ok(())
     }
 }

@@ -29,8 +29,11 @@ pub mod work;
 pub mod files;
 
 pub mod query;
+pub mod search;
 pub mod store;
 pub mod traces;
+
+pub mod events;
 
 pub mod links;
 pub mod snippets;
@@ -106,6 +109,12 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// Who is let in to the API.
+    pub gate: access::Gate,
+    /// What happened, for the systems around.
+    pub events: Arc<events::Events>,
+    /// The searches of devices under way.
+    pub searches: search::Searches,
     /// What is counted.
     pub counters: metrics::Counters,
 }
@@ -122,8 +131,8 @@ pub struct Listeners {
     pub stun: Vec<nat::stun::Group>,
     /// For devices' XMPP streams.
     pub xmpp: nat::xmpp::Listeners,
-    /// For people and systems; `None`: the API is off.
-    pub api: Option<TcpListener>,
+    /// For people and systems.
+    pub api: TcpListener,
 }
 
 impl Listeners {
@@ -153,10 +162,7 @@ impl Listeners {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let api = match &config.api.token {
-            Some(_) => Some(bind(config.api.listen).await?),
-            None => None,
-        };
+        let api = bind(config.api.listen).await?;
         let mut stun = Vec::new();
         for address in config.stun.listen.iter().filter(|_| config.stun.enabled) {
             let group = nat::stun::bind(*address, config.stun.second_of(*address));
@@ -195,8 +201,15 @@ impl Acs {
         let memory = Arc::new(DeviceMemory {
             store: store.clone(),
         });
-        let plugins = Plugins::start(plugins_config(&config), memory).await?;
         let clock = clock::Clock;
+        let events = Arc::new(events::Events::new(clock.unix()));
+        let told = Arc::clone(&events);
+        store.observe_tasks(Box::new(move |task| told.task(task)));
+        let plugins = PluginsConfig {
+            events: Arc::clone(&events),
+            ..plugins_config(&config)
+        };
+        let plugins = Plugins::start(plugins, memory).await?;
         let tls = door::Tls::load(&config.cwmp.tls)?.map(Arc::new);
         let retries = work::retries::Retries::new(
             config.plugins.flow_retry_seconds,
@@ -215,7 +228,10 @@ impl Acs {
         stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
         let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &instance, &store, clock)?;
         let wakes = nat::wake::Wakes::new(instance.wake_limits());
+        let (kept, api) = (store.clone(), config.api.clone());
+        let gate = tokio::task::spawn_blocking(move || access::Gate::open(kept, &api));
         Ok(Arc::new(Acs {
+            gate: gate.await??,
             lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
             additions: work::additions::Additions::default(),
             instance,
@@ -237,6 +253,8 @@ impl Acs {
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
+            events,
+            searches: search::Searches::default(),
             counters: metrics::Counters::default(),
             config,
         }))
@@ -269,9 +287,11 @@ impl Acs {
             tasks.spawn(serving);
         }
         tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
-        if let Some(listener) = listeners.api {
-            tasks.spawn(api::serve(Arc::clone(&self), listener, shutdown.clone()));
-        }
+        tasks.spawn(api::serve(
+            Arc::clone(&self),
+            listeners.api,
+            shutdown.clone(),
+        ));
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
         }
@@ -301,6 +321,7 @@ impl Acs {
                 .await;
         }
         self.plugins.shutdown();
+        self.gate.sweep(now.unix).await?;
         let closing = Arc::clone(&self);
         tokio::task::spawn_blocking(move || closing.traces.close()).await?;
         self.store.close().await?;
@@ -334,6 +355,9 @@ async fn sweep(acs: Arc<Acs>) {
             acs.ask_for_diagnostics(now.unix).await;
             acs.files.sweep(&acs.instance.name, now.unix).await;
             acs.stun.sweep(now.unix);
+            if let Err(error) = acs.gate.sweep(now.unix).await {
+                tracing::error!(%error, "cannot write when sessions and tokens were used");
+            }
             acs.sweep_leases(now.unix);
             acs.log_short_inform_advice();
             let sweeping = Arc::clone(&acs);

@@ -114,13 +114,14 @@ impl Links {
     }
 
     fn find_api(&mut self, config: &Config) {
-        if config.api.token.is_none() {
+        if let Some(url) = &config.api.url {
+            self.api = Some(format!("{}/", url.trim_end_matches('/')));
             return;
         }
         let listen = [config.api.listen];
         self.api = urls("http", &listen).into_iter().next();
         if self.api.is_none() {
-            self.miss("api", "api.listen", wildcard("api.listen", &listen));
+            self.miss("api", "api.url", wildcard("api.listen", &listen));
         }
     }
 
@@ -251,8 +252,7 @@ mod tests {
     use super::*;
 
     fn links(toml: &str) -> Links {
-        let mut config: Config = toml::from_str(toml).unwrap();
-        config.api.token = Some("a token of the test".into());
+        let config: Config = toml::from_str(toml).unwrap();
         Links::of(&config)
     }
 
@@ -304,7 +304,7 @@ mod tests {
             found.files.as_deref(),
             Some("http://acs.example.net:7549/files/")
         );
-        assert_eq!((found.api, found.missing[0].setting), (None, "api.listen"));
+        assert_eq!((found.api, found.missing[0].setting), (None, "api.url"));
     }
 
     #[test]

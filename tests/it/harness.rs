@@ -214,7 +214,7 @@ impl Setup {
 async fn serve(mut config: Config, directory: TempDir) -> Host {
     let listeners = Listeners::bind(&config).await.unwrap();
     let cwmp = listeners.cwmp[0].local_addr().unwrap();
-    let api = listeners.api.as_ref().unwrap().local_addr().unwrap();
+    let api = listeners.api.local_addr().unwrap();
     let tls = listeners.cwmp_tls.first();
     let tls = tls.map(|listener| listener.local_addr().unwrap());
     // It is found at the same place after a restart.

@@ -17,6 +17,7 @@ mod cwmp_client;
 mod detection;
 mod diagnostics;
 mod discovery;
+mod events;
 mod files;
 mod fixtures;
 mod floods;

@@ -1,64 +1,44 @@
-//! A permission: a kind of resource, and whether it is read or changed. As text
-//! `resource:action`, as each operation of the OpenAPI text has it: `devices:read`.
+//! What may be done: a resource of the API and an action, `devices:read` as text.
+//!
+//! The OpenAPI text names one permission for each operation; roles name those that they give.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// To read or to change a kind of resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Permission {
-    /// What it is about.
-    pub resource: Resource,
-    /// What is done with it.
-    pub action: Action,
-}
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What of the host a permission is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What a permission is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
-    /// How the host is doing, and its metrics.
+    /// How the host is, its metrics, its models and addresses.
     Status,
-    /// Devices with their tags, notes, reachability and credentials.
+    /// Devices: what is known of them but their parameters.
     Devices,
-    /// Values of devices' parameters.
+    /// The values of devices' parameters.
     Parameters,
     /// What is asked of devices.
     Tasks,
-    /// What happened in sessions.
+    /// Sessions of devices and their traces.
     Sessions,
-    /// Files that devices fetch and send.
+    /// What devices download and upload.
     Files,
-    /// What went wrong with devices.
+    /// Faults of devices.
     Faults,
-    /// Operations on many devices.
+    /// Campaigns.
     Campaigns,
-    /// The host's plugins.
+    /// Plugins and their settings.
     Plugins,
-    /// Instances, their settings and addresses.
+    /// Instances and their settings.
     Instances,
-    /// People, roles and tokens.
+    /// Users, roles, tokens and logins.
     Users,
     /// Who did what.
     Audit,
-    /// The stream of events, and webhooks.
+    /// The event stream and webhooks.
     Events,
-    /// Backups of the store.
+    /// Backups of the host.
     Backups,
 }
-
-/// What is done with a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// It is looked at.
-    Read,
-    /// It is made, changed or removed.
-    Write,
-}
-
-/// A text that is no permission.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected resource:action, such as devices:read, got {0:?}")]
-pub struct UnknownPermission(pub String);
 
 impl Resource {
     /// All of them.
@@ -79,7 +59,7 @@ impl Resource {
         Resource::Backups,
     ];
 
-    /// Its name in a permission.
+    /// `devices`
     pub fn name(self) -> &'static str {
         match self {
             Resource::Status => "status",
@@ -98,26 +78,124 @@ impl Resource {
             Resource::Backups => "backups",
         }
     }
+
+    /// Whether all of it belongs to single devices, so that a role of some devices may have it.
+    pub fn is_of_devices(self) -> bool {
+        matches!(
+            self,
+            Resource::Devices
+                | Resource::Parameters
+                | Resource::Tasks
+                | Resource::Sessions
+                | Resource::Faults
+        )
+    }
+}
+
+/// What is done to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Look.
+    Read,
+    /// Change; contains the finer ones below, but not `Read`.
+    Write,
+    /// Of devices: tags and notes.
+    Annotate,
+    /// Of files: their bytes. What devices upload has their passwords in it.
+    Content,
 }
 
 impl Action {
-    /// Its name in a permission.
+    /// All of them.
+    pub const ALL: [Action; 4] = [
+        Action::Read,
+        Action::Write,
+        Action::Annotate,
+        Action::Content,
+    ];
+
+    /// `read`
     pub fn name(self) -> &'static str {
         match self {
             Action::Read => "read",
             Action::Write => "write",
+            Action::Annotate => "annotate",
+            Action::Content => "content",
+        }
+    }
+
+    /// Whether there is such an action of this resource.
+    pub fn is_of(self, resource: Resource) -> bool {
+        match self {
+            Action::Read | Action::Write => true,
+            Action::Annotate => resource == Resource::Devices,
+            Action::Content => resource == Resource::Files,
         }
     }
 }
 
+/// A resource and an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Permission {
+    /// Of what.
+    pub resource: Resource,
+    /// To do what.
+    pub action: Action,
+}
+
 impl Permission {
-    /// Whether it is about the host itself and not about what belongs to one instance.
-    pub fn is_of_host(self) -> bool {
+    /// This action of this resource.
+    pub const fn new(resource: Resource, action: Action) -> Permission {
+        Permission { resource, action }
+    }
+
+    /// Where it has to be given: in the instance that is asked about, or, for what is the
+    /// host's, in all (`None`).
+    pub fn place(self, instance: &str) -> Option<&str> {
         match self.resource {
-            Resource::Status | Resource::Plugins | Resource::Backups => true,
-            Resource::Instances => self.action == Action::Write,
-            _ => false,
+            Resource::Status | Resource::Plugins | Resource::Backups => None,
+            Resource::Instances if self.action == Action::Write => None,
+            _ => Some(instance),
         }
+    }
+
+    /// All that there are.
+    pub fn all() -> impl Iterator<Item = Permission> {
+        Resource::ALL.into_iter().flat_map(|resource| {
+            let actions = Action::ALL.into_iter();
+            actions
+                .filter(move |action| action.is_of(resource))
+                .map(move |action| Permission::new(resource, action))
+        })
+    }
+
+    /// Whether who has this may do that: writing contains the finer actions.
+    pub fn contains(self, other: Permission) -> bool {
+        let is_finer = !matches!(other.action, Action::Read | Action::Write);
+        self.resource == other.resource
+            && (self.action == other.action || (self.action == Action::Write && is_finer))
+    }
+
+    /// The permissions that a text with `*` for a resource or an action names.
+    ///
+    /// # Errors
+    /// What was expected, and the text.
+    pub fn matching(text: &str) -> Result<Vec<Permission>, String> {
+        let wrong = || {
+            format!(
+                "expected a permission such as \"devices:read\", \"files:*\" or \"*:read\", got {text:?}"
+            )
+        };
+        let (resource, action) = text.split_once(':').ok_or_else(wrong)?;
+        let named = |permission: &Permission| {
+            (resource == "*" || resource == permission.resource.name())
+                && (action == "*" || action == permission.action.name())
+        };
+        let found: Vec<Permission> = Permission::all().filter(named).collect();
+        if found.is_empty() {
+            return Err(wrong());
+        }
+        Ok(found)
     }
 }
 
@@ -128,19 +206,25 @@ impl fmt::Display for Permission {
 }
 
 impl FromStr for Permission {
-    type Err = UnknownPermission;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Permission, UnknownPermission> {
-        let unknown = || UnknownPermission(text.to_owned());
-        let (resource, action) = text.split_once(':').ok_or_else(unknown)?;
-        let resource = Resource::ALL.into_iter().find(|r| r.name() == resource);
-        let action = [Action::Read, Action::Write]
-            .into_iter()
-            .find(|a| a.name() == action);
-        match (resource, action) {
-            (Some(resource), Some(action)) => Ok(Permission { resource, action }),
-            _ => Err(unknown()),
-        }
+    fn from_str(text: &str) -> Result<Permission, String> {
+        let found = Permission::all().find(|permission| permission.to_string() == text);
+        found.ok_or_else(|| format!("expected a permission such as \"devices:read\", got {text:?}"))
+    }
+}
+
+impl Serialize for Permission {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Permission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Permission, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -149,15 +233,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts() {
-        for resource in Resource::ALL {
-            for action in [Action::Read, Action::Write] {
-                let permission = Permission { resource, action };
-                assert_eq!(permission.to_string().parse(), Ok(permission));
-            }
+    fn permissions_as_texts() {
+        for permission in Permission::all() {
+            assert_eq!(permission.to_string().parse(), Ok(permission));
         }
-        for none in ["", "devices", "devices:", "devices:delete", "x:read", ":"] {
-            assert!(none.parse::<Permission>().is_err(), "{none}");
+        let named = |text: &str| -> Vec<String> {
+            let found = Permission::matching(text).unwrap();
+            found.iter().map(Permission::to_string).collect()
+        };
+        assert_eq!(named("devices:read"), ["devices:read"]);
+        assert_eq!(
+            named("files:*"),
+            ["files:read", "files:write", "files:content"]
+        );
+        assert_eq!(named("*:annotate"), ["devices:annotate"]);
+        assert_eq!(named("*:read").len(), Resource::ALL.len());
+        for text in [
+            "",
+            "devices",
+            "devices:",
+            "tasks:annotate",
+            "device:read",
+            "*:*:*",
+        ] {
+            assert!(Permission::matching(text).is_err(), "{text}");
+            assert!(text.parse::<Permission>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn writing_contains_the_finer_actions_but_not_reading() {
+        let permission = |text: &str| text.parse::<Permission>().unwrap();
+        let write = permission("devices:write");
+        assert!(write.contains(permission("devices:annotate")));
+        assert!(write.contains(write));
+        assert!(!write.contains(permission("devices:read")));
+        assert!(!permission("devices:annotate").contains(write));
+        assert!(!write.contains(permission("tasks:write")));
     }
 }

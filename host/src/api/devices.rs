@@ -273,7 +273,7 @@ pub(super) async fn clear_faults(
 
 #[utoipa::path(
     put, path = "/devices/{id}/tags/{tag}", operation_id = "tag_device", tag = "Devices",
-    security(("token" = ["devices:write"]))
+    security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn tag(
     State(acs): State<Arc<Acs>>,
@@ -304,7 +304,7 @@ pub(super) async fn tag(
 
 #[utoipa::path(
     delete, path = "/devices/{id}/tags/{tag}", operation_id = "untag_device", tag = "Devices",
-    security(("token" = ["devices:write"]))
+    security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn untag(
     State(acs): State<Arc<Acs>>,

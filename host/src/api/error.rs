@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Refusal;
 use crate::device::{DeviceKey, UnixTime};
@@ -169,10 +170,10 @@ impl From<Full> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> ApiError {
         ApiError {
-            status: refusal.status,
-            code: refusal.code,
-            message: refusal.message,
-            retry_after: refusal.retry_after_seconds,
+            status: refusal.status(),
+            code: refusal.code(),
+            message: refusal.to_string(),
+            retry_after: refusal.retry_after(),
             allow: None,
         }
     }
@@ -243,19 +244,25 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Optional<
 }
 
 /// A page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Page<T> {
+    /// In order.
     pub(super) items: Vec<T>,
     /// To be given back as `after`; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(super) next: Option<String>,
 }
 
 /// Which page of a list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
+    /// The `next` of the page before.
     pub(super) after: Option<String>,
+    /// Items of the page; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<usize>,
 }
 

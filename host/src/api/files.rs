@@ -234,7 +234,7 @@ pub(super) async fn one(
 
 #[utoipa::path(
     get, path = "/files/{id}/content", operation_id = "download_file", tag = "Files",
-    security(("token" = ["files:read"]))
+    security(("token" = ["files:content"]))
 )]
 pub(super) async fn content(
     State(acs): State<Arc<Acs>>,

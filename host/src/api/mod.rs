@@ -15,19 +15,23 @@ mod devices;
 mod files;
 mod leases;
 mod links;
+mod login;
 mod models;
 mod plugins;
 mod reachability;
 mod refusals;
+mod roles;
 mod sessions;
 mod status;
 mod tasks;
+mod tokens;
+mod users;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -38,7 +42,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{Acs, access};
+use crate::Acs;
+use crate::access::Refusal;
 use error::ApiError;
 pub(crate) use error::time;
 use openapi::{Needed, Needs, Untold};
@@ -85,6 +90,10 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(refusals::routes())
         .merge(files::routes())
         .merge(plugins::routes())
+        .merge(login::routes())
+        .merge(users::routes())
+        .merge(roles::routes())
+        .merge(tokens::routes())
 }
 
 /// The OpenAPI text.
@@ -145,12 +154,11 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     if needs == Ok(Needs::Nothing) {
         return Ok(());
     }
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let acs = &guard.acs;
     let now = acs.clock.unix();
-    let principal =
-        access::authenticate(acs, request.method(), request.headers(), peer, now).await?;
+    let principal = acs
+        .gate
+        .authenticate(request.method(), request.headers(), now)?;
     let permission = match needs {
         Ok(Needs::Permission(permission)) => Some(permission),
         Ok(Needs::Principal | Needs::Nothing) => None,
@@ -171,7 +179,12 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     };
     let wanted = request.extensions().get::<WantedInstance>();
     let wanted = wanted.map(|wanted| &*wanted.0);
-    let scope = Scope::find(acs, wanted, principal, permission)?;
+    if principal.must_change_password && permission.is_some() {
+        return Err(Refusal::PasswordChange.into());
+    }
+    let path = request.extensions().get::<MatchedPath>();
+    let path = path.map(MatchedPath::as_str);
+    let scope = Scope::find(acs, wanted, Arc::new(principal), permission, path)?;
     request.extensions_mut().insert(scope);
     Ok(())
 }

@@ -14,10 +14,12 @@ use http::uri::PathAndQuery;
 
 use super::error::ApiError;
 use crate::Acs;
-use crate::access::{Access, Permission, Principal};
+use crate::access::{Access, Permission, Principal, Resource};
 use crate::device::DeviceKey;
 use crate::instance::Instance;
+use crate::query::Query;
 use crate::store::DeviceCell;
+use crate::work::task::Operation;
 
 /// Whose resources a request is about, and who asks.
 #[derive(Clone)]
@@ -26,7 +28,13 @@ pub(super) struct Scope {
     pub(super) instance: Arc<Instance>,
     /// Who asks.
     pub(super) principal: Arc<Principal>,
+    /// The devices there that the operation may be about.
+    pub(super) devices: Option<Arc<Query>>,
 }
+
+/// Routes that show nothing of devices that a principal may not see, beside those of one device:
+/// to whoever may see some devices only, all others are closed.
+const OF_SOME_DEVICES: [&str; 0] = [];
 
 impl Scope {
     /// The instance that is asked for, if the principal may do there what the route needs; an
@@ -36,6 +44,7 @@ impl Scope {
         wanted: Option<&str>,
         principal: Arc<Principal>,
         permission: Option<Permission>,
+        path: Option<&str>,
     ) -> Result<Scope, ApiError> {
         let own = principal.instance();
         let name = wanted.unwrap_or(&own);
@@ -43,36 +52,100 @@ impl Scope {
         let instance = instance(acs, name)
             .filter(|_| wanted.is_none() || principal.instances().has(name))
             .ok_or_else(|| ApiError::not_found(format!("there is no instance {name:?}")))?;
-        if let Some(permission) = permission {
-            let place = (!permission.is_of_host()).then_some(name);
-            if let Access::Denied = principal.on(place, permission) {
+        let access = match permission {
+            None => Access::All,
+            // Who may see users anywhere sees those; the gate knows which.
+            Some(permission) if permission.resource == Resource::Users => {
+                match principal.instances_with(permission).is_none() {
+                    true => Access::Denied,
+                    false => Access::All,
+                }
+            }
+            Some(permission) => principal.on(permission.place(name), permission),
+        };
+        let devices = match (access, permission) {
+            (Access::All, _) => None,
+            (Access::Devices(devices), _) if path.is_some_and(shows_some_devices) => Some(devices),
+            (Access::Devices(_), _) => {
                 return Err(ApiError::forbidden(format!(
-                    "{} may not do this: it needs the permission {permission}",
+                    "{} may not do this: it is not about the devices of its role alone",
                     principal.name
                 )));
             }
-        }
+            (Access::Denied, permission) => {
+                let permission = permission.map(|permission| permission.to_string());
+                return Err(ApiError::forbidden(format!(
+                    "{} may not do this: it needs the permission {}",
+                    principal.name,
+                    permission.unwrap_or_default()
+                )));
+            }
+        };
         Ok(Scope {
             instance,
             principal,
+            devices,
         })
     }
 
     /// The key of a device that the principal may see or make.
-    pub(super) fn key(&self, _acs: &Acs, id: &str) -> Result<DeviceKey, ApiError> {
-        Ok(DeviceKey {
+    pub(super) fn key(&self, acs: &Acs, id: &str) -> Result<DeviceKey, ApiError> {
+        let key = DeviceKey {
             instance: Arc::clone(&self.instance.name),
             id: id.into(),
-        })
+        };
+        match &self.devices {
+            None => Ok(key),
+            // Nobody makes a device that they could not see.
+            Some(_) => Ok(self.cell(acs, id)?.key().clone()),
+        }
     }
 
     /// A device that there is and that the principal may see.
     pub(super) fn cell(&self, acs: &Acs, id: &str) -> Result<Arc<DeviceCell>, ApiError> {
-        let key = self.key(acs, id)?;
-        acs.store
-            .device(&key)?
-            .ok_or_else(|| ApiError::no_device(&key))
+        let key = DeviceKey {
+            instance: Arc::clone(&self.instance.name),
+            id: id.into(),
+        };
+        let cell = acs.store.device(&key)?;
+        match cell {
+            Some(cell) if sees(acs, self.devices.as_ref(), &cell)? => Ok(cell),
+            _ => Err(ApiError::no_device(&key)),
+        }
     }
+
+    /// Whether the principal may ask this of the device: some roles have some operations only.
+    pub(super) fn check_operation(
+        &self,
+        acs: &Acs,
+        cell: &DeviceCell,
+        operation: &Operation,
+    ) -> Result<(), ApiError> {
+        let principal = &self.principal;
+        let may = match principal.may_do(&self.instance.name, operation) {
+            Access::Denied => false,
+            Access::All => true,
+            Access::Devices(devices) => sees(acs, Some(&devices), cell)?,
+        };
+        match may {
+            true => Ok(()),
+            false => Err(ApiError::forbidden(format!(
+                "{} may not ask this of the device: no role of its has the operation",
+                principal.name
+            ))),
+        }
+    }
+}
+
+/// Whether a device is among these.
+fn sees(acs: &Acs, devices: Option<&Arc<Query>>, cell: &DeviceCell) -> Result<bool, ApiError> {
+    let _ = (acs, cell);
+    Ok(devices.is_none())
+}
+
+/// Whether what is routed as `path` is about one device, or shows those of a role only.
+fn shows_some_devices(path: &str) -> bool {
+    path.starts_with("/v1/devices/{id}") || OF_SOME_DEVICES.contains(&path)
 }
 
 /// The instance of that name.

@@ -106,6 +106,7 @@ pub(super) async fn create(
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = scope.cell(&acs, &device)?;
     let mut operation = request.operation;
+    scope.check_operation(&acs, &cell, &operation)?;
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
     let summary = cell.lock().summary().clone();

@@ -95,7 +95,7 @@ impl Demo {
             .first()
             .context("no listener")?
             .local_addr()?;
-        let api = listeners.api.as_ref().context("no API")?.local_addr()?;
+        let api = listeners.api.local_addr()?;
         let stop = stop_after(self.seconds, shutdown);
         let running = tokio::spawn(Arc::clone(&acs).run(listeners, stop.clone()));
 

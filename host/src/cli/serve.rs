@@ -47,10 +47,7 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
             "xmpp.host is not set: devices look for XMPP at the host of their ACS URL, those behind a proxy not at all"
         );
     }
-    match &listeners.api {
-        Some(listener) => tracing::info!(address = %listener.local_addr()?, "API"),
-        None => tracing::warn!("the API is off: give it a token (api.token or PATCHBAY_API_TOKEN)"),
-    }
+    tracing::info!(address = %listeners.api.local_addr()?, "API");
     let acs = Acs::open(config).await?;
     if let Some(tls) = &acs.tls {
         tls.log(acs.clock.unix());
@@ -61,6 +58,15 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
         plugins = acs.plugins.statuses().len(),
         "patchbay serves"
     );
+    if let Some(first) = acs.gate.first_admin(acs.clock.unix()).await? {
+        // Not in the log, which is kept and sent around; and no filter of it may swallow this.
+        eprintln!(
+            "\nNobody can log in to the API yet. A first admin was made; this is shown once:\n\n    \
+             user name           {}\n    one-time password   {}\n\n\
+             It is changed at the first login (docs/access.md). If it is lost: patchbay user password {}\n",
+            first.name, first.one_time_password, first.name
+        );
+    }
     acs.run(listeners, shutdown).await?;
     tracing::info!("stopped");
     Ok(())

@@ -13,7 +13,7 @@ fn the_example_has_every_setting_with_its_default() {
             "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
         ]
         .map(keys),
-        [13, 7, 2, 3, 5, 7, 10, 4, 17]
+        [13, 7, 5, 3, 5, 7, 10, 4, 17]
     );
 }
 
@@ -36,6 +36,26 @@ fn errors_name_line_and_expected_value() {
         &["cwmp.body_bytes_max = 1", "64 KiB"],
     );
     check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);
+    check(
+        "[api]\nsession_seconds_max = 60\n",
+        &[
+            "api.session_idle_seconds_max = 3600",
+            "api.session_seconds_max",
+        ],
+    );
+    let oidc = "[api.oidc]\nissuer = \"ISSUER\"\nclient_id = \"acs\"\nroles = [{ value = \"a\", role = \"admin\" }]\n";
+    check(
+        &oidc.replace("ISSUER", "http://login.example.net"),
+        &["api.oidc.issuer", "http://login.example.net", "https"],
+    );
+    check(
+        &oidc.replace("ISSUER", "https://login.example.net"),
+        &["api.url", "sends people back"],
+    );
+    check(
+        "[api.oidc]\nissuer = \"https://login.example.net\"\n",
+        &["line 1", "client_id"],
+    );
     check(
         "[cwmp]\ntrusted_proxies = [\"x\"]\n",
         &["line 2", "10.0.0.0/8"],

@@ -13,6 +13,7 @@ use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Mode, Summary, device_id};
 use crate::door::{Peer, Proof};
+use crate::events::{Between, DeviceChanged, DeviceRegistered, Event, What, short};
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::DeviceCell;
@@ -210,6 +211,17 @@ impl Conversation {
         let known = device.summary();
         let is_known = known.peer_address == peer && known.cwmp_version == version.as_str();
         if !is_known {
+            if !known.peer_address.is_empty() && known.peer_address != peer {
+                let address = Between {
+                    before: known.peer_address.clone(),
+                    after: peer.clone(),
+                };
+                let change = DeviceChanged {
+                    address: Some(address),
+                    ..DeviceChanged::default()
+                };
+                self.acs.events.changed(now.unix, self.cell.key(), change);
+            }
             device.summary_mut(|summary| {
                 summary.peer_address = peer;
                 version.as_str().clone_into(&mut summary.cwmp_version);
@@ -327,9 +339,29 @@ fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Ref
             device = %key, manufacturer = %told.manufacturer,
             software = %told.software_version, "a new device"
         );
+        let what = What::DeviceRegistered(DeviceRegistered {
+            manufacturer: short(&told.manufacturer),
+            oui: short(&told.oui),
+            product_class: short(&told.product_class),
+            serial_number: short(&told.serial_number),
+            software_version: short(&told.software_version),
+        });
+        acs.events.emit(Event::of_device(now.unix, key, what));
     }
     let mut device = cell.lock();
     if is_awaited || Identity::of(device.summary()) != Identity::of(told) {
+        let before = &device.summary().software_version;
+        if !is_awaited && *before != told.software_version {
+            let software_version = Between {
+                before: short(before),
+                after: short(&told.software_version),
+            };
+            let change = DeviceChanged {
+                software_version: Some(software_version),
+                ..DeviceChanged::default()
+            };
+            acs.events.changed(now.unix, key, change);
+        }
         device.summary_mut(|summary| {
             Identity::of(told).write(summary);
             if is_awaited {

@@ -324,6 +324,7 @@ impl Conversation {
                 store: self.acs.store.clone(),
                 cell: Arc::clone(&self.cell),
                 matched: Arc::clone(&self.matched),
+                events: Arc::clone(&self.acs.events),
                 now: now.unix,
             });
             return Some(FlowRun::start(&flow, &about, occasion, record));

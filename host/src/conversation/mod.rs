@@ -34,6 +34,7 @@ use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Summary};
 use crate::door::Proof;
+use crate::events::{self, Event, SessionEnded, SessionOutcome, What};
 use crate::nat::decide::Sighting;
 use crate::nat::short_inform;
 use crate::plugins::{About, Matched};
@@ -48,6 +49,9 @@ use trace::Trace;
 /// A device sends what was answered by fault 8005 again at once. After so many times it has to
 /// wait.
 const RETRIES_ASKED_MAX: u32 = 3;
+
+/// Event codes of an Inform that are told outwards.
+const EVENT_CODES_MAX: usize = 16;
 
 /// One CWMP session with one device, from its Inform to the 204.
 pub struct Conversation {
@@ -302,6 +306,7 @@ impl Conversation {
     }
 
     fn keep_fault(&self, record: FaultRecord) {
+        self.acs.events.fault(self.device(), &record);
         if let Err(error) = self.acs.store.record_fault(self.device(), record) {
             tracing::error!(device = %self.device(), %error, "cannot keep a fault");
         }
@@ -320,6 +325,7 @@ impl Conversation {
         self.acs.counters.sessions_done.add(1);
         self.trace.ended(now, "done");
         let took = now.instant.saturating_duration_since(self.started.instant);
+        self.tell_end(SessionOutcome::Done, None, now);
         if self.trace.is_eventful() {
             tracing::info!(
                 device = %self.device(), events = %self.event_codes(), rpcs = self.trace.rpcs(),
@@ -347,7 +353,29 @@ impl Conversation {
         self.jobs.drop_flow();
         self.acs.store.touched(&self.cell);
         self.acs.counters.sessions_abandoned.add(1);
+        self.tell_end(SessionOutcome::Abandoned, Some(why), now);
         tracing::info!(device = %self.device(), events = %self.event_codes(), why, "session abandoned");
+    }
+
+    /// That a device which informs every few seconds is still there is no event.
+    fn tell_end(&self, outcome: SessionOutcome, why: Option<&str>, now: Now) {
+        if self.depth == Depth::Glance && outcome == SessionOutcome::Done {
+            return;
+        }
+        let took = now.instant.saturating_duration_since(self.started.instant);
+        let codes = self.events.iter().take(EVENT_CODES_MAX);
+        let ended = SessionEnded {
+            session: self.trace.recording().id(),
+            outcome,
+            reason: why.map(events::short),
+            events: codes.map(|event| events::short(&event.code)).collect(),
+            rpcs: self.trace.rpcs(),
+            faults: self.trace.faults(),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        let what = What::SessionEnded(ended);
+        let event = Event::of_device(now.unix, self.device(), what);
+        self.acs.events.emit(event);
     }
 
     fn event_codes(&self) -> String {

@@ -21,6 +21,7 @@ impl Conversation {
         self.trace.eventful();
         self.trace
             .note(now, format!("provisioning code {code:?}: tags {list:?}"));
+        let before = self.summary.tags.clone();
         self.change_summary(|summary| {
             for tag in summary.tags_of_code.difference(&wanted) {
                 summary.tags.remove(tag);
@@ -28,5 +29,9 @@ impl Conversation {
             summary.tags.extend(wanted.iter().cloned());
             summary.tags_of_code = wanted;
         });
+        let after = &self.summary.tags;
+        self.acs
+            .events
+            .tags(now.unix, self.device(), &before, after);
     }
 }

@@ -11,6 +11,7 @@ use cwmp::{
 use super::{Conversation, Depth};
 use crate::clock::Now;
 use crate::device::{Configured, Credentials, Mode, Summary, UnixTime};
+use crate::events::{Between, DeviceChanged};
 use crate::nat::configure::{self, Known, Offer};
 use crate::nat::decide::{self, Ways};
 use crate::nat::probe::given_up;
@@ -224,6 +225,18 @@ impl Conversation {
             now,
             format!("mode {:?}: {}", decision.mode, decision.reason),
         );
+        let before = self.summary.nat.as_ref().map(|nat| nat.mode);
+        if before != Some(decision.mode) {
+            let mode = Between {
+                before: before.map_or("", Mode::name).to_owned(),
+                after: decision.mode.name().to_owned(),
+            };
+            let change = DeviceChanged {
+                mode: Some(mode),
+                ..DeviceChanged::default()
+            };
+            self.acs.events.changed(now.unix, self.device(), change);
+        }
         self.change_summary(|summary| summary.nat = Some(decision));
         None
     }

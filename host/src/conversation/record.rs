@@ -7,6 +7,7 @@ use cwmp::{Fault, ParameterInfo, ParameterValue, Request, Response, SetParameter
 use super::Conversation;
 use crate::clock::Now;
 use crate::device::{Credentials, UnixTime, is_secret};
+use crate::events::Events;
 use crate::plugins::{About, DeviceRecord, KnownFuture, Matched};
 use crate::store::{Device, DeviceCell, Store};
 use crate::work::exchange::own_fault;
@@ -21,6 +22,7 @@ pub(super) struct Record {
     pub(super) cell: Arc<DeviceCell>,
     /// What of the plugins is for the device: a profile may have its own names.
     pub(super) matched: Arc<Matched>,
+    pub(super) events: Arc<Events>,
     pub(super) now: UnixTime,
 }
 
@@ -94,9 +96,12 @@ impl Record {
     }
 
     fn change_tags(&self, change: impl FnOnce(&mut std::collections::BTreeSet<String>)) {
-        self.cell
-            .lock()
-            .summary_mut(|summary| change(&mut summary.tags));
+        let mut device = self.cell.lock();
+        let before = device.summary().tags.clone();
+        device.summary_mut(|summary| change(&mut summary.tags));
+        let after = &device.summary().tags;
+        self.events.tags(self.now, self.cell.key(), &before, after);
+        drop(device);
         self.store.touched(&self.cell);
     }
 }

@@ -66,6 +66,10 @@ impl Trace {
         self.recording.rpcs()
     }
 
+    pub(super) fn faults(&self) -> u32 {
+        self.recording.faults()
+    }
+
     /// The device answered with a fault.
     pub(super) fn fault(&self) {
         self.recording.fault();

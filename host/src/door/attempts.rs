@@ -16,7 +16,7 @@ const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
 
 /// The failures of clients, or of devices.
 #[derive(Debug)]
-pub(super) struct Attempts<K: Hash + Eq> {
+pub(crate) struct Attempts<K: Hash + Eq> {
     /// As many at once, and then as many per minute.
     per_minute: u32,
     buckets: Mutex<LruCache<K, Bucket>>,
@@ -29,7 +29,7 @@ struct Bucket {
 }
 
 impl<K: Hash + Eq> Attempts<K> {
-    pub(super) fn new(per_minute: u32) -> Attempts<K> {
+    pub(crate) fn new(per_minute: u32) -> Attempts<K> {
         Attempts {
             per_minute,
             buckets: Mutex::new(LruCache::new(REMEMBERED_MAX)),
@@ -37,14 +37,14 @@ impl<K: Hash + Eq> Attempts<K> {
     }
 
     /// How long to wait before the next attempt; `None`: it may come.
-    pub(super) fn wait(&self, who: &K, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, who: &K, now: Instant) -> Option<Duration> {
         let mut buckets = self.buckets.lock();
         let tokens = self.filled(buckets.get(who)?, now);
         (tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - tokens) / self.per_second()))
     }
 
     /// An attempt failed.
-    pub(super) fn failed(&self, who: K, now: Instant) {
+    pub(crate) fn failed(&self, who: K, now: Instant) {
         let mut buckets = self.buckets.lock();
         let full = Bucket {
             tokens: f64::from(self.per_minute),
@@ -55,6 +55,13 @@ impl<K: Hash + Eq> Attempts<K> {
             tokens: (self.filled(bucket, now) - 1.0).max(0.0),
             at: now,
         };
+    }
+
+    /// What was counted as a failure was none.
+    pub(crate) fn undone(&self, who: &K) {
+        if let Some(bucket) = self.buckets.lock().get_mut(who) {
+            bucket.tokens = (bucket.tokens + 1.0).min(f64::from(self.per_minute));
+        }
     }
 
     fn filled(&self, bucket: &Bucket, now: Instant) -> f64 {
@@ -68,7 +75,7 @@ impl<K: Hash + Eq> Attempts<K> {
 }
 
 /// Who answers for an address: of IPv6 the network, because one client has all of it.
-pub(super) fn client(address: IpAddr) -> IpAddr {
+pub(crate) fn client(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

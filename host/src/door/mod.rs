@@ -5,7 +5,7 @@
 //! is a message of a device; it goes to its conversation.
 
 mod answer;
-mod attempts;
+pub(crate) mod attempts;
 mod authentication;
 mod body;
 mod by_url;

@@ -217,6 +217,7 @@ impl Acs {
         events: &[cwmp::Event],
         now: Now,
     ) -> bool {
+        self.events.came(now.unix, device);
         let Some(calling) = self.wakes.sessions.opened(device, events, now.unix) else {
             return false;
         };
@@ -362,6 +363,8 @@ impl Wake {
             let next = self.acs.next_inform(&cell);
             self.report.next_inform = next.filter(|at| *at > self.acs.clock.unix());
         }
+        let now = self.acs.clock.unix();
+        self.acs.events.not_woken(now, &self.device, &self.report);
     }
 
     /// Waits for the turn to call; `Some`: meanwhile a session has opened.

@@ -10,6 +10,8 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use super::guest::{Guest, UsedUp};
 use super::plugin::LoadedPlugin;
 use super::{PluginError, PluginErrorKind};
+use crate::clock::Clock;
+use crate::events::{Event, PluginEvent, PluginStep, What, short};
 
 /// Frames of a crash that are told.
 const FRAMES_MAX: usize = 4;
@@ -60,6 +62,15 @@ impl LoadedPlugin {
                 "a call failed: {}",
                 error.kind
             );
+            let event = PluginEvent {
+                plugin: error.plugin.to_string(),
+                version: error.version.to_string(),
+                error: Some(short(&error.kind.to_string())),
+                left_out,
+                step: PluginStep::Trapped,
+            };
+            let event = Event::of_host(Clock.unix(), What::Plugin(event));
+            self.identity.events.emit(event);
         }
         error
     }

@@ -16,6 +16,8 @@ use super::plugin::LoadedPlugin;
 use super::pool::Pool;
 use super::status::{Counters, PluginState};
 use super::{PluginMemory, Table, written};
+use crate::clock::Clock;
+use crate::events::{Event, Events, PluginEvent, PluginStep, What, short};
 
 const TOML_BYTES_MAX: u64 = 1 << 20;
 const NAME_BYTES_MAX: usize = 64;
@@ -36,6 +38,7 @@ pub(super) struct Loader {
     pub(super) memory: Arc<dyn PluginMemory>,
     /// Nanoseconds spent in all plugins.
     pub(super) time_spent: Arc<AtomicU64>,
+    pub(super) events: Arc<Events>,
 }
 
 /// One name in the directory.
@@ -136,6 +139,12 @@ impl Directory {
                         entry.stamps = Some(*stamps);
                         let still = entry.running.as_ref().map(|plugin| plugin.generation);
                         tracing::warn!(target: "patchbay::plugin", plugin = name, still_running = still, "refused: {error}");
+                        self.loader.tell(
+                            name,
+                            entry.running.as_deref(),
+                            Some(&error),
+                            PluginStep::Failed,
+                        );
                         entry.refused = Some(error);
                         scan.changed = true;
                     }
@@ -147,6 +156,7 @@ impl Directory {
             let keep = found.contains_key(name);
             if !keep && entry.stamps.is_some() {
                 tracing::info!(target: "patchbay::plugin", plugin = name, "removed");
+                self.loader.tell(name, None, None, PluginStep::Removed);
                 scan.changed = true;
             }
             keep
@@ -216,6 +226,8 @@ impl Directory {
         let plugin = Arc::new(self.loader.load(name, made, operator, generation).await?);
         tracing::info!(target: "patchbay::plugin", plugin = name, version = &**plugin.version(), generation,
             kinds = plugin.code.kinds.names().join(" "), "loaded");
+        self.loader
+            .tell(name, Some(&plugin), None, PluginStep::Loaded);
         entry.generation = generation;
         entry.disabled = false;
         let before = entry.running.replace(plugin);
@@ -323,6 +335,8 @@ impl Directory {
             .take()
             .ok_or_else(|| format!("{name} has no version before this one"))?;
         tracing::info!(target: "patchbay::plugin", plugin = name, version = &**former.version(), "rolled back");
+        self.loader
+            .tell(name, Some(&former), None, PluginStep::RolledBack);
         entry.former = entry.running.replace(former);
         entry.refused = Some("rolled back by hand; the file is not what runs".to_owned());
         Ok(())
@@ -374,6 +388,25 @@ impl Entry {
 }
 
 impl Loader {
+    /// What became of a plugin, for the systems around.
+    fn tell(
+        &self,
+        name: &str,
+        running: Option<&LoadedPlugin>,
+        error: Option<&str>,
+        step: PluginStep,
+    ) {
+        let event = PluginEvent {
+            plugin: name.to_owned(),
+            version: running.map_or_else(String::new, |plugin| plugin.version().to_string()),
+            error: error.map(short),
+            left_out: 0,
+            step,
+        };
+        self.events
+            .emit(Event::of_host(Clock.unix(), What::Plugin(event)));
+    }
+
     /// Asks the code what it is, with the operator's settings, and makes a plugin of both.
     pub(super) async fn load(
         &self,
@@ -390,6 +423,7 @@ impl Loader {
                 settings: operator.settings.as_str().into(),
                 lookup: operator.lookup.clone(),
                 memory: Arc::clone(&self.memory),
+                events: Arc::clone(&self.events),
             })
         };
         let description = made.code.describe(&identity("")).await?;

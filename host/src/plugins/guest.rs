@@ -10,6 +10,7 @@ use super::limits::{Limits, ticks};
 use super::lookup::Allowed;
 use super::{About, PluginMemory};
 use crate::device::{DeviceKey, UnixTime};
+use crate::events::Events;
 
 /// What a plugin is to its instances; the same for all of them.
 pub(super) struct Identity {
@@ -20,6 +21,7 @@ pub(super) struct Identity {
     pub(super) settings: Arc<str>,
     pub(super) lookup: Vec<Allowed>,
     pub(super) memory: Arc<dyn PluginMemory>,
+    pub(super) events: Arc<Events>,
 }
 
 /// The data of a store: configured per plugin, filled in per call.

@@ -12,6 +12,7 @@ use super::load::{Code, Linkers, hash};
 use super::operator::Operator;
 use super::{PluginMemory, written};
 use crate::device::DeviceKey;
+use crate::events::Events;
 
 /// What a component is, as the host sees it.
 #[derive(Debug, Clone)]
@@ -118,6 +119,7 @@ pub async fn inspect(
         limits: limits.clone(),
         memory: Arc::new(NoMemory),
         time_spent: Arc::new(AtomicU64::new(0)),
+        events: Arc::new(Events::new(0)),
     };
     let lookup = operator.lookup.iter().map(ToString::to_string).collect();
     let made = Made {

@@ -54,7 +54,9 @@ pub use policy::{Decision, Facts, Policy};
 pub use status::{CountersSnapshot, PluginState, PluginStatus};
 pub use table::{Matched, Table};
 
+use crate::clock::Clock;
 use crate::device::{DeviceKey, Summary, UnixTime};
+use crate::events::Events;
 
 /// Which device a call is about, and when. One per session.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +102,8 @@ pub struct PluginsConfig {
     pub debounce_max: Duration,
     /// Of each plugin.
     pub limits: DefaultLimits,
+    /// Where it is told what becomes of them.
+    pub events: Arc<Events>,
 }
 
 /// All plugins. One cheap handle.
@@ -121,6 +125,7 @@ impl PluginsConfig {
             debounce_quiet: Duration::from_millis(150),
             debounce_max: Duration::from_secs(2),
             limits: DefaultLimits::default(),
+            events: Arc::new(Events::new(Clock.unix())),
         }
     }
 }
@@ -141,6 +146,7 @@ impl Plugins {
             limits: config.limits.clone(),
             memory,
             time_spent: Arc::clone(&time_spent),
+            events: Arc::clone(&config.events),
         };
         let plugins = Arc::new(Plugins {
             table: ArcSwap::default(),

@@ -155,22 +155,12 @@ impl Query {
         Query { root }
     }
 
-    /// What matches any of them; of none, nothing.
-    pub fn any<'q>(queries: impl IntoIterator<Item = &'q Query>) -> Query {
-        let mut nodes: Vec<Node> = queries
-            .into_iter()
-            .map(|query| query.root.clone())
-            .collect();
-        if nodes.contains(&Node::All) {
-            return Query::all();
-        }
-        let root = match nodes.pop() {
-            None => Node::Not(Box::new(Node::All)),
-            Some(only) if nodes.is_empty() => only,
-            Some(last) => {
-                nodes.push(last);
-                Node::Or(nodes)
-            }
+    /// What matches one of both.
+    #[must_use]
+    pub fn or(self, other: Query) -> Query {
+        let root = match (self.root, other.root) {
+            (Node::All, _) | (_, Node::All) => Node::All,
+            (one, other) => Node::Or(vec![one, other]),
         };
         Query { root }
     }

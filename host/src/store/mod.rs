@@ -57,6 +57,7 @@ pub use search::{Cancel, Found, Search, SearchPage, Sort};
 pub use segment_read::Head;
 pub use segments::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, Record, Segments, SegmentsConfig};
 pub use stats::Stats;
+pub use task_index::TaskObserver;
 pub use task_list::{Order, TaskFilter};
 pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
 

@@ -5,7 +5,7 @@
 //! and nobody sees what a crash could take back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -22,6 +22,33 @@ pub(super) type Ended = watch::Receiver<Option<Arc<Task>>>;
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     pub(super) state: Mutex<Index>,
+    pub(super) observer: Observer,
+}
+
+/// Who is told of each step that is durable.
+#[derive(Default)]
+pub(super) struct Observer(OnceLock<TaskObserver>);
+
+/// See [`super::Store::observe_tasks`].
+pub type TaskObserver = Box<dyn Fn(&Task) + Send + Sync>;
+
+impl Observer {
+    pub(super) fn set(&self, observer: TaskObserver) {
+        let _ = self.0.set(observer);
+    }
+
+    /// Not under the lock of the index.
+    pub(super) fn tell(&self, task: &Task) {
+        if let Some(observer) = self.0.get() {
+            observer(task);
+        }
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Observer(set: {})", self.0.get().is_some())
+    }
 }
 
 /// What the lock guards.

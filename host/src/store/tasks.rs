@@ -9,6 +9,7 @@ use crate::work::transfer::Progress;
 use super::backend::{Backend, Batch};
 use super::commit::{Place, Waiting, Work};
 use super::keys::{Key, Kind};
+use super::task_index::TaskObserver;
 use super::task_records as records;
 use super::{Core, Store, StoreError};
 
@@ -18,6 +19,13 @@ const RESERVED_AT_ONCE: u64 = 1024;
 const EXPIRED_AT_ONCE: usize = 1_000;
 
 impl Store {
+    /// Who is told of each new task and of each change of a task's state, when it is durable
+    /// and in that order; a task that goes back to the queue to be sent again is told when it
+    /// is sent. Runs on the thread that commits: it must not wait. Only the first counts.
+    pub fn observe_tasks(&self, observer: TaskObserver) {
+        self.core().tasks.observer.set(observer);
+    }
+
     /// Makes a task. Durable on return.
     ///
     /// # Errors
@@ -54,10 +62,12 @@ impl Store {
             }
             let (core, arrived) = (Arc::clone(core), Arc::clone(&task));
             let after = move |result: Result<(), &StoreError>| {
-                core.tasks
-                    .state
-                    .lock()
-                    .arrive(&device, result.is_ok().then_some(arrived));
+                let made = result.is_ok().then_some(arrived);
+                let task = made.clone();
+                core.tasks.state.lock().arrive(&device, task);
+                if let Some(task) = made {
+                    core.tasks.observer.tell(&task);
+                }
             };
             (
                 place.submit(Work::Batch(batch), Some(Box::new(after))),
@@ -324,9 +334,17 @@ impl Core {
         let (core, settled) = (Arc::clone(self), Arc::clone(&task));
         let after = move |result: Result<(), &StoreError>| {
             let mut state = core.tasks.state.lock();
-            match result {
-                Ok(()) => state.settle(&settled),
-                Err(_) => state.revert(id),
+            if result.is_err() {
+                state.revert(id);
+                return;
+            }
+            let is_step = state
+                .get(id)
+                .is_some_and(|task| task.state != settled.state);
+            state.settle(&settled);
+            drop(state);
+            if is_step && settled.state != TaskState::Queued {
+                core.tasks.observer.tell(&settled);
             }
         };
         Ok((

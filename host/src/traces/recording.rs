@@ -170,6 +170,16 @@ impl Recording {
         self.state.lock().faults += 1;
     }
 
+    /// Faults that the device has answered with.
+    pub fn faults(&self) -> u32 {
+        self.state.lock().faults
+    }
+
+    /// The session's number, by which its trace is found if it is kept.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
     /// The session ended. What comes after this is still noted: the answer that says so.
     pub fn ended(&self, now: Now, how: &str) {
         let at = self.since(now);

@@ -2,6 +2,7 @@
 
 mod answer;
 mod check;
+mod name;
 mod wildcards;
 
 pub use answer::{error, modules_changed, result, unit, with_missing};

@@ -124,6 +124,46 @@ impl Store {
         Ok(SearchPage { items, next })
     }
 
+    /// All devices that match, in this order.
+    ///
+    /// # Errors
+    /// As [`Store::matching`].
+    pub fn sorted(
+        &self,
+        instance: &str,
+        query: &Query,
+        sort: &Sort,
+        now: UnixTime,
+        cancel: &Cancel,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        if sort.is_by_id() {
+            return self.matching(instance, query, now, cancel);
+        }
+        let core = self.core();
+        core.built.wait(cancel)?;
+        let Some(instance) = core.devices.instance(instance) else {
+            return Ok(Vec::new());
+        };
+        let run = Run {
+            core,
+            instance: &instance,
+            query,
+            now,
+            cancel,
+        };
+        let placed = run.all()?.into_iter().map(|row| Placed {
+            place: sort.place(&row.at(now), &row.key.id),
+            row,
+            sort,
+        });
+        let mut placed: Vec<Placed<'_>> = placed.collect();
+        placed.sort_unstable();
+        Ok(placed
+            .into_iter()
+            .map(|placed| placed.row.key.clone())
+            .collect())
+    }
+
     /// All devices that match, in the order of their ids.
     ///
     /// # Errors
