@@ -158,6 +158,13 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     let caller = Caller::identify(acs, message, post.head, raw, now).await?;
     let device = caller.device().clone();
     let proof = authentication::let_in(post, &caller).await?;
+    if caller.is_refused(acs) {
+        let reason = "expected a device that was announced: the instance refuses others \
+                      (unknown_devices)";
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, Why::UnknownDevice, reason);
+        let refusal = refusal.told("this device is not known here");
+        return Err(refusal.of(device.id.to_string()));
+    }
     let step = acs
         .by_url
         .step(acs, &device, caller.known(), post.uri, now.instant);

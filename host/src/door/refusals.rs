@@ -52,6 +52,8 @@ pub enum Why {
     WrongDevice,
     /// It shows factory credentials, and has had its own.
     FactorySpent,
+    /// Nobody has announced it, and the instance takes no others.
+    UnknownDevice,
     /// It has failed too often.
     TooManyFailures,
     /// Too many sessions are open.
@@ -61,7 +63,7 @@ pub enum Why {
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 18] = [
+const WHYS: [Why; 19] = [
     Why::NoPost,
     Why::NoHttp,
     Why::Tls,
@@ -77,6 +79,7 @@ const WHYS: [Why; 18] = [
     Why::WrongCredentials,
     Why::WrongDevice,
     Why::FactorySpent,
+    Why::UnknownDevice,
     Why::TooManyFailures,
     Why::TooManySessions,
     Why::File,
