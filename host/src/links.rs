@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::config::{Config, XMPP_PORT, XmppMode};
 
 /// The addresses of the instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Links {
     /// The ACS URLs, plain HTTP.
     pub cwmp: Vec<String>,
@@ -24,6 +24,7 @@ pub struct Links {
     pub xmpp: Option<XmppLink>,
     /// The addresses that connection requests leave from, for firewalls near the devices; none:
     /// the system chooses, and they are not known.
+    #[schema(value_type = Vec<String>)]
     pub connection_requests_from: Vec<IpAddr>,
     /// The proxy that they go through.
     pub http_proxy: Option<String>,
@@ -32,7 +33,7 @@ pub struct Links {
 }
 
 /// Where devices keep their XMPP streams.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct XmppLink {
     /// Of their accounts.
     pub domain: String,
@@ -41,11 +42,13 @@ pub struct XmppLink {
 }
 
 /// An address that the configuration does not tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Missing {
     /// Which of the links.
+    #[schema(value_type = String)]
     pub link: &'static str,
     /// The setting that tells it.
+    #[schema(value_type = String)]
     pub setting: &'static str,
     /// Why it is not known.
     pub why: String,

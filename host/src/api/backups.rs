@@ -8,26 +8,40 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, time};
+use super::error::{ApiError, Time, time};
 use crate::Acs;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new().routes(routes!(create))
 }
 
+/// A backup of the store.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BackupView {
+    /// Where it is, on the host.
+    file: String,
+    /// Records in it.
+    records: u64,
+    made: Time,
+}
+
+/// Makes a backup.
+///
 /// Writes a backup below the data directory. It is what `patchbay restore` takes; copy it to
 /// another machine.
 #[utoipa::path(
     post, path = "/backups", operation_id = "create_backup", tag = "Host",
+    responses((status = 201, description = "The backup", body = BackupView)),
     security(("token" = ["backups:write"]))
 )]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<BackupView>), ApiError> {
     let failed = |error: std::io::Error| {
         tracing::error!(%error, "cannot write a backup");
         ApiError::internal(format!("cannot write the backup: {error}"))
@@ -70,6 +84,10 @@ pub(super) async fn create(
         .map_err(std::io::Error::other)
         .and_then(|done| done)
         .map_err(failed)?;
-    let view = json!({ "file": finished, "records": records, "made": time(at) });
+    let view = BackupView {
+        file: finished.display().to_string(),
+        records,
+        made: Time(at),
+    };
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -6,8 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,43 +28,75 @@ const CHARS_MAX: usize = 256;
 #[serde(deny_unknown_fields)]
 pub(super) struct CredentialsRequest {
     /// Without one: the device's own name (TR-069 §3.4.4).
+    #[schema(min_length = 1, max_length = 256)]
     username: Option<String>,
+    #[schema(min_length = 1, max_length = 256)]
     password: String,
 }
 
-pub(super) fn view(login: &Login) -> Value {
+/// With what a device logs in.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LoginView {
+    state: LoginState,
+    username: Option<String>,
+    /// Credentials that the device was asked to take and whose answer was lost.
+    pending: usize,
+}
+
+/// How far a device has credentials of its own.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum LoginState {
+    /// It has shown them.
+    Shown,
+    /// It has not come with them yet.
+    Expected,
+    /// It was asked to take some.
+    Pending,
+    /// It has none of its own.
+    None,
+}
+
+pub(super) fn view(login: &Login) -> LoginView {
     let state = match (&login.credentials, login.pending_credentials.is_empty()) {
-        (Some(_), _) if login.has_shown_own => "shown",
-        (Some(_), _) => "expected",
-        (None, false) => "pending",
-        (None, true) => "none",
+        (Some(_), _) if login.has_shown_own => LoginState::Shown,
+        (Some(_), _) => LoginState::Expected,
+        (None, false) => LoginState::Pending,
+        (None, true) => LoginState::None,
     };
     let known = login.credentials.as_ref();
     let known = known.or(login.pending_credentials.last());
-    json!({
-        "state": state,
-        "username": known.map(|credentials| &credentials.username),
-        "pending": login.pending_credentials.len(),
-    })
+    LoginView {
+        state,
+        username: known.map(|credentials| credentials.username.clone()),
+        pending: login.pending_credentials.len(),
+    }
 }
 
+/// With what a device logs in.
 #[utoipa::path(
-    get, path = "/devices/{id}/credentials", operation_id = "get_credentials", tag = "Devices",
+    get, path = "/devices/{id}/credentials", operation_id = "get_credentials",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 200, description = "As far as it is known", body = LoginView)), tag = "Devices",
     security(("token" = ["devices:read"]))
 )]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<LoginView>, ApiError> {
     let cell = scope.cell(&acs, &id)?;
     let device = cell.lock();
     Ok(Json(view(&device.summary().login)))
 }
 
-/// Expects these and no others from now on. The device may be one that has never come.
+/// Expects credentials of a device.
+///
+/// These and no others from now on. The device may be one that has never come.
 #[utoipa::path(
-    put, path = "/devices/{id}/credentials", operation_id = "expect_credentials", tag = "Devices",
+    put, path = "/devices/{id}/credentials", operation_id = "expect_credentials",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 204, description = "Done")), tag = "Devices",
     security(("token" = ["devices:write"]))
 )]
 pub(super) async fn expect(
@@ -112,9 +143,13 @@ pub(super) async fn expect(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forgets them: after a factory reset the device has those of the factory again.
+/// Forgets the credentials of a device.
+///
+/// After a factory reset the device has those of the factory again.
 #[utoipa::path(
-    delete, path = "/devices/{id}/credentials", operation_id = "forget_credentials", tag = "Devices",
+    delete, path = "/devices/{id}/credentials", operation_id = "forget_credentials",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 204, description = "Done")), tag = "Devices",
     security(("token" = ["devices:write"]))
 )]
 pub(super) async fn forget(

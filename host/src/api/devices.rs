@@ -8,13 +8,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Optional, Page, PageQuery, Path, Query, maybe_time, time};
-use super::reachability::wake_view;
+use super::credentials::LoginView;
+use super::error::{ApiError, Optional, Page, PageQuery, Path, Query, Time};
+use super::reachability::{ReachabilityView, WakeView, wake_view};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
@@ -25,7 +25,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one, forget))
-        .routes(routes!(faults, clear_faults))
         .routes(routes!(tag, untag))
         .routes(routes!(wake))
 }
@@ -35,9 +34,10 @@ const TAGS_MAX: usize = 100;
 /// Characters of one tag.
 const TAG_CHARS_MAX: usize = 64;
 
-/// A device as the API shows it.
-#[derive(Serialize)]
+/// A device.
+#[derive(Serialize, ToSchema)]
 pub(super) struct DeviceView {
+    #[schema(examples("00AABB-HG1-123"))]
     id: String,
     instance: String,
     manufacturer: String,
@@ -50,37 +50,75 @@ pub(super) struct DeviceView {
     data_model: DataModel,
     cwmp_version: String,
     tags: Vec<String>,
-    /// Absent: it is expected, and has not come yet.
-    first_contact: Option<String>,
-    last_contact: Option<String>,
+    /// Null: it is expected, and has not come yet.
+    first_contact: Option<Time>,
+    last_contact: Option<Time>,
     /// When all logic last ran: behind `last_contact` for a device that informs every few seconds.
-    last_full_refresh: Option<String>,
+    last_full_refresh: Option<Time>,
     peer_address: String,
-    login: Value,
-    connection_request: Value,
-    reachability: Value,
+    login: LoginView,
+    connection_request: ConnectionRequestView,
+    reachability: ReachabilityView,
     /// What the device last told or asked by itself, the newest first.
-    device_requests: Vec<Value>,
+    device_requests: Vec<DeviceRequestView>,
     /// All sessions are traced until then.
-    trace_until: Option<String>,
+    trace_until: Option<Time>,
     /// Null: XMPP is off.
-    xmpp: Value,
+    xmpp: Option<XmppView>,
+    /// By their names; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, ParameterView>>,
 }
 
-/// A parameter as the API shows it: without a value if it was never read, or is a secret.
-#[derive(Serialize)]
+/// A parameter: without a value if it was never read, or is a secret.
+#[derive(Serialize, ToSchema)]
 pub(super) struct ParameterView {
     value: Option<String>,
+    /// The XML Schema type.
     #[serde(rename = "type")]
     xsd_type: String,
-    read_at: Option<String>,
+    /// When it was last read or confirmed.
+    read_at: Option<Time>,
+    /// Absent: GetParameterNames has not told.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     writable: Option<bool>,
 }
 
-fn view(
+/// Where and how a device takes connection requests.
+#[derive(Serialize, ToSchema)]
+struct ConnectionRequestView {
+    url: String,
+    username: Option<String>,
+    has_credentials: bool,
+}
+
+/// Something that a device told or asked by itself.
+#[derive(Serialize, ToSchema)]
+struct DeviceRequestView {
+    at: Time,
+    /// The RPC.
+    method: String,
+    /// What it said, for people.
+    text: String,
+}
+
+/// A device's XMPP stream. Whether it is online is not known where another server has it.
+#[derive(Serialize, ToSchema)]
+struct XmppView {
+    username: String,
+    has_account: bool,
+    /// The device has taken the settings.
+    configured: bool,
+    /// Why it has not.
+    refused: Option<String>,
+    online: Option<bool>,
+    since: Option<Time>,
+    resource: Option<String>,
+}
+
+pub(super) fn view(
     acs: &Acs,
     key: &DeviceKey,
     summary: &Summary,
@@ -88,6 +126,11 @@ fn view(
     udp: Option<UdpAddress>,
 ) -> DeviceView {
     let request = &summary.connection_request;
+    let requests = summary.own_requests.iter().map(|own| DeviceRequestView {
+        at: Time(own.at),
+        method: own.method.clone(),
+        text: own.text.clone(),
+    });
     DeviceView {
         id: key.id.to_string(),
         instance: key.instance.to_string(),
@@ -101,51 +144,47 @@ fn view(
         data_model: summary.data_model,
         cwmp_version: summary.cwmp_version.clone(),
         tags: summary.tags.iter().cloned().collect(),
-        first_contact: maybe_time(summary.first_contact),
-        last_contact: maybe_time(contacts.last_contact),
-        last_full_refresh: maybe_time(contacts.last_full),
+        first_contact: Time::maybe(summary.first_contact),
+        last_contact: Time::maybe(contacts.last_contact),
+        last_full_refresh: Time::maybe(contacts.last_full),
         peer_address: summary.peer_address.clone(),
         login: super::credentials::view(&summary.login),
-        connection_request: json!({
-            "url": request.url,
-            "username": request.credentials.as_ref().map(|c| &c.username),
-            "has_credentials": request.credentials.is_some(),
-        }),
+        connection_request: ConnectionRequestView {
+            url: request.url.clone(),
+            username: request.credentials.as_ref().map(|c| c.username.clone()),
+            has_credentials: request.credentials.is_some(),
+        },
         reachability: super::reachability::view(acs, key, summary, contacts, udp),
-        device_requests: summary
-            .own_requests
-            .iter()
-            .map(|own| json!({ "at": time(own.at), "method": own.method, "text": own.text }))
-            .collect(),
-        trace_until: maybe_time(summary.trace_until),
+        device_requests: requests.collect(),
+        trace_until: Time::maybe(summary.trace_until),
         xmpp: xmpp_view(acs, key, summary),
         parameters: None,
     }
 }
 
-/// The device's XMPP stream. Whether it is online is not known where another server has it.
-fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
-    let Some(xmpp) = &acs.xmpp else {
-        return Value::Null;
-    };
+fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Option<XmppView> {
+    let xmpp = acs.xmpp.as_ref()?;
     let account = &summary.xmpp;
     let presence = xmpp.presence(key);
     let since = presence.as_ref().map(|presence| presence.since);
     let seen = xmpp.sees_presence();
     let last_change = (account.online_since != 0).then_some(account.online_since);
-    json!({
-        "username": crate::nat::xmpp::account::username(&key.id),
-        "has_account": account.keys.is_some(),
-        "configured": account.told.is_some() && account.refused.is_none(),
-        "refused": account.refused,
-        "online": seen.then_some(presence.is_some()),
-        "since": if seen { since.or(last_change).map(time) } else { None },
-        "resource": presence.map(|presence| presence.resource),
+    Some(XmppView {
+        username: crate::nat::xmpp::account::username(&key.id),
+        has_account: account.keys.is_some(),
+        configured: account.told.is_some() && account.refused.is_none(),
+        refused: account.refused.clone(),
+        online: seen.then_some(presence.is_some()),
+        since: since.or(last_change).filter(|_| seen).map(Time),
+        resource: presence.map(|presence| presence.resource),
     })
 }
 
+/// The devices, by id.
 #[utoipa::path(
-    get, path = "/devices", operation_id = "list_devices", tag = "Devices",
+    get, path = "/devices", operation_id = "list_devices",
+    params(PageQuery),
+    responses((status = 200, description = "A page of them", body = Page<DeviceView>)), tag = "Devices",
     security(("token" = ["devices:read"]))
 )]
 pub(super) async fn list(
@@ -172,15 +211,19 @@ pub(super) async fn list(
 }
 
 /// Which parameters to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct OneQuery {
     /// A name, a partial path, or with `*` for any instance; all if absent.
     parameters: Option<String>,
 }
 
+/// A device, with its parameters.
 #[utoipa::path(
-    get, path = "/devices/{id}", operation_id = "get_device", tag = "Devices",
+    get, path = "/devices/{id}", operation_id = "get_device",
+    params(("id" = String, Path, description = "Of the device"), OneQuery),
+    responses((status = 200, description = "The device with its parameters", body = DeviceView)), tag = "Devices",
     security(("token" = ["devices:read"]))
 )]
 pub(super) async fn one(
@@ -201,7 +244,7 @@ pub(super) async fn one(
         let parameter = ParameterView {
             value,
             xsd_type: reading.xsd_type.to_string(),
-            read_at: maybe_time(reading.read_at),
+            read_at: Time::maybe(reading.read_at),
             writable: reading.writable,
         };
         (path.to_owned(), parameter)
@@ -210,8 +253,11 @@ pub(super) async fn one(
     Ok(Json(view))
 }
 
+/// Deletes all that is known of a device; it is a new one when it comes again.
 #[utoipa::path(
-    delete, path = "/devices/{id}", operation_id = "forget_device", tag = "Devices",
+    delete, path = "/devices/{id}", operation_id = "forget_device",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 204, description = "Forgotten")), tag = "Devices",
     security(("token" = ["devices:write"]))
 )]
 pub(super) async fn forget(
@@ -228,51 +274,11 @@ pub(super) async fn forget(
     Err(ApiError::no_device(&key))
 }
 
+/// Gives a device a tag.
 #[utoipa::path(
-    get, path = "/devices/{id}/faults", operation_id = "list_device_faults", tag = "Faults",
-    security(("token" = ["faults:read"]))
-)]
-pub(super) async fn faults(
-    State(acs): State<Arc<Acs>>,
-    scope: Scope,
-    Path(id): Path<String>,
-) -> Result<Json<Page<Value>>, ApiError> {
-    let cell = scope.cell(&acs, &id)?;
-    let faults = acs.store.faults(cell.key())?;
-    let items = faults
-        .iter()
-        .map(|fault| {
-            let mut view = json!(fault);
-            if let Some(object) = view.as_object_mut() {
-                object.insert("at".into(), time(fault.at).into());
-                if let Some(name) = fault.code.and_then(cwmp::rpc::fault::name) {
-                    object.insert("name".into(), name.into());
-                }
-                if let Some(advice) = fault.code.and_then(cwmp::rpc::fault::advice) {
-                    object.insert("advice".into(), advice.into());
-                }
-            }
-            view
-        })
-        .collect();
-    Ok(Json(Page { items, next: None }))
-}
-
-#[utoipa::path(
-    delete, path = "/devices/{id}/faults", operation_id = "clear_device_faults", tag = "Faults",
-    security(("token" = ["faults:write"]))
-)]
-pub(super) async fn clear_faults(
-    State(acs): State<Arc<Acs>>,
-    scope: Scope,
-    Path(id): Path<String>,
-) -> Result<StatusCode, ApiError> {
-    acs.store.clear_faults(scope.cell(&acs, &id)?.key());
-    Ok(StatusCode::NO_CONTENT)
-}
-
-#[utoipa::path(
-    put, path = "/devices/{id}/tags/{tag}", operation_id = "tag_device", tag = "Devices",
+    put, path = "/devices/{id}/tags/{tag}", operation_id = "tag_device",
+    params(("id" = String, Path, description = "Of the device"), ("tag" = String, Path, description = "1 to 64 characters", min_length = 1, max_length = 64)),
+    responses((status = 204, description = "It has the tag")), tag = "Devices",
     security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn tag(
@@ -302,8 +308,11 @@ pub(super) async fn tag(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Takes a tag from a device.
 #[utoipa::path(
-    delete, path = "/devices/{id}/tags/{tag}", operation_id = "untag_device", tag = "Devices",
+    delete, path = "/devices/{id}/tags/{tag}", operation_id = "untag_device",
+    params(("id" = String, Path, description = "Of the device"), ("tag" = String, Path, description = "Of the device")),
+    responses((status = 204, description = "It does not have the tag")), tag = "Devices",
     security(("token" = ["devices:annotate"]))
 )]
 pub(super) async fn untag(
@@ -323,12 +332,16 @@ pub(super) async fn untag(
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WakeRequest {
-    /// Wait so long for the end; 0 = do not wait.
+    /// Wait so long for the end; 0 = do not wait. At most `api.wait_seconds_max` of the configuration.
+    #[schema(minimum = 0, maximum = 3600)]
     wait_seconds: u64,
 }
 
+/// Wakes a device: has it open a session now.
 #[utoipa::path(
     post, path = "/devices/{id}/wake", operation_id = "wake_device",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 200, description = "The wake-up as it goes, or its end", body = WakeView)),
     request_body = Option<WakeRequest>, tag = "Devices",
     security(("token" = ["tasks:write"]))
 )]
@@ -337,7 +350,7 @@ pub(super) async fn wake(
     scope: Scope,
     Path(id): Path<String>,
     Optional(request): Optional<WakeRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WakeView>, ApiError> {
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = scope.cell(&acs, &id)?;
     let mut report = acs.wake(cell.key())?;

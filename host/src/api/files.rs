@@ -8,19 +8,19 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, Path, Query, limit, time};
+use super::error::{ApiError, ErrorBody, Page, Path, Query, Time, limit};
 use super::scope::Scope;
 use crate::Acs;
 use crate::files::{
     File, FileDevices, FileId, FilesError, NAME_CHARS_MAX, NewFile, TEXT_CHARS_MAX, TakeError, To,
     answer, file_type, status, take,
 };
+use crate::work::task::TaskId;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -33,21 +33,32 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
 const FILE_TYPE_CHARS_MAX: usize = 64;
 
 /// What is told of a file in the query of its upload, and what a PATCH may change.
-#[derive(Deserialize, Default, ToSchema)]
+#[derive(Deserialize, Default, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct About {
+    /// What people call it; needed for an upload.
     name: Option<String>,
-    /// In full, or `firmware`, `configuration`, ….
+    /// In full, or `firmware`, `configuration`, …; needed for an upload.
     #[serde(rename = "type")]
     file_type: Option<String>,
+    /// The SoftwareVersion that a device reports once it runs this firmware.
     version: Option<String>,
+    /// For people.
     note: Option<String>,
+    /// Only for devices of this manufacturer; `*` and `?` stand for any text and character.
     manufacturer: Option<String>,
+    /// Only for devices of this OUI.
     oui: Option<String>,
+    /// Only for devices of this product class.
     product_class: Option<String>,
+    /// Only for devices of this hardware version.
     hardware_version: Option<String>,
+    /// Only for devices that have this version.
     software_version: Option<String>,
     /// Of the content; only with an upload.
+    #[schema(pattern = "^[0-9A-Fa-f]{64}$")]
+    #[param(pattern = "^[0-9A-Fa-f]{64}$")]
     sha256: Option<String>,
 }
 
@@ -104,28 +115,64 @@ impl About {
     }
 }
 
-fn view(file: &File) -> Value {
-    json!({
-        "id": file.id,
-        "instance": file.instance,
-        "name": file.name,
-        "size_bytes": file.size,
-        "sha256": file.sha256,
-        "type": file.file_type,
-        "version": (!file.version.is_empty()).then_some(&file.version),
-        "devices": file.devices,
-        "note": file.note,
-        "uploaded": time(file.uploaded),
-        "uploaded_by": file.uploaded_by,
-        "device": file.from.as_ref().map(|from| &from.device),
-        "task": file.from.as_ref().map(|from| from.task),
-    })
+/// A file, without its bytes.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FileView {
+    id: FileId,
+    instance: String,
+    name: String,
+    size_bytes: u64,
+    /// Of the bytes.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: String,
+    /// As Download and Upload name it.
+    #[serde(rename = "type")]
+    file_type: String,
+    /// The SoftwareVersion that a device reports once it runs this firmware.
+    version: Option<String>,
+    /// Which devices it is for.
+    devices: FileDevices,
+    note: String,
+    uploaded: Time,
+    /// Who brought it.
+    uploaded_by: String,
+    /// The device that sent it.
+    device: Option<String>,
+    /// The task that asked for it.
+    task: Option<TaskId>,
 }
 
-/// Takes the body as a file: `curl --upload-file x.bin '…/v1/files?type=firmware'` and
+fn view(file: File) -> FileView {
+    FileView {
+        id: file.id,
+        instance: file.instance,
+        name: file.name,
+        size_bytes: file.size,
+        sha256: file.sha256,
+        file_type: file.file_type,
+        version: Some(file.version).filter(|version| !version.is_empty()),
+        devices: file.devices,
+        note: file.note,
+        uploaded: Time(file.uploaded),
+        uploaded_by: file.uploaded_by,
+        task: file.from.as_ref().map(|from| from.task),
+        device: file.from.map(|from| from.device),
+    }
+}
+
+/// Takes the body as a file.
+///
+/// `curl --upload-file x.bin '…/v1/files?type=firmware'` and
 /// `curl --data-binary @x.bin '…'`.
 #[utoipa::path(
-    post, path = "/files", operation_id = "upload_file", tag = "Files",
+    post, path = "/files", operation_id = "upload_file",
+    params(About),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The bytes of the file"),
+    responses(
+        (status = 201, description = "The file", body = FileView),
+        (status = 408, description = "The bytes came too slowly", body = ErrorBody),
+        (status = 507, description = "The disk is full", body = ErrorBody),
+    ), tag = "Files",
     security(("token" = ["files:write"]))
 )]
 pub(super) async fn create(
@@ -161,18 +208,26 @@ pub(super) async fn create(
         .files
         .keep(&scope.instance.name, written, new, acs.clock.unix());
     let file = kept.await?;
-    let mut response = (StatusCode::CREATED, Json(view(&file))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/files/{}", file.id)) {
+    let location = HeaderValue::from_str(&format!("/v1/files/{}", file.id));
+    let mut response = (StatusCode::CREATED, Json(view(file))).into_response();
+    if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
 }
 
-/// As POST: what `curl --upload-file` sends.
+/// Takes the body as a file: what `curl --upload-file` sends.
 #[utoipa::path(
     put,
     path = "/files",
     operation_id = "put_file",
+    params(About),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The bytes of the file"),
+    responses(
+        (status = 201, description = "The file", body = FileView),
+        (status = 408, description = "The bytes came too slowly", body = ErrorBody),
+        (status = 507, description = "The disk is full", body = ErrorBody),
+    ),
     tag = "Files",
     security(("token" = ["files:write"]))
 )]
@@ -186,24 +241,32 @@ pub(super) async fn put(
 }
 
 /// Which files to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only what this device has sent.
     device: Option<String>,
+    /// The `next` of the page before.
+    #[param(pattern = "^f-[0-9a-f]{1,16}$")]
     after: Option<String>,
+    /// Files of the page; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
+/// The files.
 #[utoipa::path(
-    get, path = "/files", operation_id = "list_files", tag = "Files",
+    get, path = "/files", operation_id = "list_files",
+    params(ListQuery),
+    responses((status = 200, description = "A page of them, the newest first", body = Page<FileView>)), tag = "Files",
     security(("token" = ["files:read"]))
 )]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<Value>>, ApiError> {
+) -> Result<Json<Page<FileView>>, ApiError> {
     let limit = limit(query.limit)?;
     let after = query.after.map(|id| id.parse()).transpose();
     let after = after.map_err(ApiError::bad)?;
@@ -216,24 +279,36 @@ pub(super) async fn list(
     let next = (files.len() == limit)
         .then(|| files.last().map(|file| file.id.to_string()))
         .flatten();
-    let items = files.iter().map(view).collect();
+    let items = files.into_iter().map(view).collect();
     Ok(Json(Page { items, next }))
 }
 
+/// What is known of a file.
 #[utoipa::path(
-    get, path = "/files/{id}", operation_id = "get_file", tag = "Files",
+    get, path = "/files/{id}", operation_id = "get_file",
+    params(("id" = FileId, Path, description = "Of the file")),
+    responses((status = 200, description = "What is known of it", body = FileView)), tag = "Files",
     security(("token" = ["files:read"]))
 )]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(view(&find(&acs, &scope, &id)?)))
+) -> Result<Json<FileView>, ApiError> {
+    Ok(Json(view(find(&acs, &scope, &id)?)))
 }
 
+/// The bytes of a file.
 #[utoipa::path(
-    get, path = "/files/{id}/content", operation_id = "download_file", tag = "Files",
+    get, path = "/files/{id}/content", operation_id = "download_file",
+    params(("id" = FileId, Path, description = "Of the file"), ("range" = Option<String>, Header, description = "Some of the bytes, as HTTP has it")),
+    responses(
+        (status = 200, description = "The bytes", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 206, description = "Those that were asked for", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 304, description = "The caller has them"),
+        (status = 412, description = "It is another file than the caller means"),
+        (status = 416, description = "It has no such bytes"),
+    ), tag = "Files",
     security(("token" = ["files:content"]))
 )]
 pub(super) async fn content(
@@ -247,8 +322,11 @@ pub(super) async fn content(
     Ok(answer(&acs, &file, &method, &headers, To::default()).await)
 }
 
+/// Changes what is said of a file. Its bytes stay as they are.
 #[utoipa::path(
-    patch, path = "/files/{id}", operation_id = "change_file", tag = "Files",
+    patch, path = "/files/{id}", operation_id = "change_file",
+    params(("id" = FileId, Path, description = "Of the file")),
+    responses((status = 200, description = "As it is from then on", body = FileView)), tag = "Files",
     security(("token" = ["files:write"]))
 )]
 pub(super) async fn change(
@@ -256,7 +334,7 @@ pub(super) async fn change(
     scope: Scope,
     Path(id): Path<String>,
     body: Result<Json<About>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<FileView>, ApiError> {
     let Json(about) = body?;
     about.check()?;
     if about.sha256.is_some() {
@@ -278,11 +356,14 @@ pub(super) async fn change(
         }
     };
     let file = acs.files.change(&scope.instance.name, id, change).await?;
-    Ok(Json(view(&file)))
+    Ok(Json(view(file)))
 }
 
+/// Deletes a file that no task needs.
 #[utoipa::path(
-    delete, path = "/files/{id}", operation_id = "delete_file", tag = "Files",
+    delete, path = "/files/{id}", operation_id = "delete_file",
+    params(("id" = FileId, Path, description = "Of the file")),
+    responses((status = 204, description = "Deleted")), tag = "Files",
     security(("token" = ["files:write"]))
 )]
 pub(super) async fn remove(

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Optional, Path, time};
+use super::error::{ApiError, Optional, Path, Time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary};
@@ -30,8 +29,11 @@ const WHY_CHARS_MAX: usize = 100;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LeaseRequest {
+    /// So long from now on.
+    #[schema(minimum = 1, maximum = 86_400)]
     seconds: i64,
     /// For the operator.
+    #[schema(max_length = 100)]
     why: String,
 }
 
@@ -44,8 +46,11 @@ impl Default for LeaseRequest {
     }
 }
 
+/// Has a device that cannot be woken inform every few seconds for a while.
 #[utoipa::path(
     post, path = "/devices/{id}/lease", operation_id = "lease_device",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 200, description = "How often it informs; null: it can be woken", body = Option<PeriodicInformView>)),
     request_body = Option<LeaseRequest>, tag = "Devices",
     security(("token" = ["tasks:write"]))
 )]
@@ -54,7 +59,7 @@ pub(super) async fn lease(
     scope: Scope,
     Path(id): Path<String>,
     Optional(request): Optional<LeaseRequest>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Option<PeriodicInformView>>, ApiError> {
     let LeaseRequest { seconds, why } = request;
     if !(1..=SECONDS_MAX).contains(&seconds) {
         return Err(ApiError::bad(format!(
@@ -72,8 +77,11 @@ pub(super) async fn lease(
     Ok(Json(view(&acs, cell.key(), &summary)))
 }
 
+/// Gives a lease back before its time.
 #[utoipa::path(
-    delete, path = "/devices/{id}/lease", operation_id = "release_device", tag = "Devices",
+    delete, path = "/devices/{id}/lease", operation_id = "release_device",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 204, description = "Released")), tag = "Devices",
     security(("token" = ["tasks:write"]))
 )]
 pub(super) async fn release(
@@ -85,13 +93,25 @@ pub(super) async fn release(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// How often a device that cannot be woken informs, and why; null: it can be.
-pub(super) fn view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
+/// How often a device that cannot be woken informs, and why.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PeriodicInformView {
+    /// As it was told.
+    seconds: Option<u32>,
+    /// As it will be told in its next session.
+    wanted_seconds: u32,
+    /// Who needs it.
+    why: String,
+    /// Until when somebody has leased it.
+    leased_until: Option<Time>,
+}
+
+/// How often a device that cannot be woken informs, and why; `None`: it can be.
+pub(super) fn view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Option<PeriodicInformView> {
     if summary.nat.as_ref().map(|nat| nat.mode) != Some(Mode::ShortInform) {
-        return Value::Null;
+        return None;
     }
     let now = acs.clock.unix();
-    let wanted = acs.short_interval(key, now);
     let need = acs.need(key, now);
     let why = match &need {
         _ if !acs.instance.settings.short_inform.lease => {
@@ -102,12 +122,13 @@ pub(super) fn view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Value {
         None => "nobody needs it".to_owned(),
     };
     let leased_until = match need {
-        Some(Need::Lease(lease)) => Some(time(lease.until)),
+        Some(Need::Lease(lease)) => Some(Time(lease.until)),
         Some(Need::Task) | None => None,
     };
-    json!({
-        // As it was told, and as it will be in its next session.
-        "seconds": told(summary), "wanted_seconds": wanted,
-        "why": why, "leased_until": leased_until,
+    Some(PeriodicInformView {
+        seconds: told(summary),
+        wanted_seconds: acs.short_interval(key, now),
+        why,
+        leased_until,
     })
 }

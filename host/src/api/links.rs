@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderName, header};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -23,43 +24,79 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
         .routes(routes!(one))
 }
 
-#[utoipa::path(
-    get, path = "/links", operation_id = "get_links", tag = "Instances",
-    security(("token" = ["instances:read"]))
-)]
-pub(super) async fn links(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Value> {
-    let mut view = json!(Links::of(&serving(&acs)));
-    if let Some(object) = view.as_object_mut() {
-        object.insert("instance".into(), json!(&*scope.instance.name));
-        let snippets: Vec<Value> = Kind::ALL.iter().map(|kind| about(*kind)).collect();
-        object.insert("snippets".into(), snippets.into());
-    }
-    Json(view)
+/// Every address that a person needs. An empty list or null is not known: `missing` says why.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LinksView {
+    #[serde(flatten)]
+    links: Links,
+    instance: String,
+    /// Configuration made of these addresses.
+    snippets: Vec<SnippetView>,
+}
+
+/// Configuration for a system around, as text.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SnippetView {
+    #[schema(value_type = String)]
+    kind: &'static str,
+    /// For people.
+    #[schema(value_type = String)]
+    about: &'static str,
+    /// Where its text is.
+    path: String,
+    /// What the query of that path may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    options: Option<Vec<OptionView>>,
+}
+
+/// An option of a snippet.
+#[derive(Serialize, ToSchema)]
+struct OptionView {
+    #[schema(value_type = String)]
+    name: &'static str,
+    /// For people.
+    #[schema(value_type = String)]
+    about: &'static str,
 }
 
 #[utoipa::path(
-    get, path = "/snippets", operation_id = "list_snippets", tag = "Instances",
+    get, path = "/links", operation_id = "get_links",
+    responses((status = 200, description = "The addresses", body = LinksView)), tag = "Instances",
     security(("token" = ["instances:read"]))
 )]
-pub(super) async fn list() -> Json<Page<Value>> {
-    let items = Kind::ALL.iter().map(|kind| {
-        let choices = kind.choices().iter();
-        let choices = choices.map(|choice| json!({ "name": choice.name, "about": choice.about }));
-        let mut view = about(*kind);
-        if let Some(object) = view.as_object_mut() {
-            object.insert("options".into(), choices.collect::<Vec<_>>().into());
-        }
-        view
-    });
-    Json(Page {
-        items: items.collect(),
-        next: None,
+pub(super) async fn links(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<LinksView> {
+    Json(LinksView {
+        links: Links::of(&serving(&acs)),
+        instance: scope.instance.name.to_string(),
+        snippets: Kind::ALL.iter().map(|kind| about(*kind)).collect(),
     })
 }
 
-/// As text; the query has the options.
 #[utoipa::path(
-    get, path = "/snippets/{kind}", operation_id = "get_snippet", tag = "Instances",
+    get, path = "/snippets", operation_id = "list_snippets",
+    responses((status = 200, description = "All kinds", body = Page<SnippetView>)), tag = "Instances",
+    security(("token" = ["instances:read"]))
+)]
+pub(super) async fn list() -> Json<Page<SnippetView>> {
+    let items = Kind::ALL.iter().map(|kind| {
+        let options = kind.choices().iter().map(|choice| OptionView {
+            name: choice.name,
+            about: choice.about,
+        });
+        SnippetView {
+            options: Some(options.collect()),
+            ..about(*kind)
+        }
+    });
+    Json(Page::whole(items.collect()))
+}
+
+/// A snippet as text; the query has its options.
+#[utoipa::path(
+    get, path = "/snippets/{kind}", operation_id = "get_snippet",
+    params(("kind" = String, Path, description = "One of those of the list")),
+    responses((status = 200, description = "The text", body = String, content_type = "text/plain")), tag = "Instances",
     security(("token" = ["instances:read"]))
 )]
 pub(super) async fn one(
@@ -89,8 +126,11 @@ fn serving(acs: &Acs) -> Config {
     config
 }
 
-fn about(kind: Kind) -> Value {
-    json!({
-        "kind": kind.name(), "about": kind.about(), "path": format!("/v1/snippets/{}", kind.name()),
-    })
+fn about(kind: Kind) -> SnippetView {
+    SnippetView {
+        kind: kind.name(),
+        about: kind.about(),
+        path: format!("/v1/snippets/{}", kind.name()),
+        options: None,
+    }
 }

@@ -12,6 +12,7 @@ mod scope;
 mod backups;
 mod credentials;
 mod devices;
+mod faults;
 mod files;
 mod leases;
 mod links;
@@ -23,6 +24,7 @@ mod refusals;
 mod roles;
 mod sessions;
 mod status;
+mod task_view;
 mod tasks;
 mod tokens;
 mod users;
@@ -45,7 +47,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::Acs;
 use crate::access::Refusal;
 use error::ApiError;
-pub(crate) use error::time;
+pub(crate) use error::{Time, time};
 use openapi::{Needed, Needs, Untold};
 use request_id::RequestId;
 use scope::{Scope, WantedInstance};
@@ -83,6 +85,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(backups::routes())
         .merge(devices::routes())
         .merge(credentials::routes())
+        .merge(faults::routes())
         .merge(leases::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())
@@ -98,7 +101,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
 
 /// The OpenAPI text.
 pub fn openapi() -> OpenApi {
-    routes().into_openapi()
+    openapi::with_shared_answers(routes().into_openapi())
 }
 
 /// All routes, behind whoever may use them, and the OpenAPI text with its page, for everybody.
@@ -115,6 +118,7 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
         .layer(middleware::from_fn_with_state(guard, let_in))
         .with_state(acs);
+    let openapi = openapi::with_shared_answers(openapi);
     let text = openapi.to_json().unwrap_or_default();
     let text = ([(header::CONTENT_TYPE, "application/json")], text);
     let config = utoipa_swagger_ui::Config::from(TEXT);
@@ -214,7 +218,7 @@ async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Res
     let response = next.run(request).await;
     let at = acs.clock.unix();
     let record = serde_json::json!({
-        "at": error::time(at), "actor": who, "method": method, "path": path,
+        "at": Time(at), "actor": who, "method": method, "path": path,
         "status": response.status().as_u16(), "request": id,
     });
     match acs.store.audit(at, record.to_string().as_bytes()).await {

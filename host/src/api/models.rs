@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, PageQuery, Path, Query, time};
+use super::error::{ApiError, Page, PageQuery, Path, Query, Time};
 use super::scope::Scope;
 use crate::Acs;
-use crate::work::lessons::{Learned, Lesson, Size};
+use crate::work::lessons::{Habit, Lesson, Size};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -20,15 +21,18 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
         .routes(routes!(forget))
 }
 
+/// What was learned of products.
 #[utoipa::path(
-    get, path = "/models", operation_id = "list_models", tag = "Models",
+    get, path = "/models", operation_id = "list_models",
+    params(PageQuery),
+    responses((status = 200, description = "A page of them, by id", body = Page<ModelView>)), tag = "Models",
     security(("token" = ["devices:read"]))
 )]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Query(page): Query<PageQuery>,
-) -> Result<Json<Page<Value>>, ApiError> {
+) -> Result<Json<Page<ModelView>>, ApiError> {
     let limit = page.limit()?;
     let mut lessons = acs.lessons.list(&scope.instance.name);
     if let Some(after) = &page.after {
@@ -47,9 +51,13 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
-/// Forgets it all: its devices are asked as the standard has it, and may teach it again.
+/// Forgets what was learned of a product.
+///
+/// Its devices are asked as the standard has it, and may teach it again.
 #[utoipa::path(
-    delete, path = "/models/{id}", operation_id = "forget_model", tag = "Models",
+    delete, path = "/models/{id}", operation_id = "forget_model",
+    params(("id" = String, Path, description = "Of the list")),
+    responses((status = 204, description = "Forgotten")), tag = "Models",
     security(("token" = ["devices:write"]))
 )]
 pub(super) async fn forget(
@@ -65,40 +73,83 @@ pub(super) async fn forget(
     )))
 }
 
-fn view(scope: &Scope, id: &str, lesson: &Lesson) -> Value {
-    let size = |size: &Size| {
-        json!({
-            "most": size.most, "too_many": size.too_many, "learned_at": time(size.learned),
-            "learned_from": size.device,
-        })
-    };
-    let habits = lesson
-        .habits
-        .iter()
-        .map(|(habit, learned)| with_source(json!({ "habit": habit }), learned));
-    let unsupported = lesson
-        .unsupported
-        .iter()
-        .map(|(method, learned)| with_source(json!({ "method": method }), learned));
-    let model = &lesson.model;
-    json!({
-        "id": id,
-        "instance": &*scope.instance.name,
-        "manufacturer": model.manufacturer,
-        "oui": model.oui,
-        "product_class": model.product_class,
-        "software_version": model.software_version,
-        "names_per_get": lesson.names_per_get.as_ref().map(size),
-        "parameters_per_set": lesson.parameters_per_set.as_ref().map(size),
-        "habits": habits.collect::<Vec<_>>(),
-        "unsupported": unsupported.collect::<Vec<_>>(),
-    })
+/// What was learned of a product and its firmware.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ModelView {
+    id: String,
+    instance: String,
+    manufacturer: String,
+    oui: String,
+    product_class: String,
+    software_version: String,
+    /// Names in one GetParameterValues; null: nothing was learned.
+    names_per_get: Option<SizeView>,
+    /// Values in one SetParameterValues; null: nothing was learned.
+    parameters_per_set: Option<SizeView>,
+    habits: Vec<HabitView>,
+    /// Methods that it does not have.
+    unsupported: Vec<UnsupportedView>,
 }
 
-fn with_source(mut view: Value, learned: &Learned) -> Value {
-    if let Some(object) = view.as_object_mut() {
-        object.insert("learned_at".to_owned(), time(learned.learned).into());
-        object.insert("learned_from".to_owned(), learned.device.clone().into());
+/// How many a model takes at once.
+#[derive(Serialize, ToSchema)]
+struct SizeView {
+    /// So many are asked for.
+    most: u32,
+    /// So many were too many.
+    too_many: u32,
+    learned_at: Time,
+    /// A device.
+    learned_from: String,
+}
+
+/// What a model does otherwise than the standard has it.
+#[derive(Serialize, ToSchema)]
+struct HabitView {
+    habit: Habit,
+    learned_at: Time,
+    /// A device.
+    learned_from: String,
+}
+
+/// A method that a model does not have.
+#[derive(Serialize, ToSchema)]
+struct UnsupportedView {
+    method: String,
+    learned_at: Time,
+    /// A device.
+    learned_from: String,
+}
+
+fn view(scope: &Scope, id: &str, lesson: &Lesson) -> ModelView {
+    let size = |size: &Size| SizeView {
+        most: size.most,
+        too_many: size.too_many,
+        learned_at: Time(size.learned),
+        learned_from: size.device.clone(),
+    };
+    let habits = lesson.habits.iter().map(|(habit, from)| HabitView {
+        habit: *habit,
+        learned_at: Time(from.learned),
+        learned_from: from.device.clone(),
+    });
+    let unsupported = lesson.unsupported.iter();
+    let unsupported = unsupported.map(|(method, from)| UnsupportedView {
+        method: method.clone(),
+        learned_at: Time(from.learned),
+        learned_from: from.device.clone(),
+    });
+    let model = lesson.model.clone();
+    ModelView {
+        id: id.to_owned(),
+        instance: scope.instance.name.to_string(),
+        manufacturer: model.manufacturer,
+        oui: model.oui,
+        product_class: model.product_class,
+        software_version: model.software_version,
+        names_per_get: lesson.names_per_get.as_ref().map(size),
+        parameters_per_set: lesson.parameters_per_set.as_ref().map(size),
+        habits: habits.collect(),
+        unsupported: unsupported.collect(),
     }
-    view
 }

@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi as _};
+use utoipa::openapi::{Components, Content, OpenApi, Ref, RefOr, Response, Schema};
+use utoipa::{Modify, OpenApi as _, ToSchema as _};
 
+use super::error::ErrorBody;
 use crate::access::Permission;
 
 /// The name of the security scheme whose scopes are permissions.
 const TOKEN: &str = "token";
+/// What the names of pages begin with, before that of their items.
+const PAGE_OF: &str = "Page_";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -53,6 +57,94 @@ impl Modify for Security {
 /// The text without routes.
 pub(super) fn document() -> OpenApi {
     Document::openapi()
+}
+
+/// Answers that more or less all operations may give, so that no module has to say so.
+pub(super) fn with_shared_answers(mut openapi: OpenApi) -> OpenApi {
+    let components = openapi.components.get_or_insert_default();
+    let schema = <ErrorBody as utoipa::PartialSchema>::schema();
+    components
+        .schemas
+        .insert(ErrorBody::name().into_owned(), schema);
+    let mut referred = Vec::new();
+    ErrorBody::schemas(&mut referred);
+    components.schemas.extend(referred);
+    refer_to_items(components);
+    for (path, item) in &mut openapi.paths.paths {
+        for (method, operation) in [
+            (Method::GET, &mut item.get),
+            (Method::PUT, &mut item.put),
+            (Method::POST, &mut item.post),
+            (Method::DELETE, &mut item.delete),
+            (Method::PATCH, &mut item.patch),
+        ] {
+            if let Some(operation) = operation {
+                share(path, &method, operation);
+            }
+        }
+    }
+    openapi
+}
+
+/// A page's items have a name of their own; by it a client knows them in every list.
+fn refer_to_items(components: &mut Components) {
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for name in &names {
+        let Some(RefOr::T(Schema::Object(page))) =
+            components.schemas.get_mut(&format!("{PAGE_OF}{name}"))
+        else {
+            continue;
+        };
+        if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(name).into()));
+        }
+    }
+}
+
+fn share(path: &str, method: &Method, operation: &mut Operation) {
+    let is_open = needs(operation) == Some(Needs::Nothing);
+    let has_body = operation.request_body.is_some();
+    let takes_something = has_body || operation.parameters.is_some() || path.contains('{');
+    let changes = !method.is_safe();
+    for (status, given, what) in [
+        (
+            "400",
+            takes_something,
+            "What was asked for cannot be understood",
+        ),
+        ("401", !is_open, "It is not known who asks"),
+        ("403", !is_open, "The caller may not do this"),
+        (
+            "404",
+            !is_open,
+            "There is no such thing, or no such instance",
+        ),
+        ("409", changes, "It does not fit what is there"),
+        ("413", has_body, "The body is too large"),
+        ("415", has_body, "The body is of another type"),
+        ("422", has_body, "The body does not have the right form"),
+        ("500", true, "The host failed"),
+        (
+            "503",
+            true,
+            "Not now; `Retry-After` says when it is worth trying again",
+        ),
+    ] {
+        if given {
+            let responses = &mut operation.responses.responses;
+            let answer = responses.entry(status.to_owned());
+            answer.or_insert_with(|| RefOr::T(error_answer(what)));
+        }
+    }
+}
+
+fn error_answer(what: &str) -> Response {
+    let schema = Ref::from_schema_name(ErrorBody::name());
+    let content = Content::new(Some(schema));
+    Response::builder()
+        .description(what)
+        .content("application/json", content)
+        .build()
 }
 
 /// Who may use an operation.

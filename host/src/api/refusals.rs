@@ -1,15 +1,17 @@
 //! `/v1/refusals`: who was refused at the door, and why.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Query, limit, time};
+use super::error::{ApiError, Query, Time, limit};
 use super::scope::Scope;
 use crate::Acs;
 use crate::door::refusals::{Entry, Why};
@@ -19,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
 }
 
 /// A client that was refused. The same again is the same item.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RefusalView {
     address: String,
     why: Why,
@@ -29,8 +31,8 @@ struct RefusalView {
     username: Option<String>,
     path: String,
     user_agent: String,
-    first: String,
-    last: String,
+    first: Time,
+    last: Time,
     times: u64,
 }
 
@@ -46,38 +48,55 @@ impl From<Entry> for RefusalView {
             username: refused.username,
             path: refused.path,
             user_agent: refused.user_agent,
-            first: time(entry.first),
-            last: time(entry.last),
+            first: Time(entry.first),
+            last: Time(entry.last),
             times: entry.times,
         }
     }
 }
 
+/// Who was refused at the door.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RefusalsView {
+    instance: String,
+    /// How often, by reason, since the host started.
+    counts: BTreeMap<String, u64>,
+    /// The last ones.
+    items: Vec<RefusalView>,
+}
+
 /// How many to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct RefusalsQuery {
+    /// So many of the last; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
+/// Who was refused at the door, and why.
 #[utoipa::path(
-    get, path = "/refusals", operation_id = "list_refusals", tag = "Devices",
+    get, path = "/refusals", operation_id = "list_refusals",
+    params(RefusalsQuery),
+    responses((status = 200, description = "The last ones, and how often", body = RefusalsView)), tag = "Devices",
     security(("token" = ["devices:read"]))
 )]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Query(query): Query<RefusalsQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<RefusalsView>, ApiError> {
     let entries = acs.refusals.last(limit(query.limit)?);
-    let items: Vec<RefusalView> = entries.into_iter().map(RefusalView::from).collect();
-    let mut counts = Map::new();
-    for (why, count) in acs.refusals.counts().filter(|(_, count)| *count > 0) {
-        if let Value::String(name) = json!(why) {
-            counts.insert(name, count.into());
-        }
-    }
-    Ok(Json(json!({
-        "instance": &*scope.instance.name, "counts": counts, "items": items,
-    })))
+    let counts = acs.refusals.counts();
+    let counts = counts.filter(|(_, count)| *count > 0);
+    let counts = counts.filter_map(|(why, count)| match json!(why) {
+        Value::String(name) => Some((name, count)),
+        _ => None,
+    });
+    Ok(Json(RefusalsView {
+        instance: scope.instance.name.to_string(),
+        counts: counts.collect(),
+        items: entries.into_iter().map(RefusalView::from).collect(),
+    }))
 }

@@ -8,16 +8,15 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, PageQuery, Path, Query, maybe_time, time};
+use super::error::{ApiError, Page, PageQuery, Path, Query, Time, time};
 use super::scope::Scope;
 use crate::Acs;
-use crate::traces::{self, Head, Session, SessionId};
+use crate::traces::{self, Head, Session, SessionId, Told};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -36,8 +35,11 @@ const EXPORTED_MAX: usize = 100;
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// The sessions of a device that are kept, and one under way, the newest first.
 #[utoipa::path(
-    get, path = "/devices/{id}/sessions", operation_id = "list_device_sessions", tag = "Sessions",
+    get, path = "/devices/{id}/sessions", operation_id = "list_device_sessions",
+    params(("id" = String, Path, description = "Of the device"), PageQuery),
+    responses((status = 200, description = "A page of them", body = Page<SessionView>)), tag = "Sessions",
     security(("token" = ["sessions:read"]))
 )]
 pub(super) async fn of_device(
@@ -45,7 +47,7 @@ pub(super) async fn of_device(
     scope: Scope,
     Path(device): Path<String>,
     Query(page): Query<PageQuery>,
-) -> Result<Json<Page<Value>>, ApiError> {
+) -> Result<Json<Page<SessionView>>, ApiError> {
     let limit = page.limit()?;
     let after: Option<SessionId> = page
         .after
@@ -71,9 +73,13 @@ pub(super) async fn of_device(
     }))
 }
 
+/// A session with all that happened in it.
+///
 /// `{id}` as JSON, `{id}.txt` (or `Accept: text/plain`) as a conversation.
 #[utoipa::path(
-    get, path = "/sessions/{id}", operation_id = "get_session", tag = "Sessions",
+    get, path = "/sessions/{id}", operation_id = "get_session",
+    params(("id" = String, Path, description = "Of the session, `s-…`, or `s-….txt` for plain text", pattern = r"^s-[0-9a-f]{1,16}(\.txt)?$")),
+    responses((status = 200, description = "The session, or its conversation in plain text (`Accept: text/plain`)", content((WholeSessionView = "application/json"), (String = "text/plain")))), tag = "Sessions",
     security(("token" = ["sessions:read"]))
 )]
 pub(super) async fn one(
@@ -86,12 +92,14 @@ pub(super) async fn one(
         None => (&*id, wants_text(&headers)),
     };
     let session = read(&acs, id.parse().map_err(ApiError::bad)?).await?;
-    Ok(answer(&session, plain))
+    Ok(answer(session, plain))
 }
 
-/// One session for somebody else: as [`one`], with its identities replaced.
+/// A session for somebody else, with its identities replaced.
 #[utoipa::path(
-    get, path = "/sessions/{id}/export", operation_id = "export_session", tag = "Sessions",
+    get, path = "/sessions/{id}/export", operation_id = "export_session",
+    params(("id" = String, Path, description = "Of the session, `s-…`", pattern = r"^s-[0-9a-f]{1,16}$")),
+    responses((status = 200, description = "A line of JSON, or a conversation in plain text (`Accept: text/plain`)", content((String = "application/x-ndjson"), (String = "text/plain")))), tag = "Sessions",
     security(("token" = ["sessions:read"]))
 )]
 pub(super) async fn export(
@@ -104,16 +112,20 @@ pub(super) async fn export(
 }
 
 /// How many sessions to export.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ExportQuery {
+    /// So many; 5 if absent.
+    #[param(minimum = 1, maximum = 100)]
     last: Option<usize>,
 }
 
-/// The last sessions of a device for somebody else, the oldest first: a line of JSON each, or
-/// conversations in plain text.
+/// The last sessions of a device for somebody else, the oldest first, with identities replaced.
 #[utoipa::path(
-    get, path = "/devices/{id}/sessions/export", operation_id = "export_device_sessions", tag = "Sessions",
+    get, path = "/devices/{id}/sessions/export", operation_id = "export_device_sessions",
+    params(("id" = String, Path, description = "Of the device"), ExportQuery),
+    responses((status = 200, description = "A line of JSON for each, or conversations in plain text (`Accept: text/plain`)", content((String = "application/x-ndjson"), (String = "text/plain")))), tag = "Sessions",
     security(("token" = ["sessions:read"]))
 )]
 pub(super) async fn export_last(
@@ -152,10 +164,14 @@ async fn exported(sessions: Vec<Session>, plain: bool) -> Result<Response, ApiEr
             let texts: Vec<String> = sessions.iter().map(traces::text).collect();
             return ([(header::CONTENT_TYPE, TEXT_PLAIN)], texts.join("\n")).into_response();
         }
-        let lines = sessions
-            .iter()
-            .map(|session| format!("{}\n", whole(session)));
-        ([(header::CONTENT_TYPE, NDJSON)], lines.collect::<String>()).into_response()
+        let mut lines = String::new();
+        for session in sessions {
+            match serde_json::to_string(&whole(session)) {
+                Ok(line) => lines.extend([line.as_str(), "\n"]),
+                Err(error) => return ApiError::internal(error.to_string()).into_response(),
+            }
+        }
+        ([(header::CONTENT_TYPE, NDJSON)], lines).into_response()
     })
     .await
     .map_err(|error| ApiError::internal(error.to_string()))
@@ -165,12 +181,23 @@ async fn exported(sessions: Vec<Session>, plain: bool) -> Result<Response, ApiEr
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TraceRequest {
+    /// 0 = no longer.
+    #[schema(minimum = 0, maximum = 720)]
     hours: i64,
 }
 
-/// Keeps all sessions of a device for some hours, whatever `[traces]` says; 0 = no longer.
+/// Until when all sessions of a device are traced.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TraceView {
+    /// Null: they are not.
+    until: Option<Time>,
+}
+
+/// Keeps all sessions of a device for some hours, whatever the configuration says.
 #[utoipa::path(
-    put, path = "/devices/{id}/trace", operation_id = "trace_device", tag = "Sessions",
+    put, path = "/devices/{id}/trace", operation_id = "trace_device",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 200, description = "Until when", body = TraceView)), tag = "Sessions",
     security(("token" = ["sessions:write"]))
 )]
 pub(super) async fn keep(
@@ -178,7 +205,7 @@ pub(super) async fn keep(
     scope: Scope,
     Path(device): Path<String>,
     body: Result<Json<TraceRequest>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<TraceView>, ApiError> {
     let Json(TraceRequest { hours }) = body?;
     if !(0..=HOURS_MAX).contains(&hours) {
         return Err(ApiError::bad(format!(
@@ -193,7 +220,9 @@ pub(super) async fn keep(
     cell.lock()
         .summary_mut(|summary| summary.trace_until = until);
     acs.store.persist(&cell).await?;
-    Ok(Json(json!({ "until": maybe_time(until) })))
+    Ok(Json(TraceView {
+        until: Time::maybe(until),
+    }))
 }
 
 pub(super) fn wants_text(headers: &HeaderMap) -> bool {
@@ -211,51 +240,182 @@ async fn read(acs: &Arc<Acs>, id: SessionId) -> Result<Session, ApiError> {
     session.ok_or_else(|| ApiError::not_found(format!("there is no trace of a session {id}")))
 }
 
-fn answer(session: &Session, plain: bool) -> Response {
+fn answer(session: Session, plain: bool) -> Response {
     if plain {
-        return ([(header::CONTENT_TYPE, TEXT_PLAIN)], traces::text(session)).into_response();
+        return ([(header::CONTENT_TYPE, TEXT_PLAIN)], traces::text(&session)).into_response();
     }
     Json(whole(session)).into_response()
 }
 
-/// A session with all that happened in it.
-fn whole(session: &Session) -> Value {
-    let entries: Vec<Value> = session
-        .entries
-        .iter()
-        .map(|entry| {
-            let mut view = json!(entry.what);
-            if let Some(object) = view.as_object_mut() {
-                object.insert("at_ms".into(), milliseconds(entry.at));
-                if let Some(took) = object.remove("took") {
-                    object.insert("took_us".into(), took);
-                }
-            }
-            view
-        })
-        .collect();
-    let mut view = view(&session.head);
-    if let Some(object) = view.as_object_mut() {
-        object.insert("entries".into(), entries.into());
-    }
-    view
+/// A session, kept or under way.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionView {
+    id: SessionId,
+    instance: String,
+    device: String,
+    /// When the Inform came.
+    #[schema(format = DateTime)]
+    started: String,
+    /// From the Inform to the end, or until now.
+    duration_ms: f64,
+    /// Where the Inform came from.
+    peer_address: String,
+    /// The codes of the Inform's events.
+    events: Vec<String>,
+    /// Sent to the device.
+    rpcs: u32,
+    /// Of the device.
+    faults: u32,
+    /// It is under way.
+    open: bool,
+    /// `done`, or why it ended before its time; null: it is under way.
+    ended: Option<String>,
+    /// For which there was no room.
+    entries_left_out: u32,
 }
 
-fn view(head: &Head) -> Value {
-    json!({
-        "id": head.id,
-        "instance": head.instance,
-        "device": head.device,
-        "started": started(head),
-        "duration_ms": milliseconds(head.duration),
-        "peer_address": head.peer,
-        "events": head.events,
-        "rpcs": head.rpcs,
-        "faults": head.faults,
-        "open": head.ended.is_none(),
-        "ended": head.ended,
-        "entries_left_out": head.left_out,
-    })
+/// A session with all that happened in it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct WholeSessionView {
+    #[serde(flatten)]
+    session: SessionView,
+    /// In order.
+    entries: Vec<EntryView>,
+}
+
+/// Something that happened in a session, by its `kind`.
+#[derive(Serialize, ToSchema)]
+struct EntryView {
+    /// Since the Inform.
+    at_ms: f64,
+    #[serde(flatten)]
+    what: EntryKind,
+}
+
+/// A message, a call or a decision.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum EntryKind {
+    /// A POST of the device.
+    Request {
+        /// `POST`.
+        method: String,
+        /// Path and query.
+        target: String,
+        /// `HTTP/1.1`.
+        version: String,
+        /// Names and values, in the order they came; names in lower case.
+        #[schema(value_type = Vec<Vec<String>>)]
+        headers: Vec<(String, String)>,
+        /// The element in the SOAP body.
+        message: Option<String>,
+        body: traces::Body,
+    },
+    /// What it was answered.
+    Answer {
+        /// 200, 204, ….
+        status: u16,
+        /// Names and values; names in lower case.
+        #[schema(value_type = Vec<Vec<String>>)]
+        headers: Vec<(String, String)>,
+        /// The element in the SOAP body.
+        message: Option<String>,
+        body: traces::Body,
+    },
+    /// A call of a plugin.
+    Plugin {
+        /// `on-inform`, ….
+        hook: String,
+        /// `name version`.
+        plugin: String,
+        /// What it changed, a line each.
+        changes: Vec<String>,
+        /// Why it failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        failure: Option<String>,
+        took_us: u64,
+    },
+    /// Something that was decided.
+    Note {
+        /// For people.
+        text: String,
+    },
+}
+
+impl From<Told> for EntryKind {
+    fn from(told: Told) -> EntryKind {
+        match told {
+            Told::Request {
+                method,
+                target,
+                version,
+                headers,
+                message,
+                body,
+            } => EntryKind::Request {
+                method,
+                target,
+                version,
+                headers,
+                message,
+                body,
+            },
+            Told::Answer {
+                status,
+                headers,
+                message,
+                body,
+            } => EntryKind::Answer {
+                status,
+                headers,
+                message,
+                body,
+            },
+            Told::Plugin {
+                hook,
+                plugin,
+                changes,
+                failure,
+                took,
+            } => EntryKind::Plugin {
+                hook,
+                plugin,
+                changes,
+                failure,
+                took_us: took,
+            },
+            Told::Note { text } => EntryKind::Note { text },
+        }
+    }
+}
+
+fn whole(session: Session) -> WholeSessionView {
+    let entries = session.entries.into_iter().map(|entry| EntryView {
+        at_ms: milliseconds(entry.at),
+        what: entry.what.into(),
+    });
+    WholeSessionView {
+        session: view(&session.head),
+        entries: entries.collect(),
+    }
+}
+
+fn view(head: &Head) -> SessionView {
+    SessionView {
+        id: head.id,
+        instance: head.instance.clone(),
+        device: head.device.clone(),
+        started: started(head),
+        duration_ms: milliseconds(head.duration),
+        peer_address: head.peer.clone(),
+        events: head.events.clone(),
+        rpcs: head.rpcs,
+        faults: head.faults,
+        open: head.ended.is_none(),
+        ended: head.ended.clone(),
+        entries_left_out: head.left_out,
+    }
 }
 
 fn started(head: &Head) -> String {
@@ -268,6 +428,6 @@ fn started(head: &Head) -> String {
     clippy::cast_precision_loss,
     reason = "sessions take less than 285 years"
 )]
-fn milliseconds(microseconds: u64) -> Value {
-    json!(microseconds as f64 / 1_000.0)
+fn milliseconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1_000.0
 }

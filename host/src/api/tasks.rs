@@ -8,18 +8,17 @@ use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::devices::wait;
-use super::error::{ApiError, Page, PageQuery, Path, Query, limit, time};
-use super::reachability::wake_view;
+use super::error::{ApiError, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
+use super::task_view::TaskView;
 use crate::Acs;
 use crate::store::TaskFilter;
-use crate::work::task::{NewTask, Operation, Task, TaskError, TaskId, TaskState};
+use crate::work::task::{NewTask, Operation, Task, TaskId, TaskState};
 use crate::work::{operation, transfer};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
@@ -41,59 +40,22 @@ pub(super) struct CreateTask {
     /// Wake the device now instead of waiting for its next Inform.
     #[serde(default)]
     wake: bool,
-    /// Wait so long for the end; 0 = do not wait.
+    /// Wait so long for the end; 0 = do not wait. At most `api.wait_seconds_max` of the configuration.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 3600)]
     wait_seconds: u64,
     /// Give the task up if the device has not come by then.
+    #[schema(minimum = 1, maximum = 31_536_000)]
     expires_seconds: Option<i64>,
 }
 
-/// A task as the API shows it. Secrets that it sets or uses are not shown.
-pub(super) fn view(acs: &Acs, task: &Task) -> Value {
-    let mut view = json!({
-        "id": task.id,
-        "instance": task.instance,
-        "device": task.device,
-        "operation": task.operation.without_secrets(),
-        "state": task.state,
-        "attempts": task.attempts,
-        "created": time(task.created),
-        "expires": task.expires.map(time),
-        "sent": task.sent.map(time),
-        "ended": task.ended.map(time),
-        "result": task.result,
-        "error": task.error.as_ref().map(error_view),
-    });
-    if task.operation.is_transfer()
-        && let Some(object) = view.as_object_mut()
-    {
-        let bytes = acs.files.moving.bytes(task.id);
-        object.insert("progress".into(), transfer::view(task, bytes));
-    }
-    if task.state == TaskState::Queued
-        && let Some(object) = view.as_object_mut()
-        && let Some(report) = acs.wakes.last(&task.device_key())
-        && report.started >= task.created
-    {
-        let wake = wake_view(acs, &task.device_key(), &report);
-        object.insert("wake".into(), wake);
-    }
-    view
-}
-
-/// Why a task failed, and what can be done about it.
-fn error_view(error: &TaskError) -> Value {
-    let mut view = json!(error);
-    if let Some(advice) = error.code.and_then(cwmp::rpc::fault::advice)
-        && let Some(object) = view.as_object_mut()
-    {
-        object.insert("advice".into(), advice.into());
-    }
-    view
-}
-
+/// Asks something of a device.
+///
+/// The task is durable when this is answered. It is done in the device's next session; `wake` has it open one now.
 #[utoipa::path(
-    post, path = "/devices/{id}/tasks", operation_id = "create_task", tag = "Tasks",
+    post, path = "/devices/{id}/tasks", operation_id = "create_task",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 201, description = "The task, durable; if the request waited, as it then is", body = TaskView, headers(("Location" = String, description = "Of the task")))), tag = "Tasks",
     security(("token" = ["tasks:write"]))
 )]
 pub(super) async fn create(
@@ -141,16 +103,9 @@ pub(super) async fn create(
         task = ended(&acs, task, wait).await?;
     }
     let location = HeaderValue::from_str(&format!("/v1/tasks/{}", task.id));
-    let mut view = view(&acs, &task);
-    // The task waits all the same: for the device's next Inform.
-    if let Some(full) = refused
-        && let Some(object) = view.as_object_mut()
-    {
-        let seconds = full.retry_after.as_secs();
-        let wake = json!({
-            "state": "refused", "error": full.to_string(), "retry_after_seconds": seconds,
-        });
-        object.insert("wake".into(), wake);
+    let mut view = TaskView::of(&acs, &task);
+    if let Some(full) = refused {
+        view = view.not_woken(&full);
     }
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     if let Ok(location) = location {
@@ -173,16 +128,21 @@ async fn ended(
 }
 
 /// How to look at one task.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct OneQuery {
-    /// Wait so long for the end; 0 = do not wait.
+    /// Wait so long for the end; 0 = do not wait. At most `api.wait_seconds_max` of the configuration.
     #[serde(default)]
+    #[param(minimum = 0, maximum = 3600)]
     wait_seconds: u64,
 }
 
+/// A task, waiting for its end if that is wanted.
 #[utoipa::path(
-    get, path = "/tasks/{id}", operation_id = "get_task", tag = "Tasks",
+    get, path = "/tasks/{id}", operation_id = "get_task",
+    params(("id" = TaskId, Path, description = "Of the task"), OneQuery),
+    responses((status = 200, description = "The task as it is", body = TaskView)), tag = "Tasks",
     security(("token" = ["tasks:read"]))
 )]
 pub(super) async fn one(
@@ -190,27 +150,30 @@ pub(super) async fn one(
     scope: Scope,
     Path(id): Path<String>,
     Query(query): Query<OneQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<TaskView>, ApiError> {
     let wait = wait(&acs, query.wait_seconds)?;
     let mut task = find(&acs, &scope, &id)?;
     if !wait.is_zero() && !task.state.is_final() {
         task = ended(&acs, task, wait).await?;
     }
-    Ok(Json(view(&acs, &task)))
+    Ok(Json(TaskView::of(&acs, &task)))
 }
 
+/// Takes a task back that was not sent yet.
 #[utoipa::path(
-    post, path = "/tasks/{id}/cancel", operation_id = "cancel_task", tag = "Tasks",
+    post, path = "/tasks/{id}/cancel", operation_id = "cancel_task",
+    params(("id" = TaskId, Path, description = "Of the task")),
+    responses((status = 200, description = "The task, cancelled", body = TaskView)), tag = "Tasks",
     security(("token" = ["tasks:write"]))
 )]
 pub(super) async fn cancel(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<TaskView>, ApiError> {
     let task = find(&acs, &scope, &id)?;
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
-    Ok(Json(view(&acs, &task)))
+    Ok(Json(TaskView::of(&acs, &task)))
 }
 
 fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<Arc<Task>, ApiError> {
@@ -220,29 +183,43 @@ fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<Arc<Task>, ApiError> {
 }
 
 /// Which tasks to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only those of this device.
     device: Option<String>,
+    /// Only those in this state.
+    #[param(inline)]
     state: Option<TaskState>,
+    /// The `next` of the page before.
+    #[param(pattern = "^t-[0-9a-f]{1,16}$")]
     after: Option<String>,
+    /// Tasks of the page; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
+/// The tasks of the instance.
 #[utoipa::path(
-    get, path = "/tasks", operation_id = "list_tasks", tag = "Tasks",
+    get, path = "/tasks", operation_id = "list_tasks",
+    params(ListQuery),
+    responses((status = 200, description = "A page of them", body = Page<TaskView>)), tag = "Tasks",
     security(("token" = ["tasks:read"]))
 )]
 pub(super) async fn list(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<Value>>, ApiError> {
+) -> Result<Json<Page<TaskView>>, ApiError> {
     page(&acs, &scope, query)
 }
 
+/// The tasks of a device.
 #[utoipa::path(
-    get, path = "/devices/{id}/tasks", operation_id = "list_device_tasks", tag = "Tasks",
+    get, path = "/devices/{id}/tasks", operation_id = "list_device_tasks",
+    params(("id" = String, Path, description = "Of the device"), PageQuery),
+    responses((status = 200, description = "A page of them", body = Page<TaskView>)), tag = "Tasks",
     security(("token" = ["tasks:read"]))
 )]
 pub(super) async fn of_device(
@@ -250,7 +227,7 @@ pub(super) async fn of_device(
     scope: Scope,
     Path(device): Path<String>,
     Query(query): Query<PageQuery>,
-) -> Result<Json<Page<Value>>, ApiError> {
+) -> Result<Json<Page<TaskView>>, ApiError> {
     scope.cell(&acs, &device)?;
     let PageQuery { after, limit } = query;
     page(
@@ -265,7 +242,7 @@ pub(super) async fn of_device(
     )
 }
 
-fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<Value>>, ApiError> {
+fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<TaskView>>, ApiError> {
     let limit = limit(query.limit)?;
     let after = query
         .after
@@ -284,7 +261,7 @@ fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<Value>>,
         .then(|| tasks.last().map(|task| task.id.to_string()))
         .flatten();
     Ok(Json(Page {
-        items: tasks.iter().map(|task| view(acs, task)).collect(),
+        items: tasks.iter().map(|task| TaskView::of(acs, task)).collect(),
         next,
     }))
 }

@@ -71,6 +71,8 @@ enum Command {
     XmppAccounts(xmpp_accounts::XmppAccounts),
     /// Print configuration of DHCP servers, proxies and devices, with the addresses of this server.
     Snippet(snippet::Snippet),
+    /// Print the OpenAPI text of the API.
+    Openapi,
     /// Make, build and check plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::StunAlone { listen } => run(stun_bench::serve(listen)),
         Command::XmppAccounts(accounts) => accounts.print(),
         Command::Snippet(snippet) => snippet.print(),
+        Command::Openapi => openapi(),
         Command::Plugin(plugin) => run(plugin.run()),
     };
     match result {
@@ -98,6 +101,11 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn openapi() -> anyhow::Result<()> {
+    println!("{}", crate::api::openapi().to_pretty_json()?);
+    Ok(())
 }
 
 fn run(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ const ENTRIES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 const TEXT_CHARS_MAX: usize = 200;
 
 /// Why a request was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// It is no POST: a browser, a scanner.

@@ -121,7 +121,7 @@ pub struct FromDevice {
 
 /// Which devices a file is for: all given patterns must fit. `*` stands for any text, `?` for
 /// one character; upper and lower case are the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileDevices {
     /// DeviceId.Manufacturer.

@@ -47,7 +47,7 @@ pub enum Need {
 }
 
 /// What short Informs cost the host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Load {
     /// Devices that inform because they cannot be woken.
     pub devices: usize,

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const DEFAULT_PORT: u16 = 80;
 
 /// How the ACS knows a device's UDP address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Its binding requests come from there.

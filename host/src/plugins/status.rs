@@ -11,7 +11,7 @@ use super::directory::EntryStatus;
 use super::{PluginError, PluginErrorKind};
 
 /// One plugin: a file in the directory, or what was one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct PluginStatus {
     /// The file's name without `.wasm` or `.profile.toml`.
     pub name: String,
@@ -30,6 +30,7 @@ pub struct PluginStatus {
     /// The last refusal of the file, or the last error of a call.
     pub last_error: Option<String>,
     /// Seconds since the epoch.
+    #[serde(skip)]
     pub loaded_at: Option<i64>,
     /// For people: which devices and events it is for.
     pub matches: Vec<String>,
@@ -40,7 +41,7 @@ pub struct PluginStatus {
 }
 
 /// Whether a plugin runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PluginState {
     /// The file as it is runs.
@@ -54,7 +55,7 @@ pub enum PluginState {
 }
 
 /// The counters of a plugin at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CountersSnapshot {
     /// Hooks, decisions and flows begun.
     pub calls: u64,

@@ -25,7 +25,7 @@ const DEVICES_PER_REQUEST: usize = 32;
 const WHAT: &str = "list of faults";
 
 /// A fault as it is shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FaultRecord {
     /// When.
     pub at: UnixTime,

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{Store, StoreError};
 
 /// Counters and sizes, for metrics and the portal.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Stats {
     /// Devices of all instances.
     pub devices: u64,
@@ -37,6 +37,7 @@ pub struct Stats {
     pub blob_files: u64,
     /// Why no writes are taken any more; as text where it is shown.
     #[serde(serialize_with = "text")]
+    #[schema(value_type = Option<String>)]
     pub failed: Option<StoreError>,
 }
 

@@ -45,7 +45,8 @@ const COUNTER_BITS: u32 = 20;
 
 /// The id of a session, unique in the host: as text `s-` and hexadecimal digits. Later sessions
 /// have greater ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^s-[0-9a-f]{1,16}$", examples("s-6923a2c000001"))]
 pub struct SessionId(pub u64);
 
 impl std::fmt::Display for SessionId {

@@ -63,7 +63,7 @@ pub struct Entry {
 }
 
 /// A message, a call or a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Told {
     /// A POST of the device.
@@ -114,7 +114,7 @@ pub enum Told {
 }
 
 /// A body: its text, or its bytes in base64 where they are no UTF-8.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Body {
     /// If it is UTF-8.
     #[serde(skip_serializing_if = "String::is_empty", default)]

@@ -9,6 +9,7 @@
 use cwmp::{Event, EventKind, TransferComplete};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::operation;
 use super::task::{Operation, Task, TaskError, TaskId, TaskState};
@@ -107,7 +108,8 @@ impl Progress {
     }
 }
 
-fn progress(task: &Task) -> Progress {
+/// What happened so far to the transfer of a task.
+pub fn progress(task: &Task) -> Progress {
     task.progress.clone().unwrap_or_default()
 }
 
@@ -278,45 +280,51 @@ fn download_type(file: &File) -> String {
     file.file_type.clone()
 }
 
-/// A transfer's way, as the API shows it. `bytes`: that have moved.
-pub fn view(task: &Task, bytes: Option<u64>) -> Value {
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// It waits for the device's next session.
+    Requested,
+    /// Its RPC has left.
+    Sent,
+    /// The device has answered that it begins.
+    Accepted,
+    /// The device fetches the file.
+    Fetching,
+    /// The device has fetched all of it.
+    Fetched,
+    /// The device sends the file.
+    Sending,
+    /// All of it has come.
+    Received,
+    /// The device has told the end.
+    Complete,
+    /// The device runs the firmware.
+    Confirmed,
+}
+
+/// How far the transfer of a task is.
+pub fn stage(task: &Task) -> Stage {
     let progress = progress(task);
     let upload = task.operation.is_upload();
-    let stage = match (task, &progress) {
-        (_, p) if p.confirmed.is_some() => "confirmed",
-        (_, p) if p.complete.is_some() => "complete",
-        (_, p) if p.moved.is_some() => {
-            if upload {
-                "received"
-            } else {
-                "fetched"
-            }
-        }
-        (_, p) if p.begun.is_some() => {
-            if upload {
-                "sending"
-            } else {
-                "fetching"
-            }
-        }
-        (t, _) if t.accepted.is_some() => "accepted",
-        (t, _) if t.sent.is_some() => "sent",
-        _ => "requested",
-    };
-    let time = |at: Option<UnixTime>| at.map(crate::api::time);
-    let bytes = progress.moved.and(progress.size).or(bytes);
-    json!({
-        "stage": stage,
-        "requested": time(Some(task.created)),
-        "accepted": time(task.accepted),
-        "begun": time(progress.begun),
-        "bytes": bytes,
-        "bytes_total": progress.size,
-        "moved": time(progress.moved),
-        "transfer_complete": time(progress.complete),
-        "fault": progress.fault.as_ref().map(|fault| &fault.text),
-        "confirmed": time(progress.confirmed),
-    })
+    match (task, &progress) {
+        (_, p) if p.confirmed.is_some() => Stage::Confirmed,
+        (_, p) if p.complete.is_some() => Stage::Complete,
+        (_, p) if p.moved.is_some() && upload => Stage::Received,
+        (_, p) if p.moved.is_some() => Stage::Fetched,
+        (_, p) if p.begun.is_some() && upload => Stage::Sending,
+        (_, p) if p.begun.is_some() => Stage::Fetching,
+        (t, _) if t.accepted.is_some() => Stage::Accepted,
+        (t, _) if t.sent.is_some() => Stage::Sent,
+        _ => Stage::Requested,
+    }
+}
+
+/// How many bytes have moved; `moving`: so many in the transfer that runs.
+pub fn bytes(task: &Task, moving: Option<u64>) -> Option<u64> {
+    let progress = progress(task);
+    progress.moved.and(progress.size).or(moving)
 }
 
 impl Acs {

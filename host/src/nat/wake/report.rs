@@ -8,7 +8,7 @@ use crate::device::{Mode, UnixTime};
 use crate::nat::outcome::Outcome;
 
 /// How far a wake-up has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WakeState {
     /// It waits for its turn.

@@ -19,7 +19,9 @@ const UNSUPPORTED_MAX: usize = 32;
 const SILENCES_BELIEVED: u32 = 2;
 
 /// What a model does otherwise than the standard has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Habit {
     /// The names of the whole tree at once are too much for it.

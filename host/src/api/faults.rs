@@ -1,0 +1,106 @@
+//! `/v1/devices/{id}/faults`: what went wrong with devices.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{ApiError, Page, Path, Time};
+use super::scope::Scope;
+use crate::Acs;
+use crate::store::FaultRecord;
+use crate::work::task::{TaskId, TaskParameterError};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
+    OpenApiRouter::new().routes(routes!(of_device, clear))
+}
+
+/// A fault of a device, or what else went wrong with it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FaultView {
+    at: Time,
+    /// Which RPC the device refused, or what else failed (`session`, `plugin`).
+    rpc: String,
+    /// The CWMP fault code, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    code: Option<u32>,
+    /// The name of the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    name: Option<&'static str>,
+    /// What was expected and what came.
+    text: String,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    advice: Option<&'static str>,
+    /// Which parameters were at fault; the first 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    parameters: Vec<TaskParameterError>,
+    /// The task that asked, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    task: Option<TaskId>,
+    /// The plugin that asked or failed, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    plugin: Option<String>,
+}
+
+impl From<FaultRecord> for FaultView {
+    fn from(fault: FaultRecord) -> FaultView {
+        FaultView {
+            at: Time(fault.at),
+            rpc: fault.rpc,
+            code: fault.code,
+            name: fault.code.and_then(cwmp::rpc::fault::name),
+            text: fault.text,
+            advice: fault.code.and_then(cwmp::rpc::fault::advice),
+            parameters: fault.parameters,
+            task: fault.task,
+            plugin: fault.plugin,
+        }
+    }
+}
+
+/// The last faults of a device, the newest first.
+#[utoipa::path(
+    get, path = "/devices/{id}/faults", operation_id = "list_device_faults", tag = "Faults",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 200, description = "All that are kept", body = Page<FaultView>)),
+    security(("token" = ["faults:read"]))
+)]
+pub(super) async fn of_device(
+    State(acs): State<Arc<Acs>>,
+    scope: Scope,
+    Path(id): Path<String>,
+) -> Result<Json<Page<FaultView>>, ApiError> {
+    let cell = scope.cell(&acs, &id)?;
+    let faults = acs.store.faults(cell.key())?;
+    Ok(Json(Page::whole(
+        faults.into_iter().map(FaultView::from).collect(),
+    )))
+}
+
+/// Forgets the faults of a device.
+#[utoipa::path(
+    delete, path = "/devices/{id}/faults", operation_id = "clear_device_faults", tag = "Faults",
+    params(("id" = String, Path, description = "Of the device")),
+    responses((status = 204, description = "It has none")),
+    security(("token" = ["faults:write"]))
+)]
+pub(super) async fn clear(
+    State(acs): State<Arc<Acs>>,
+    scope: Scope,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    acs.store.clear_faults(scope.cell(&acs, &id)?.key());
+    Ok(StatusCode::NO_CONTENT)
+}
