@@ -14,14 +14,17 @@ mod credentials;
 mod devices;
 mod faults;
 mod files;
+mod imports;
 mod leases;
 mod links;
 mod login;
 mod models;
 mod plugins;
+mod projection;
 mod reachability;
 mod refusals;
 mod roles;
+mod search;
 mod sessions;
 mod status;
 mod task_view;
@@ -84,6 +87,8 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(links::routes())
         .merge(backups::routes())
         .merge(devices::routes())
+        .merge(search::routes())
+        .merge(imports::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
         .merge(leases::routes())

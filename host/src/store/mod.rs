@@ -53,13 +53,16 @@ pub use devices::Listed;
 pub use error::StoreError;
 pub use faults::FaultRecord;
 pub use plugin_memory::{MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX};
-pub use search::{Cancel, Found, Search, SearchPage, Sort};
+pub use search::{Cancel, Fields, Found, Search, SearchPage, Sort};
 pub use segment_read::Head;
 pub use segments::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, Record, Segments, SegmentsConfig};
 pub use stats::Stats;
 pub use task_index::TaskObserver;
 pub use task_list::{Order, TaskFilter};
-pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
+pub use tree::{
+    Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX,
+    matches as path_matches,
+};
 
 /// How the store is opened.
 #[derive(Debug, Clone, PartialEq)]

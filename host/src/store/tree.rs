@@ -325,8 +325,9 @@ pub(super) fn literal(pattern: &str) -> &str {
         .map_or(pattern, |(literal, _)| literal)
 }
 
-/// Whether `path` is the parameter of this name, or below this partial path.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
+/// Whether `path` is the parameter of this name, or below this partial path; `*` stands for one whole
+/// name between dots.
+pub fn matches(pattern: &str, path: &str) -> bool {
     if pattern.is_empty() {
         return true;
     }

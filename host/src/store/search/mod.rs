@@ -29,6 +29,7 @@ use rows::Candidates;
 
 pub(super) use build::{Built, run as build};
 pub use order::Sort;
+pub use row::Fields;
 pub(super) use rows::Rows;
 pub use trees::Found;
 

@@ -10,6 +10,7 @@ use crate::nat::outcome::Outcome;
 use crate::nat::short_inform;
 use crate::query::{Datum, DeviceField, Field, Subject};
 
+use crate::store::Listed;
 use crate::store::contacts::ContactBlock;
 
 /// A device that comes by itself is late after so many of its intervals.
@@ -219,6 +220,44 @@ impl Row {
     }
 }
 
+/// The fields of a device at a time, as queries see them.
+#[derive(Debug)]
+pub struct Fields {
+    id: Arc<str>,
+    traits: Traits,
+    own: Own,
+    contacts: Contacts,
+    now: UnixTime,
+}
+
+impl Fields {
+    /// Of a listed device.
+    pub fn of(listed: &Listed, now: UnixTime) -> Fields {
+        Fields {
+            id: Arc::clone(&listed.key.id),
+            traits: Traits::of(&listed.summary),
+            own: Own::of(&listed.summary),
+            contacts: listed.contacts,
+            now,
+        }
+    }
+
+    /// Calls `visit` with each value of a field.
+    pub fn values(&self, field: DeviceField, mut visit: impl FnMut(Datum<'_>)) {
+        let at = At {
+            id: &self.id,
+            traits: &self.traits,
+            own: &self.own,
+            contacts: self.contacts,
+            now: self.now,
+        };
+        at.each(field, &mut |datum| {
+            visit(datum);
+            false
+        });
+    }
+}
+
 /// What a row says of its device at a time; of its parameters it says nothing.
 pub(super) struct At<'r> {
     pub(super) id: &'r str,
@@ -245,7 +284,17 @@ impl Subject for At<'_> {
         let Field::Named { position, .. } = field else {
             return None;
         };
-        let field = DeviceField::at(*position)?;
+        self.each(DeviceField::at(*position)?, test)
+    }
+
+    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool> {
+        let own = (0..=self.own.ends.len()).any(|number| test(self.own.text(number)));
+        Some(own || test(self.id) || self.traits.any_identifying(test))
+    }
+}
+
+impl At<'_> {
+    fn each(&self, field: DeviceField, test: &mut dyn FnMut(Datum<'_>) -> bool) -> Option<bool> {
         if let Some(known) = self.traits.any(field, test) {
             return Some(known);
         }
@@ -268,10 +317,5 @@ impl Subject for At<'_> {
         };
         let is_there = !matches!(datum, Datum::Text("") | Datum::Time(0));
         Some(is_there && test(datum))
-    }
-
-    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool> {
-        let own = (0..=self.own.ends.len()).any(|number| test(self.own.text(number)));
-        Some(own || test(self.id) || self.traits.any_identifying(test))
     }
 }
