@@ -185,7 +185,7 @@ async fn devices_are_announced_before_they_come() {
     let who = sim.cpe.device_id();
     let table = format!(
         "oui,product_class,serial_number,tags,label,username,password\n\
-         {},{},S1,vip;\"north, sea\",The gate,name 1,secret\n\
+         {},{},S1,\"vip;north, sea\",The gate,name 1,secret\n\
          00AABB,Box,2,,,,-other\n",
         who.oui, who.product_class
     );

@@ -226,6 +226,12 @@ impl Line {
 /// The lines that can be, and what is wrong with the others.
 fn read(table: &[u8]) -> Result<(Vec<Line>, Vec<LineError>), ApiError> {
     let table = table.strip_prefix(b"\xef\xbb\xbf").unwrap_or(table);
+    // Lines that end in CRLF are counted wrong by the reader.
+    let is_end = |at: usize| table.get(at..at + 2) == Some(b"\r\n");
+    let bytes = table.iter().enumerate();
+    let table: Vec<u8> = bytes
+        .filter_map(|(at, byte)| (!is_end(at)).then_some(*byte))
+        .collect();
     let head = table
         .split(|byte| *byte == b'\n')
         .next()
@@ -239,7 +245,7 @@ fn read(table: &[u8]) -> Result<(Vec<Line>, Vec<LineError>), ApiError> {
         .delimiter(delimiter)
         .flexible(true)
         .trim(csv::Trim::All)
-        .from_reader(table);
+        .from_reader(table.as_slice());
     let head = reader.headers();
     let head = head.map_err(|error| ApiError::bad(format!("expected CSV in UTF-8: {error}")))?;
     let names = columns(head)?;
@@ -291,7 +297,8 @@ fn columns(head: &csv::StringRecord) -> Result<Vec<String>, ApiError> {
         }
     }
     let has = |name: &str| names.iter().any(|known| known == name);
-    if !has("id") && !(has("oui") && has("serial_number")) {
+    let is_told = has("id") || has("oui") && has("serial_number");
+    if !is_told {
         return Err(ApiError::bad(
             "expected a column id, or the columns oui and serial_number (and product_class)",
         ));
@@ -437,7 +444,7 @@ async fn label(
 ///
 /// Its next session is its first contact. Nothing happens to a device that is not in quarantine.
 #[utoipa::path(
-    post, path = "/devices/{id}/release", operation_id = "release_device",
+    post, path = "/devices/{id}/release", operation_id = "release_from_quarantine",
     params(("id" = String, Path, description = "Of the device")),
     responses((status = 204, description = "It is let in")), tag = "Devices",
     security(("token" = ["devices:write"]))
