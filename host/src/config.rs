@@ -8,6 +8,7 @@ mod authentication;
 mod discovery;
 mod files;
 mod http_proxy;
+mod instance;
 mod network;
 mod oidc;
 mod proxies;
@@ -17,15 +18,18 @@ mod waking;
 mod xmpp;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::instance::DEFAULT_NAME;
 
 pub use api::Api;
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
 pub use http_proxy::{HostAndPort, HttpProxy};
+pub use instance::{ANY_HOST, Instance, UnknownDevices, check_name};
 pub use network::Network;
 pub use oidc::{Oidc, OidcRole};
 pub use proxies::{ForwardedHeader, ProxyProtocol};
@@ -56,6 +60,8 @@ pub struct Config {
     pub files: Files,
     /// The instance `default`.
     pub instance: Instance,
+    /// The other instances, by name.
+    pub instances: BTreeMap<String, Instance>,
     /// How sessions are traced.
     pub traces: Traces,
     /// The XMPP server that devices behind NAT keep a stream to.
@@ -74,6 +80,7 @@ impl Default for Config {
             plugins: Plugins::default(),
             files: Files::default(),
             instance: Instance::default(),
+            instances: BTreeMap::new(),
             traces: Traces::default(),
             xmpp: Xmpp::default(),
         }
@@ -212,79 +219,6 @@ impl Default for Plugins {
     }
 }
 
-/// `[instance]`: the settings of the instance `default`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Instance {
-    /// The ACS URL that devices are given, `http://acs.example.net:7547/`, where the addresses
-    /// listened on do not tell.
-    pub acs_url: Option<String>,
-    /// Tags of devices by their provisioning code, in which `*` stands for any text.
-    pub provisioning_codes: BTreeMap<String, Vec<String>>,
-    /// The usual time between two Informs of a device.
-    pub standard_periodic_inform_seconds: u32,
-    /// Where devices reach the files, `https://files.example.net`; if absent, where they have
-    /// their ACS.
-    pub file_base_url: Option<String>,
-    /// The time between two Informs of a device that cannot be woken.
-    pub short_periodic_inform_seconds: u32,
-    /// When such a device informs less often.
-    pub short_inform: ShortInform,
-    /// Addresses that a connection request may go to although they are loopback, link-local
-    /// or otherwise reserved: for laboratories.
-    pub connection_request_allow: Vec<Network>,
-    /// The addresses of this host that connection requests over HTTP leave from, one of each
-    /// family at most, so that firewalls near the devices can let them in; of a family without
-    /// one the system chooses.
-    pub connection_request_from: Vec<IpAddr>,
-    /// The time that a device has to answer a connection request.
-    pub connection_request_seconds_max: u64,
-    /// The time from an accepted connection request to the session.
-    pub session_after_wake_seconds_max: u64,
-    /// What becomes of a device that nobody has announced, when it comes for the first time.
-    pub unknown_devices: UnknownDevices,
-    /// How devices show who they are.
-    pub device_authentication: DeviceAuthentication,
-    /// The proxy near the devices that connection requests go through.
-    pub http_proxy: Option<HttpProxy>,
-    /// How much is woken at once.
-    pub waking: Waking,
-}
-
-impl Default for Instance {
-    fn default() -> Instance {
-        Instance {
-            acs_url: None,
-            provisioning_codes: BTreeMap::new(),
-            standard_periodic_inform_seconds: 14_400,
-            file_base_url: None,
-            short_periodic_inform_seconds: 20,
-            short_inform: ShortInform::default(),
-            connection_request_allow: Vec::new(),
-            connection_request_from: Vec::new(),
-            connection_request_seconds_max: 10,
-            session_after_wake_seconds_max: 30,
-            unknown_devices: UnknownDevices::default(),
-            device_authentication: DeviceAuthentication::default(),
-            http_proxy: None,
-            waking: Waking::default(),
-        }
-    }
-}
-
-/// What becomes of a device that nobody has announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UnknownDevices {
-    /// It is let in.
-    #[default]
-    Accept,
-    /// It is registered, and nothing is done with it until somebody releases it.
-    Quarantine,
-    /// It is refused, and nothing is kept but that.
-    Refuse,
-}
-
 /// `[traces]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -351,6 +285,14 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// One instance is not what was expected.
+    #[error("[instances.{name}]: {text}")]
+    Instance {
+        /// Which.
+        name: String,
+        /// Why.
+        text: String,
+    },
 }
 
 /// Whether a value lies in its range.
@@ -404,7 +346,7 @@ impl Config {
 
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let (cwmp, instance) = (&self.cwmp, &self.instance);
+        let cwmp = &self.cwmp;
         if cwmp.listen.is_empty() {
             return Err(ConfigError::Value {
                 name: "cwmp.listen",
@@ -440,14 +382,6 @@ impl Config {
                 cwmp.tls.handshake_seconds_max,
             ),
             (
-                "instance.connection_request_seconds_max",
-                instance.connection_request_seconds_max,
-            ),
-            (
-                "instance.session_after_wake_seconds_max",
-                instance.session_after_wake_seconds_max,
-            ),
-            (
                 "store.readings_flush_seconds",
                 self.store.readings_flush_seconds,
             ),
@@ -473,19 +407,6 @@ impl Config {
             "1 to 10000000",
         )?;
         within(
-            "instance.standard_periodic_inform_seconds",
-            instance.standard_periodic_inform_seconds,
-            30..=31_536_000,
-            "30 seconds to a year",
-        )?;
-        within(
-            "instance.short_periodic_inform_seconds",
-            instance.short_periodic_inform_seconds,
-            1..=instance.standard_periodic_inform_seconds,
-            "1 second to the standard interval",
-        )?;
-        instance.short_inform.check(instance)?;
-        within(
             "traces.sessions_per_device_max",
             self.traces.sessions_per_device_max,
             1..=10_000,
@@ -498,48 +419,20 @@ impl Config {
             "1 to 3650 days",
         )?;
         self.files.check()?;
-        discovery::check(instance)?;
-        if let Some(url) = &instance.file_base_url
-            && !(url.starts_with("http://") || url.starts_with("https://"))
-        {
-            return Err(ConfigError::Value {
-                name: "instance.file_base_url",
-                got: url.clone(),
-                expected: "an http or https URL such as \"https://files.example.net\"",
-            });
+        self.instance.check(self)?;
+        for (name, settings) in &self.instances {
+            let of_instance = |text: String| ConfigError::Instance {
+                name: name.clone(),
+                text,
+            };
+            check_name(name).map_err(of_instance)?;
+            if name == DEFAULT_NAME {
+                let text = "expected the settings of default in [instance]".to_owned();
+                return Err(of_instance(text));
+            }
+            let checked = settings.check(self);
+            checked.map_err(|error| of_instance(error.to_string()))?;
         }
-        let authentication = &instance.device_authentication;
-        within(
-            "instance.device_authentication.failures_per_minute_max",
-            authentication.failures_per_minute_max,
-            1..=10_000,
-            "1 to 10000",
-        )?;
-        if authentication.require.takes_password() && authentication.schemes.is_empty() {
-            return Err(ConfigError::Value {
-                name: "instance.device_authentication.schemes",
-                got: "[]".into(),
-                expected: "at least one of \"digest-sha-256\", \"digest-md5\", \"basic\"",
-            });
-        }
-        if authentication.require == Require::Certificate && tls.client_ca.is_none() {
-            return Err(ConfigError::Value {
-                name: "instance.device_authentication.require",
-                got: "\"certificate\"".into(),
-                expected: "cwmp.tls.client_ca to name the authorities of the devices",
-            });
-        }
-        let is_empty = |factory: &FactoryCredentials| {
-            factory.password.is_empty() || factory.username.as_deref() == Some("")
-        };
-        if authentication.factory_credentials.iter().any(is_empty) {
-            return Err(ConfigError::Value {
-                name: "instance.device_authentication.factory_credentials",
-                got: "an empty text".into(),
-                expected: "a password, and a username that is not empty or none",
-            });
-        }
-        instance.waking.check()?;
         let stun = &self.stun;
         within(
             "stun.keepalive_seconds_max",
@@ -561,10 +454,6 @@ impl Config {
         )?;
         stun.check()?;
         self.xmpp.check()?;
-        http_proxy::check_from(&instance.connection_request_from)?;
-        if let Some(proxy) = &instance.http_proxy {
-            proxy.check()?;
-        }
         self.api.check()?;
         Ok(())
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::door::Word;
+use crate::instance::DEFAULT_NAME;
 use crate::nat::history::Attempted;
 pub use crate::nat::history::ModeHistory;
 pub use crate::secrets::is_secret;
@@ -30,6 +31,31 @@ pub struct DeviceKey {
 impl std::fmt::Display for DeviceKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.instance, self.id)
+    }
+}
+
+/// Stands between the instance and the id in an account's name; part of neither.
+const ACCOUNT_SEPARATOR: char = '+';
+
+impl DeviceKey {
+    /// Its account's name among those of all instances, for the STUN and XMPP servers: the id,
+    /// in other instances than `default` with the instance before it, `acme+00AABB-Box-1`.
+    pub fn account(&self) -> Arc<str> {
+        if *self.instance == *DEFAULT_NAME {
+            return Arc::clone(&self.id);
+        }
+        format!("{}{ACCOUNT_SEPARATOR}{}", self.instance, self.id).into()
+    }
+
+    /// Whose account has this name, if anybody's.
+    pub fn of_account(account: &str) -> DeviceKey {
+        let (instance, id) = account
+            .split_once(ACCOUNT_SEPARATOR)
+            .unwrap_or((DEFAULT_NAME, account));
+        DeviceKey {
+            instance: instance.into(),
+            id: id.into(),
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! An instance (tenant): its name and its settings. There is one, `default`; everything is
-//! keyed by instance all the same, so that a second one changes no key and no path.
+//! An instance (tenant): its name and its settings.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,10 +9,13 @@ use crate::nat::pace::Limits;
 use crate::nat::probe::Schedule;
 use crate::plugins::glob;
 
-/// The name of the one instance.
+/// The name of the instance that is always there.
 pub const DEFAULT_NAME: &str = "default";
+/// An ACS URL whose path begins with this and an instance's name is one of that instance.
+pub const PATH: &str = "/i/";
 
-/// An instance and what its operator decided.
+/// An instance and what its operator decided. Immutable: when a setting changes, another one
+/// takes its place ([`crate::instances::Instances`]), and sessions under way keep theirs.
 #[derive(Debug)]
 pub struct Instance {
     /// Its name, the first part of every key.
@@ -23,11 +25,25 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The instance `default`.
-    pub fn new(settings: config::Instance) -> Instance {
+    /// With these settings.
+    pub fn new(name: &str, settings: config::Instance) -> Instance {
         Instance {
-            name: DEFAULT_NAME.into(),
+            name: name.into(),
             settings,
+        }
+    }
+
+    /// Whether it is the one that is always there.
+    pub fn is_default(&self) -> bool {
+        *self.name == *DEFAULT_NAME
+    }
+
+    /// What the path of its ACS URLs is after the host: nothing where host names tell it, or it
+    /// is the only instance.
+    pub fn path(&self, is_only: bool) -> String {
+        match is_only || !self.settings.hosts.is_empty() {
+            true => String::new(),
+            false => format!("{}{}/", PATH.trim_start_matches('/'), self.name),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod config;
 pub mod clock;
 pub mod device;
 pub mod instance;
+pub mod instances;
 pub mod secrets;
 
 pub mod door;
@@ -67,8 +68,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub struct Acs {
     /// What the operator decided.
     pub config: Config,
-    /// The one instance.
-    pub instance: Arc<instance::Instance>,
+    /// All instances.
+    pub instances: instances::Instances,
     /// The time.
     pub clock: clock::Clock,
     /// What is remembered.
@@ -215,26 +216,27 @@ impl Acs {
             config.plugins.flow_retry_seconds,
             config.plugins.flow_retry_seconds_max,
         );
-        let instance = Arc::new(instance::Instance::new(config.instance.clone()));
+        let instances = instances::Instances::open(&config, &store)?;
         let secret = nat::stun::secret(&store).await?;
-        let (known, name) = (store.clone(), Arc::clone(&instance.name));
-        let is_known = move |id: &str| {
-            known.is_known(&DeviceKey {
-                instance: Arc::clone(&name),
-                id: id.into(),
-            })
-        };
+        let known = store.clone();
+        let is_known = move |account: &str| known.is_known(&DeviceKey::of_account(account));
         let stun = nat::stun::Stun::new(config.stun.clone(), &secret, clock, Box::new(is_known));
-        stun.learn_ids(store.device_ids(&instance.name, None, usize::MAX).iter());
-        let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &instance, &store, clock)?;
-        let wakes = nat::wake::Wakes::new(instance.wake_limits());
+        for instance in instances.all() {
+            let ids = store.device_ids(&instance.name, None, usize::MAX);
+            let keys = ids.into_iter().map(|id| DeviceKey {
+                instance: Arc::clone(&instance.name),
+                id,
+            });
+            stun.learn_accounts(keys.map(|key| key.account()));
+        }
+        let xmpp = nat::xmpp::Xmpp::new(&config.xmpp, &store, clock)?;
         let (kept, api) = (store.clone(), config.api.clone());
         let gate = tokio::task::spawn_blocking(move || access::Gate::open(kept, &api));
         Ok(Arc::new(Acs {
             gate: gate.await??,
-            lessons: work::lessons::Lessons::open(store.clone(), &instance.name)?,
+            lessons: work::lessons::Lessons::open(store.clone(), &instances.names())?,
             additions: work::additions::Additions::default(),
-            instance,
+            instances,
             clock,
             files: files::Files::open(&config, &store).await?,
             store,
@@ -244,11 +246,11 @@ impl Acs {
             tls,
             sessions: door::Sessions::new(clock.now().instant),
             by_url: door::ByUrl::default(),
-            doorkeeper: door::Doorkeeper::new(&config.instance.device_authentication),
+            doorkeeper: door::Doorkeeper::default(),
             refusals: door::Refusals::default(),
             traces: traces.await??,
             short_informs: nat::short_inform::ShortInforms::new(clock.unix()),
-            wakes,
+            wakes: nat::wake::Wakes::default(),
             probes: nat::probe::Probes::default(),
             xmpp,
             stun: Arc::new(stun),
@@ -270,22 +272,23 @@ impl Acs {
         self.stun.open(listeners.stun)?;
         let mut tasks = tokio::task::JoinSet::new();
         for listener in listeners.cwmp {
-            let entrance = door::Entrance::Plain;
+            let entrance = door::Entrance::of_all(door::To::Plain);
             let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
             tasks.spawn(serving);
         }
         for listener in listeners.cwmp_tls {
             // Only where the configuration names a certificate are there such listeners.
             let Some(tls) = &self.tls else { continue };
-            let entrance = door::Entrance::Tls(Arc::clone(tls));
+            let entrance = door::Entrance::of_all(door::To::Tls(Arc::clone(tls)));
             let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
             tasks.spawn(serving);
         }
         if let Some(listener) = listeners.files {
-            let entrance = door::Entrance::Files;
+            let entrance = door::Entrance::of_all(door::To::Files);
             let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
             tasks.spawn(serving);
         }
+        tasks.spawn(door::serve_instances(Arc::clone(&self), shutdown.clone()));
         tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
         tasks.spawn(api::serve(
             Arc::clone(&self),
@@ -353,7 +356,9 @@ async fn sweep(acs: Arc<Acs>) {
             }
             acs.end_overdue_transfers(now.unix).await;
             acs.ask_for_diagnostics(now.unix).await;
-            acs.files.sweep(&acs.instance.name, now.unix).await;
+            for instance in acs.instances.all() {
+                acs.files.sweep(&instance.name, now.unix).await;
+            }
             acs.stun.sweep(now.unix);
             if let Err(error) = acs.gate.sweep(now.unix).await {
                 tracing::error!(%error, "cannot write when sessions and tokens were used");

@@ -1,11 +1,14 @@
 //! Every address that a person needs to bring devices to this instance, as far as the
 //! configuration tells. What it does not tell is not guessed: [`Missing`] names the setting.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::config::{Config, XMPP_PORT, XmppMode};
+use crate::Acs;
+use crate::config::{ANY_HOST, Config, XMPP_PORT, XmppMode};
+use crate::instance::Instance;
 
 /// The addresses of the instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -55,10 +58,11 @@ pub struct Missing {
 }
 
 impl Links {
-    /// Reads them out of the configuration.
-    pub fn of(config: &Config) -> Links {
+    /// Reads them out of the configuration, in which `[instance]` is that of the instance.
+    /// `path`: [`crate::instance::Instance::path`].
+    pub fn of(config: &Config, path: &str) -> Links {
         let mut links = Links::default();
-        links.find_acs(config);
+        links.find_acs(config, path);
         links.find_api(config);
         links.find_files(config);
         links.find_stun(config);
@@ -91,20 +95,26 @@ impl Links {
         self.missing.push(Missing { link, setting, why });
     }
 
-    fn find_acs(&mut self, config: &Config) {
+    fn find_acs(&mut self, config: &Config, path: &str) {
+        let instance = &config.instance;
+        let hosts = instance.hosts.iter().filter(|host| *host != ANY_HOST);
+        let hosts: Vec<String> = hosts.map(|host| bracketed(host)).collect();
         let told = config.instance.acs_url.as_deref();
         let told_tls = told.filter(|url| url.starts_with("https://"));
         let told = told.filter(|url| url.starts_with("http://"));
         let listen = &config.cwmp.listen;
         self.cwmp = match told {
             Some(url) => vec![url.to_owned()],
-            None => urls("http", listen),
+            None => urls("http", &hosts, listen, path),
         };
+        self.cwmp.extend(urls("http", &[], &instance.listen, ""));
         let listen_tls = &config.cwmp.tls.listen;
         self.cwmp_tls = match told_tls {
             Some(url) => vec![url.to_owned()],
-            None => urls("https", listen_tls),
+            None => urls("https", &hosts, listen_tls, path),
         };
+        let own = urls("https", &[], &instance.listen_tls, "");
+        self.cwmp_tls.extend(own);
         // Whoever names an ACS URL over TLS has answered what devices are given.
         if self.cwmp.is_empty() && told_tls.is_none() {
             let why = wildcard("cwmp.listen", listen);
@@ -122,7 +132,7 @@ impl Links {
             return;
         }
         let listen = [config.api.listen];
-        self.api = urls("http", &listen).into_iter().next();
+        self.api = urls("http", &[], &listen, "").into_iter().next();
         if self.api.is_none() {
             self.miss("api", "api.url", wildcard("api.listen", &listen));
         }
@@ -148,7 +158,8 @@ impl Links {
     /// As devices are told: the setting, else the host of their ACS URL.
     fn find_stun(&mut self, config: &Config) {
         let stun = &config.stun;
-        let Some(listen) = stun.listen.first().filter(|_| stun.enabled) else {
+        let is_on = stun.enabled && config.instance.stun;
+        let Some(listen) = stun.listen.first().filter(|_| is_on) else {
             return;
         };
         let host = match stun.host.as_str() {
@@ -165,7 +176,7 @@ impl Links {
     /// As devices are told: the setting, else by the DNS, else the host of their ACS URL.
     fn find_xmpp(&mut self, config: &Config) {
         let xmpp = &config.xmpp;
-        if xmpp.mode == XmppMode::Off {
+        if xmpp.mode == XmppMode::Off || !config.instance.xmpp {
             return;
         }
         let mut listen = xmpp.listen.iter().chain(&xmpp.listen_tls);
@@ -190,6 +201,25 @@ impl Links {
             domain: xmpp.domain().to_owned(),
             server,
         });
+    }
+}
+
+impl Acs {
+    /// The addresses of an instance as it is served: and the configuration that they are read
+    /// out of, in which `[instance]` is that of the instance, and the ports are those that the
+    /// system chose where it was left the choice.
+    pub fn links(&self, instance: &Instance) -> (Config, Links) {
+        let mut config = self.config.clone();
+        config.instance = instance.settings.clone();
+        if let Some(stun) = config.stun.listen.first_mut() {
+            stun.set_port(self.stun.port());
+        }
+        if let Some(xmpp) = &self.xmpp {
+            config.xmpp.port = xmpp.port();
+        }
+        let is_only = self.instances.all().len() == 1;
+        let links = Links::of(&config, &instance.path(is_only));
+        (config, links)
     }
 }
 
@@ -232,13 +262,18 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-/// One URL for each address that is not a wildcard.
-fn urls(scheme: &str, listen: &[SocketAddr]) -> Vec<String> {
-    let known = listen
+/// One URL for each host name at each port; without host names, one for each address that is not
+/// a wildcard. `path` without the slash at its beginning.
+fn urls(scheme: &str, hosts: &[String], listen: &[SocketAddr], path: &str) -> Vec<String> {
+    if hosts.is_empty() {
+        let known = listen.iter().filter(|at| !at.ip().is_unspecified());
+        return known.map(|at| format!("{scheme}://{at}/{path}")).collect();
+    }
+    let ports: BTreeSet<u16> = listen.iter().map(SocketAddr::port).collect();
+    let urls = hosts
         .iter()
-        .filter(|address| !address.ip().is_unspecified());
-    known
-        .map(|address| format!("{scheme}://{address}/"))
+        .flat_map(|host| ports.iter().map(move |port| (host, port)));
+    urls.map(|(host, port)| format!("{scheme}://{host}:{port}/{path}"))
         .collect()
 }
 
@@ -256,7 +291,7 @@ mod tests {
 
     fn links(toml: &str) -> Links {
         let config: Config = toml::from_str(toml).unwrap();
-        Links::of(&config)
+        Links::of(&config, "")
     }
 
     #[test]

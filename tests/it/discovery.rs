@@ -155,7 +155,7 @@ async fn an_address_that_is_not_known_is_not_made_up() {
     let host = Setup::new().start().await;
     let mut config = host.acs.config.clone();
     config.cwmp.listen = vec!["[::]:7547".parse().unwrap()];
-    let links = json!(patchbay::links::Links::of(&config));
+    let links = json!(patchbay::links::Links::of(&config, ""));
     assert_eq!(
         (&links["cwmp"], &links["files"]),
         (&json!([]), &Value::Null)

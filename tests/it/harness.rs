@@ -358,7 +358,7 @@ impl Host {
     /// Changes what is known of a device (as the API names it), as only time could.
     pub async fn change(&self, at: &str, change: impl FnOnce(&mut Summary)) {
         let key = DeviceKey {
-            instance: Arc::clone(&self.acs.instance.name),
+            instance: patchbay::instance::DEFAULT_NAME.into(),
             id: at.rsplit('/').next().unwrap().into(),
         };
         let cell = self.acs.store.device(&key).unwrap().unwrap();

@@ -4,6 +4,7 @@
 //! and names it in the environment; a test whose need is missing fails and says so.
 
 mod harness;
+mod instances;
 mod kept;
 
 mod adaptive;

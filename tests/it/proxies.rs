@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cpe_sim::{CpeConfig, FleetConfig, Listen, Vendor};
 use patchbay::config::{Config, HostAndPort, HttpProxy};
+use patchbay::links::Links;
 use patchbay::snippets::{Choices, Kind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -70,7 +71,9 @@ impl Squid {
             let digest = String::from_utf8(digest.stdout).unwrap();
             std::fs::write(&passwords, format!("patchbay:{digest}")).unwrap();
         }
-        let printed = Kind::Squid.print(&Config::default(), &choices).unwrap();
+        let printed = Kind::Squid
+            .print(&Config::default(), Links::default(), &choices)
+            .unwrap();
         let config = change(printed).replace(
             &format!("http_port {port}\n"),
             &format!("http_port 127.0.0.1:{port}\n"),

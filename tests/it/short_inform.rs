@@ -53,9 +53,16 @@ async fn session_at(acs: &Arc<Acs>, cpe: &mut Cpe, at: UnixTime) -> (Vec<String>
     };
     let raw = Bytes::from(cpe.begin_session(at));
     let mut message = Message::parse(&raw).unwrap();
-    let caller = Caller::identify(acs, &mut message, &head, &raw, now)
-        .await
-        .unwrap();
+    let caller = Caller::identify(
+        acs,
+        &acs.instances.default_one(),
+        &mut message,
+        &head,
+        &raw,
+        now,
+    )
+    .await
+    .unwrap();
     let begun = Conversation::begin(
         acs,
         peer,

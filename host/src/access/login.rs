@@ -170,13 +170,17 @@ impl<'g> Attempt<'g> {
         let network = client(address);
         let place = (name.clone(), network);
         let is_known = gate.known.lock().get(&place).is_some();
-        let wait = gate.addresses.wait(&network, now.instant);
-        let of_user = gate.users.wait(&name, now.instant).filter(|_| !is_known);
+        let most = gate.failures_per_minute_max;
+        let wait = gate.addresses.wait(&network, most, now.instant);
+        let of_user = gate
+            .users
+            .wait(&name, most, now.instant)
+            .filter(|_| !is_known);
         if let Some(wait) = wait.max(of_user) {
             return Err(Refusal::TooMany(wait + std::time::Duration::from_secs(1)));
         }
-        gate.addresses.failed(network, now.instant);
-        gate.users.failed(name.clone(), now.instant);
+        gate.addresses.failed(network, most, now.instant);
+        gate.users.failed(name.clone(), most, now.instant);
         Ok(Attempt {
             gate,
             name,
@@ -185,8 +189,9 @@ impl<'g> Attempt<'g> {
     }
 
     fn succeeded(self) {
-        self.gate.addresses.undone(&self.network);
-        self.gate.users.undone(&self.name);
+        let most = self.gate.failures_per_minute_max;
+        self.gate.addresses.undone(&self.network, most);
+        self.gate.users.undone(&self.name, most);
         self.gate.known.lock().put((self.name, self.network), ());
     }
 }

@@ -74,6 +74,8 @@ pub struct Gate {
     logins: Logins,
     used: tokens::Used,
     hasher: Hasher,
+    /// Failed logins of one address or user before they have to wait.
+    failures_per_minute_max: u32,
     /// Failed logins by address, and by user.
     addresses: Attempts<IpAddr>,
     users: Attempts<String>,
@@ -117,8 +119,9 @@ impl Gate {
             logins: Logins::read(&store, limits)?,
             used: tokens::Used::read(&store)?,
             hasher: Hasher::new()?,
-            addresses: Attempts::new(config.login_failures_per_minute_max),
-            users: Attempts::new(config.login_failures_per_minute_max),
+            failures_per_minute_max: config.login_failures_per_minute_max,
+            addresses: Attempts::new(),
+            users: Attempts::new(),
             known: Mutex::new(LruCache::new(KNOWN_MAX)),
             config_token: config.token.as_deref().map(Hash::of),
             url: url.map(|url| url.trim_end_matches('/').to_owned()),

@@ -175,7 +175,7 @@ fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Option<XmppView> 
     let seen = xmpp.sees_presence();
     let last_change = (account.online_since != 0).then_some(account.online_since);
     Some(XmppView {
-        username: crate::nat::xmpp::account::username(&key.id),
+        username: crate::nat::xmpp::account::username(&key.account()),
         has_account: account.keys.is_some(),
         configured: account.told.is_some() && account.refused.is_none(),
         refused: account.refused.clone(),

@@ -114,7 +114,7 @@ pub(super) fn view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Option<Peri
     let now = acs.clock.unix();
     let need = acs.need(key, now);
     let why = match &need {
-        _ if !acs.instance.settings.short_inform.lease => {
+        _ if !acs.instances.of(key).settings.short_inform.lease => {
             "it cannot be woken, and leases are off".to_owned()
         }
         Some(Need::Task) => "a task waits for it".to_owned(),

@@ -13,7 +13,6 @@ use utoipa_axum::routes;
 use super::error::{ApiError, Page, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
-use crate::config::Config;
 use crate::links::Links;
 use crate::snippets::{Choices, Kind, SnippetError};
 
@@ -67,7 +66,7 @@ struct OptionView {
 )]
 pub(super) async fn links(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<LinksView> {
     Json(LinksView {
-        links: Links::of(&serving(&acs)),
+        links: acs.links(&scope.instance).1,
         instance: scope.instance.name.to_string(),
         snippets: Kind::ALL.iter().map(|kind| about(*kind)).collect(),
     })
@@ -101,29 +100,19 @@ pub(super) async fn list() -> Json<Page<SnippetView>> {
 )]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(kind): Path<String>,
     Query(choices): Query<Choices>,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let kind = Kind::named(&kind).map_err(|error| ApiError::not_found(error.to_string()))?;
+    let (config, links) = acs.links(&scope.instance);
     let text = kind
-        .print(&serving(&acs), &choices)
+        .print(&config, links, &choices)
         .map_err(|error| match error {
             SnippetError::Unknown { .. } => ApiError::conflict(error.to_string()),
             error => ApiError::bad(error.to_string()),
         })?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text))
-}
-
-/// The configuration, with the ports that the system chose where it was left the choice.
-fn serving(acs: &Acs) -> Config {
-    let mut config = acs.config.clone();
-    if let Some(stun) = config.stun.listen.first_mut() {
-        stun.set_port(acs.stun.port());
-    }
-    if let Some(xmpp) = &acs.xmpp {
-        config.xmpp.port = xmpp.port();
-    }
-    config
 }
 
 fn about(kind: Kind) -> SnippetView {

@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<Acs>> for From {
             stated: None,
             tls: false,
         };
-        let peer = Peer::of(ends, &parts.headers, Trust::from(&acs.config.cwmp));
+        let peer = Peer::of(ends, &parts.headers, Trust::new(&acs.config.cwmp, None));
         Ok(From(Client {
             address: peer.address,
             tls: peer.tls,

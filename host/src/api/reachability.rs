@@ -163,7 +163,7 @@ pub(super) fn view(
         history: &summary.nat_history,
         last_contact: contacts.last_contact,
         short_inform_seconds: short_inform::told(summary)
-            .unwrap_or(acs.instance.settings.short_periodic_inform_seconds),
+            .unwrap_or(acs.instances.of(key).settings.short_periodic_inform_seconds),
         now,
     };
     let health = record.health();

@@ -49,7 +49,9 @@ impl Scope {
         let own = principal.instance();
         let name = wanted.unwrap_or(&own);
         // Of an instance that is not the caller's nothing is told, not even that there is one.
-        let instance = instance(acs, name)
+        let instance = acs
+            .instances
+            .get(name)
             .filter(|_| wanted.is_none() || principal.instances().has(name))
             .ok_or_else(|| ApiError::not_found(format!("there is no instance {name:?}")))?;
         let access = match permission {
@@ -146,11 +148,6 @@ fn sees(acs: &Acs, devices: Option<&Arc<Query>>, cell: &DeviceCell) -> Result<bo
 /// Whether what is routed as `path` is about one device, or shows those of a role only.
 fn shows_some_devices(path: &str) -> bool {
     path.starts_with("/v1/devices/{id}") || OF_SOME_DEVICES.contains(&path)
-}
-
-/// The instance of that name.
-fn instance(acs: &Acs, name: &str) -> Option<Arc<Instance>> {
-    (*acs.instance.name == *name).then(|| Arc::clone(&acs.instance))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Scope {

@@ -92,8 +92,8 @@ pub(super) async fn status(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<St
         devices: acs.store.count(&scope.instance.name),
         sessions_open: acs.sessions.count(),
         counters: json!(&acs.counters),
-        short_inform: acs.short_inform_load(),
-        advice: Vec::from_iter(acs.short_inform_advice()),
+        short_inform: acs.short_inform_load(&scope.instance),
+        advice: Vec::from_iter(acs.short_inform_advice(&scope.instance)),
         stun: StunStatusView {
             serving: acs.stun.is_serving(),
             counters: json!(&acs.stun.counters),

@@ -72,7 +72,7 @@ pub(super) async fn create(
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
     let summary = cell.lock().summary().clone();
-    transfer::prepare(&acs, &mut operation, &device, &summary).map_err(ApiError::bad)?;
+    transfer::prepare(&acs, &mut operation, cell.key(), &summary).map_err(ApiError::bad)?;
     operation::check(&operation).map_err(ApiError::bad)?;
     if let Some(diagnostics) = operation.diagnostics() {
         let fits = diagnostics.check_model(summary.data_model);

@@ -236,7 +236,7 @@ async fn live(acs: &Acs, fleets: &[Fleet; 2], mut stop: tokio::sync::watch::Rece
         let counters = &acs.counters;
         let line = format!(
             "{} devices · {} sessions done, {} open · {} faults · {last}",
-            acs.store.count(&acs.instance.name),
+            acs.store.count(crate::instance::DEFAULT_NAME),
             counters.sessions_done.get(),
             acs.sessions.count(),
             counters.faults.get(),

@@ -54,7 +54,12 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        devices = acs.store.count(&acs.instance.name),
+        devices = acs
+            .instances
+            .all()
+            .iter()
+            .map(|i| acs.store.count(&i.name))
+            .sum::<usize>(),
         plugins = acs.plugins.statuses().len(),
         "patchbay serves"
     );

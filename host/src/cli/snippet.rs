@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::config::Config;
+use crate::instance::{DEFAULT_NAME, Instance};
+use crate::links::Links;
 use crate::snippets::{Choices, Kind};
 
 #[derive(Args)]
@@ -15,6 +17,9 @@ pub(super) struct Snippet {
     /// The configuration; without one, everything has its default.
     #[arg(long, short, env = "PATCHBAY_CONFIG")]
     config: Option<PathBuf>,
+    /// Of which instance of the configuration.
+    #[arg(long, default_value = DEFAULT_NAME)]
+    instance: String,
     /// A choice, NAME=VALUE; may be given several times.
     #[arg(long = "option", short = 'o', value_name = "NAME=VALUE")]
     options: Vec<String>,
@@ -38,10 +43,22 @@ impl Snippet {
             }
             return Ok(());
         }
-        let config = match &self.config {
+        let mut config = match &self.config {
             Some(path) => Config::load(path)?,
             None => Config::defaults()?,
         };
+        let is_only = config.instances.is_empty();
+        if self.instance != DEFAULT_NAME {
+            let named = config.instances.remove(&self.instance);
+            config.instance = named.with_context(|| {
+                format!(
+                    "expected an instance of the configuration, got {:?}",
+                    self.instance
+                )
+            })?;
+        }
+        let instance = Instance::new(&self.instance, config.instance.clone());
+        let links = Links::of(&config, &instance.path(is_only));
         let choices = self.options.iter().map(|option| {
             let (name, value) = option
                 .split_once('=')
@@ -49,7 +66,7 @@ impl Snippet {
             Ok((name.to_owned(), value.to_owned()))
         });
         let choices = choices.collect::<anyhow::Result<Choices>>()?;
-        print!("{}", kind.print(&config, &choices)?);
+        print!("{}", kind.print(&config, links, &choices)?);
         Ok(())
     }
 }

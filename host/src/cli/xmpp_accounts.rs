@@ -43,7 +43,7 @@ impl XmppAccounts {
         for device in &self.devices {
             let username = account::username(device);
             ensure!(
-                account::device_id(&username).as_deref() == Some(device),
+                account::of_username(&username).as_deref() == Some(device),
                 "expected the id of a device, got {device:?}"
             );
             let password = derived_password(&secret, &username);

@@ -1,9 +1,10 @@
 //! What is said of how devices show who they are.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `[instance.device_authentication]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceAuthentication {
     /// What a device has to show.
@@ -37,7 +38,7 @@ impl Default for DeviceAuthentication {
 }
 
 /// What a device has to show to be let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Require {
     /// Nothing: it is who it says it is.
@@ -63,7 +64,7 @@ impl Require {
 }
 
 /// How a password is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Scheme {
     /// Digest with SHA-256.
     #[serde(rename = "digest-sha-256")]
@@ -77,7 +78,7 @@ pub enum Scheme {
 }
 
 /// `[[instance.device_authentication.factory_credentials]]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FactoryCredentials {
     /// Without one: the device's own name, `OUI-SerialNumber` or `OUI-ProductClass-SerialNumber`.

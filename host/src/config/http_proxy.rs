@@ -3,15 +3,17 @@
 
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ConfigError;
 
 /// `[instance.http_proxy]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpProxy {
     /// Where it takes requests.
+    #[schema(value_type = String)]
     pub address: HostAndPort,
     /// Who the ACS is to it, if it asks.
     pub username: Option<String>,
@@ -107,6 +109,12 @@ impl std::str::FromStr for HostAndPort {
         };
         parse()
             .ok_or_else(|| format!("expected host:port such as \"192.0.2.10:3128\", got {text:?}"))
+    }
+}
+
+impl Serialize for HostAndPort {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,11 +1,12 @@
 //! `[instance.short_inform]`: devices that cannot be woken and inform every few seconds instead.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ConfigError, Instance, within};
 
 /// `[instance.short_inform]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShortInform {
     /// The short interval only while somebody needs the device: a task is queued, or it is leased.

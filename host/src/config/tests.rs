@@ -13,7 +13,7 @@ fn the_example_has_every_setting_with_its_default() {
             "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
         ]
         .map(keys),
-        [13, 7, 5, 3, 5, 7, 10, 4, 17]
+        [13, 7, 5, 3, 5, 7, 17, 4, 17]
     );
 }
 
@@ -35,6 +35,16 @@ fn errors_name_line_and_expected_value() {
         "[cwmp]\nbody_bytes_max = 1\n",
         &["cwmp.body_bytes_max = 1", "64 KiB"],
     );
+    check(
+        "[instances.acme]\nhosts = ['a:1']",
+        &[
+            "[instances.acme]",
+            "instance.hosts",
+            "without scheme and port",
+        ],
+    );
+    check("[instances.Acme]", &["[instances.Acme]", "a letter first"]);
+    check("[instances.default]", &["in [instance]"]);
     check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);
     check(
         "[api]\nsession_seconds_max = 60\n",

@@ -1,11 +1,12 @@
 //! `[instance.waking]`: how much is woken at once, and when ways that were given up are tried again.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ConfigError, within};
 
 /// `[instance.waking]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Waking {
     /// Calls to devices begun in a second.

@@ -15,6 +15,7 @@ use crate::config::UnknownDevices;
 use crate::device::{DeviceKey, Mode, Summary, device_id};
 use crate::door::{Peer, Proof};
 use crate::events::{Between, DeviceChanged, DeviceRegistered, Event, What, short};
+use crate::instance::Instance;
 use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::DeviceCell;
@@ -27,6 +28,7 @@ const DEVICE_REQUESTS_MAX: u32 = 1_000;
 
 /// Who an Inform says it is from, after its profile has corrected that. Nothing is kept yet.
 pub struct Caller {
+    instance: Arc<Instance>,
     key: DeviceKey,
     summary: Arc<Summary>,
     matched: Arc<Matched>,
@@ -46,6 +48,7 @@ impl Caller {
     /// Reads who it is in an Inform.
     pub async fn identify(
         acs: &Arc<Acs>,
+        instance: &Arc<Instance>,
         message: &mut Message,
         head: &RequestHead,
         raw: &Bytes,
@@ -58,7 +61,7 @@ impl Caller {
         };
         let trace = Trace::begin(acs, now);
         trace.received(now, head, raw);
-        let caller = correct(acs, inform, trace, now).await?;
+        let caller = correct(acs, instance, inform, trace, now).await?;
         if let Some(version) = caller.matched.overrides.cwmp_version {
             message.version = version;
         }
@@ -76,8 +79,8 @@ impl Caller {
     }
 
     /// Whether it was never seen nor announced, in an instance that refuses such devices.
-    pub fn is_refused(&self, acs: &Acs) -> bool {
-        self.known.is_none() && acs.instance.settings.unknown_devices == UnknownDevices::Refuse
+    pub fn is_refused(&self) -> bool {
+        self.known.is_none() && self.instance.settings.unknown_devices == UnknownDevices::Refuse
     }
 
     /// The device in the store; `None`: it was never seen.
@@ -100,7 +103,10 @@ impl Conversation {
         let cell = register(acs, &caller, now)?;
         let summary = cell.lock().shared_summary();
         let Caller {
-            matched, mut trace, ..
+            instance,
+            matched,
+            mut trace,
+            ..
         } = caller;
 
         let mut session = Session::new(now.instant, limits(&acs.config.cwmp));
@@ -119,6 +125,7 @@ impl Conversation {
         sighting.read_inform(&inform.parameters);
         let mut conversation = Conversation {
             acs: Arc::clone(acs),
+            instance,
             session,
             cell,
             summary,
@@ -176,7 +183,7 @@ impl Conversation {
         {
             return Depth::Full;
         }
-        let standard = self.acs.instance.settings.standard_periodic_inform_seconds;
+        let standard = self.instance.settings.standard_periodic_inform_seconds;
         let (id, last) = (&self.device().id, self.cell.contacts().last_full);
         let informs = &self.acs.short_informs;
         if !self.decision_stands() || informs.is_full_due(id, last, now.unix, standard) {
@@ -267,11 +274,12 @@ impl Conversation {
 /// Looks up the device of an Inform, after its profile has corrected what it says.
 async fn correct(
     acs: &Arc<Acs>,
+    instance: &Arc<Instance>,
     inform: &mut cwmp::Inform,
     trace: Trace,
     now: Now,
 ) -> Result<Caller, Refused> {
-    let key = key(acs, inform)?;
+    let key = key(instance, inform)?;
     let known = acs.store.device(&key).map_err(unreadable)?;
     let (mut summary, is_new) = match &known {
         Some(cell) => (cell.lock().shared_summary(), false),
@@ -287,7 +295,7 @@ async fn correct(
     let table = acs.plugins.table();
     let mut matched = acs
         .matches
-        .of(&table, &key, &acs.instance.name, &summary, is_new || told);
+        .of(&table, &key, &instance.name, &summary, is_new || told);
     let mut key = key;
     if matched.has_on_inform() {
         let about = About {
@@ -301,17 +309,15 @@ async fn correct(
             .on_inform(&about, std::mem::take(inform), &mut calls)
             .await;
         // A profile may correct who a device is, but not make it nobody.
-        if self::key(acs, inform).is_err() {
+        if self::key(instance, inform).is_err() {
             inform.device_id = who;
         }
         let changed = calls.iter().any(|call| !call.changes.is_empty());
         trace.hooks(now, calls);
         if changed {
-            key = self::key(acs, inform)?;
+            key = self::key(instance, inform)?;
             Identity::of_inform(inform).put_into(&mut summary);
-            matched = acs
-                .matches
-                .of(&table, &key, &acs.instance.name, &summary, true);
+            matched = acs.matches.of(&table, &key, &instance.name, &summary, true);
         }
     }
     let known = match known {
@@ -319,6 +325,7 @@ async fn correct(
         _ => acs.store.device(&key).map_err(unreadable)?,
     };
     Ok(Caller {
+        instance: Arc::clone(instance),
         key,
         summary,
         matched,
@@ -330,6 +337,7 @@ async fn correct(
 /// The caller's place in the store, made if it is new.
 fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Refused> {
     let Caller {
+        instance,
         key,
         summary: told,
         known,
@@ -339,7 +347,7 @@ fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Ref
     let (cell, is_new) = match known {
         Some(cell) if !cell.is_deleted() => (Arc::clone(cell), false),
         _ => {
-            let unknown = acs.instance.settings.unknown_devices;
+            let unknown = instance.settings.unknown_devices;
             let summary = Summary {
                 quarantined: unknown == UnknownDevices::Quarantine,
                 ..Summary::clone(told)
@@ -390,7 +398,7 @@ fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Ref
     Ok(cell)
 }
 
-fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
+fn key(instance: &Instance, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
     if inform.device_id.serial_number.trim().is_empty() && inform.device_id.oui.trim().is_empty() {
         return Err(Refused {
             reason: "expected a DeviceId with an OUI and a SerialNumber in the Inform, got neither"
@@ -398,7 +406,7 @@ fn key(acs: &Acs, inform: &cwmp::Inform) -> Result<DeviceKey, Refused> {
         });
     }
     Ok(DeviceKey {
-        instance: Arc::clone(&acs.instance.name),
+        instance: Arc::clone(&instance.name),
         id: device_id(&inform.device_id).into(),
     })
 }
@@ -424,6 +432,7 @@ fn limits(config: &crate::config::Cwmp) -> Limits {
 /// chooses the profiles that may repair them.
 pub async fn repair_unknown(
     acs: &Arc<Acs>,
+    instance: &Instance,
     body: &[u8],
     meta: &crate::plugins::HttpMeta,
     now: Now,
@@ -437,13 +446,13 @@ pub async fn repair_unknown(
         ..Summary::default()
     };
     let key = DeviceKey {
-        instance: Arc::clone(&acs.instance.name),
+        instance: Arc::clone(&instance.name),
         id: "unread".into(),
     };
     let matched = acs
         .plugins
         .table()
-        .matched_loosely(&acs.instance.name, &summary);
+        .matched_loosely(&instance.name, &summary);
     let about = About {
         key: &key,
         device: &summary,

@@ -35,6 +35,7 @@ use crate::clock::Now;
 use crate::device::{DeviceKey, Summary};
 use crate::door::Proof;
 use crate::events::{self, Event, SessionEnded, SessionOutcome, What};
+use crate::instance::Instance;
 use crate::nat::decide::Sighting;
 use crate::nat::short_inform;
 use crate::plugins::{About, Matched};
@@ -56,6 +57,8 @@ const EVENT_CODES_MAX: usize = 16;
 /// One CWMP session with one device, from its Inform to the 204.
 pub struct Conversation {
     acs: Arc<Acs>,
+    /// Whose device it is; settings that change meanwhile are the next session's.
+    instance: Arc<Instance>,
     session: Session,
     cell: Arc<DeviceCell>,
     /// The summary as it is since the Inform of this session, for plugins.

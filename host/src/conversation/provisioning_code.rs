@@ -12,7 +12,7 @@ impl Conversation {
             return;
         }
         let code = &self.summary.provisioning_code;
-        let wanted = self.acs.instance.tags_of_code(code);
+        let wanted = self.instance.tags_of_code(code);
         if wanted == self.summary.tags_of_code {
             return;
         }

@@ -134,7 +134,7 @@ impl Conversation {
 
     /// Its interval depends on whether somebody needs it.
     fn is_leased_mode(&self) -> bool {
-        let leases = self.acs.instance.settings.short_inform.lease;
+        let leases = self.instance.settings.short_inform.lease;
         leases && self.mode() == Some(Mode::ShortInform)
     }
 
@@ -165,10 +165,11 @@ impl Conversation {
 
     fn ways(&self) -> Ways {
         Ways {
-            stun: self.acs.stun.is_serving(),
-            xmpp: (self.acs.xmpp.as_ref())
-                .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
-            http_proxy: self.acs.instance.settings.http_proxy.is_some(),
+            stun: self.instance.settings.stun && self.acs.stun.is_serving(),
+            xmpp: self.instance.settings.xmpp
+                && (self.acs.xmpp.as_ref())
+                    .is_some_and(|xmpp| xmpp.serves(self.reached_at.own_host())),
+            http_proxy: self.instance.settings.http_proxy.is_some(),
         }
     }
 
@@ -420,7 +421,7 @@ impl Conversation {
     }
 
     fn offer(&self, now: UnixTime) -> Offer {
-        let settings = &self.acs.instance.settings;
+        let settings = &self.instance.settings;
         let standard = settings.standard_periodic_inform_seconds;
         Offer {
             standard_periodic_inform_seconds: standard,

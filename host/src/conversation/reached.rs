@@ -83,6 +83,7 @@ mod tests {
             let trusted = ["10.0.0.0/8".parse().unwrap()];
             let trust = crate::door::Trust {
                 proxies: if through_proxy { &trusted[..] } else { &[] },
+                of_instance: &[],
                 header: crate::config::ForwardedHeader::XForwardedFor,
             };
             let peer = Peer::of(ends, &map, trust);

@@ -240,7 +240,7 @@ impl Conversation {
 
     /// Where the device reaches the files: what the operator says, else where it has its ACS.
     fn file_base_url(&self) -> Result<String, String> {
-        if let Some(url) = &self.acs.instance.settings.file_base_url {
+        if let Some(url) = &self.instance.settings.file_base_url {
             return Ok(url.clone());
         }
         let listen = self.acs.files.settings().listen;

@@ -17,8 +17,6 @@ const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
 /// The failures of clients, or of devices.
 #[derive(Debug)]
 pub(crate) struct Attempts<K: Hash + Eq> {
-    /// As many at once, and then as many per minute.
-    per_minute: u32,
     buckets: Mutex<LruCache<K, Bucket>>,
 }
 
@@ -29,49 +27,51 @@ struct Bucket {
 }
 
 impl<K: Hash + Eq> Attempts<K> {
-    pub(crate) fn new(per_minute: u32) -> Attempts<K> {
+    pub(crate) fn new() -> Attempts<K> {
         Attempts {
-            per_minute,
             buckets: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         }
     }
 
-    /// How long to wait before the next attempt; `None`: it may come.
-    pub(crate) fn wait(&self, who: &K, now: Instant) -> Option<Duration> {
+    /// How long to wait before the next attempt; `None`: it may come. `per_minute`: as many may
+    /// fail at once, and then as many per minute.
+    pub(crate) fn wait(&self, who: &K, per_minute: u32, now: Instant) -> Option<Duration> {
         let mut buckets = self.buckets.lock();
-        let tokens = self.filled(buckets.get(who)?, now);
-        (tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - tokens) / self.per_second()))
+        let tokens = buckets.get(who)?.filled(per_minute, now);
+        (tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - tokens) / per_second(per_minute)))
     }
 
     /// An attempt failed.
-    pub(crate) fn failed(&self, who: K, now: Instant) {
+    pub(crate) fn failed(&self, who: K, per_minute: u32, now: Instant) {
         let mut buckets = self.buckets.lock();
         let full = Bucket {
-            tokens: f64::from(self.per_minute),
+            tokens: f64::from(per_minute),
             at: now,
         };
         let bucket = buckets.get_or_insert_mut(who, || full);
         *bucket = Bucket {
-            tokens: (self.filled(bucket, now) - 1.0).max(0.0),
+            tokens: (bucket.filled(per_minute, now) - 1.0).max(0.0),
             at: now,
         };
     }
 
     /// What was counted as a failure was none.
-    pub(crate) fn undone(&self, who: &K) {
+    pub(crate) fn undone(&self, who: &K, per_minute: u32) {
         if let Some(bucket) = self.buckets.lock().get_mut(who) {
-            bucket.tokens = (bucket.tokens + 1.0).min(f64::from(self.per_minute));
+            bucket.tokens = (bucket.tokens + 1.0).min(f64::from(per_minute));
         }
     }
+}
 
-    fn filled(&self, bucket: &Bucket, now: Instant) -> f64 {
-        let since = now.saturating_duration_since(bucket.at).as_secs_f64();
-        (bucket.tokens + since * self.per_second()).min(f64::from(self.per_minute))
+impl Bucket {
+    fn filled(&self, per_minute: u32, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.tokens + since * per_second(per_minute)).min(f64::from(per_minute))
     }
+}
 
-    fn per_second(&self) -> f64 {
-        f64::from(self.per_minute.max(1)) / 60.0
-    }
+fn per_second(per_minute: u32) -> f64 {
+    f64::from(per_minute.max(1)) / 60.0
 }
 
 /// Who answers for an address: of IPv6 the network, because one client has all of it.
@@ -91,25 +91,28 @@ mod tests {
 
     #[test]
     fn failures_cost_and_time_pays() {
-        let attempts = Attempts::new(6);
+        let attempts = Attempts::new();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         for _ in 0..6 {
-            assert_eq!(attempts.wait(&"a", start), None);
-            attempts.failed("a", start);
+            assert_eq!(attempts.wait(&"a", 6, start), None);
+            attempts.failed("a", 6, start);
         }
-        assert_eq!(attempts.wait(&"a", start), Some(Duration::from_secs(10)));
-        assert_eq!(attempts.wait(&"b", start), None);
-        assert_eq!(attempts.wait(&"a", after(4)), Some(Duration::from_secs(6)));
-        assert_eq!(attempts.wait(&"a", after(10)), None);
-        attempts.failed("a", after(10));
-        assert!(attempts.wait(&"a", after(10)).is_some());
+        assert_eq!(attempts.wait(&"a", 6, start), Some(Duration::from_secs(10)));
+        assert_eq!(attempts.wait(&"b", 6, start), None);
+        assert_eq!(
+            attempts.wait(&"a", 6, after(4)),
+            Some(Duration::from_secs(6))
+        );
+        assert_eq!(attempts.wait(&"a", 6, after(10)), None);
+        attempts.failed("a", 6, after(10));
+        assert!(attempts.wait(&"a", 6, after(10)).is_some());
         // However long it waits, it has no more than its bucket.
         for _ in 0..6 {
-            assert_eq!(attempts.wait(&"a", after(9_000)), None);
-            attempts.failed("a", after(9_000));
+            assert_eq!(attempts.wait(&"a", 6, after(9_000)), None);
+            attempts.failed("a", 6, after(9_000));
         }
-        assert!(attempts.wait(&"a", after(9_000)).is_some());
+        assert!(attempts.wait(&"a", 6, after(9_000)).is_some());
     }
 
     #[test]

@@ -56,19 +56,20 @@ pub struct Doorkeeper {
     nonces: Nonces,
     number: AtomicU32,
     replays: Mutex<Replays>,
-    clients: Attempts<IpAddr>,
+    /// Those of one instance wait for nothing that happens in another.
+    clients: Attempts<(Arc<str>, IpAddr)>,
     devices: Attempts<DeviceKey>,
 }
 
-impl Doorkeeper {
+impl Default for Doorkeeper {
     /// With a secret of its own: nonces made before are stale.
-    pub fn new(policy: &DeviceAuthentication) -> Doorkeeper {
+    fn default() -> Doorkeeper {
         Doorkeeper {
             nonces: Nonces::new(rand::random()),
             number: AtomicU32::new(rand::random()),
             replays: Mutex::default(),
-            clients: Attempts::new(policy.failures_per_minute_max),
-            devices: Attempts::new(DEVICE_FAILURES_PER_MINUTE_MAX),
+            clients: Attempts::new(),
+            devices: Attempts::new(),
         }
     }
 }
@@ -123,7 +124,8 @@ pub(super) fn glance(post: &Post<'_>, id: &DeviceId) -> Result<(), Refusal> {
         return Err(unasked(post).of(device));
     }
     let waits = &post.acs.doorkeeper.clients;
-    match waits.wait(&client(post.peer.address), post.now.instant) {
+    let client = (Arc::clone(&post.instance.name), client(post.peer.address));
+    match waits.wait(&client, policy.failures_per_minute_max, post.now.instant) {
         Some(wait) => Err(too_many(wait, "this address").of(device)),
         None => Ok(()),
     }
@@ -173,13 +175,16 @@ fn check(post: &Post<'_>, claim: &Claim<'_>) -> Result<Proof, Refusal> {
     }
     let is_elsewhere = claim.address != post.peer.address.to_string();
     let waits = &post.acs.doorkeeper.devices;
-    if is_elsewhere && let Some(wait) = waits.wait(claim.device, post.now.instant) {
+    let most = DEVICE_FAILURES_PER_MINUTE_MAX;
+    if is_elsewhere && let Some(wait) = waits.wait(claim.device, most, post.now.instant) {
         return Err(of(too_many(wait, "this device")));
     }
     match password(post, policy, claim) {
         Ok(proof) => {
             let (address, device) = (post.peer.address, &*claim.device.id);
-            post.acs.refusals.came_back(address, device);
+            post.acs
+                .refusals
+                .came_back(&post.instance.name, address, device);
             Ok(proof)
         }
         Err(refusal) => Err(of(refusal)),
@@ -216,7 +221,7 @@ async fn settle(acs: &Acs, cell: &Arc<DeviceCell>, proof: &Proof) {
 }
 
 fn policy<'p>(post: &'p Post<'_>) -> &'p DeviceAuthentication {
-    &post.acs.instance.settings.device_authentication
+    &post.instance.settings.device_authentication
 }
 
 /// It has shown nothing yet: it is asked.
@@ -405,8 +410,13 @@ fn failed(
 ) -> Refusal {
     let keeper = &post.acs.doorkeeper;
     let now = post.now.instant;
-    keeper.clients.failed(client(post.peer.address), now);
-    keeper.devices.failed(claim.device.clone(), now);
+    let client = (Arc::clone(&post.instance.name), client(post.peer.address));
+    let policy = policy(post);
+    keeper
+        .clients
+        .failed(client, policy.failures_per_minute_max, now);
+    let most = DEVICE_FAILURES_PER_MINUTE_MAX;
+    keeper.devices.failed(claim.device.clone(), most, now);
     let is_other = username.is_some_and(|username| {
         let own = claim.login.credentials.as_ref();
         own.is_some_and(|own| own.username != *username)

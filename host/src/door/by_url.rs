@@ -171,6 +171,7 @@ mod tests {
         };
         let trust = crate::door::Trust {
             proxies: &[],
+            of_instance: &[],
             header: crate::config::ForwardedHeader::XForwardedFor,
         };
         let mut peer = Peer::of(ends, &headers, trust);

@@ -13,6 +13,7 @@ mod certificate;
 mod coding;
 mod cookie;
 mod forwarded;
+mod of_instances;
 mod peer;
 mod proxy_protocol;
 mod receive;
@@ -45,6 +46,7 @@ pub use authentication::{Doorkeeper, Proof};
 pub use by_url::ByUrl;
 pub use certificate::Certificate;
 pub use cookie::Token;
+pub use of_instances::serve_instances;
 pub use peer::{Ends, Peer, Trust, Word};
 pub use refusals::{Refusals, Refused, Why};
 pub use sessions::{Found, Open, Sessions};
@@ -65,6 +67,8 @@ pub(crate) struct Connection {
     carried: Mutex<Carried>,
     /// It came in where there is nothing but files.
     only_files: bool,
+    /// It came in where there is this instance alone.
+    instance: Option<Arc<str>>,
     /// Notified when it is to be dropped: its client takes nothing of a file.
     too_slow: Arc<Notify>,
 }
@@ -86,6 +90,7 @@ impl Connection {
             certificate: None,
             carried: Mutex::default(),
             only_files: false,
+            instance: None,
             too_slow: Arc::default(),
         }
     }
@@ -107,13 +112,29 @@ impl Connection {
 
 /// What a listener is for.
 #[derive(Clone)]
-pub enum Entrance {
+pub enum To {
     /// CWMP and files.
     Plain,
     /// The same, over TLS only.
     Tls(Arc<Tls>),
     /// Nothing but files.
     Files,
+}
+
+/// Where devices come in.
+#[derive(Clone)]
+pub struct Entrance {
+    /// What for.
+    pub to: To,
+    /// The only instance that there is behind it; `None`: the URL tells which.
+    pub instance: Option<Arc<str>>,
+}
+
+impl Entrance {
+    /// To all instances.
+    pub fn of_all(to: To) -> Entrance {
+        Entrance { to, instance: None }
+    }
 }
 
 /// Serves devices on one listener until `shutdown`.
@@ -165,7 +186,7 @@ async fn admit(
     entrance: Entrance,
     shutdown: watch::Receiver<bool>,
 ) {
-    let is_trusted = Trust::from(&acs.config.cwmp).trusts(tcp);
+    let is_trusted = Trust::new(&acs.config.cwmp, None).trusts(tcp);
     let setting = acs.config.cwmp.proxy_protocol;
     let wait = proxy_protocol::HEADER_WAIT;
     let header = proxy_protocol::read(setting, is_trusted, wait, stream).await;
@@ -177,19 +198,22 @@ async fn admit(
     let ends = Ends {
         tcp,
         stated,
-        tls: matches!(entrance, Entrance::Tls(_)),
+        tls: matches!(entrance.to, To::Tls(_)),
     };
-    let connection = Connection::new(ends);
-    match entrance {
-        Entrance::Plain => serve_connection(acs, stream, connection, shutdown).await,
-        Entrance::Files => {
+    let connection = Connection {
+        instance: entrance.instance,
+        ..Connection::new(ends)
+    };
+    match entrance.to {
+        To::Plain => serve_connection(acs, stream, connection, shutdown).await,
+        To::Files => {
             let connection = Connection {
                 only_files: true,
                 ..connection
             };
             serve_connection(acs, stream, connection, shutdown).await;
         }
-        Entrance::Tls(tls) => match tls.accept(stream).await {
+        To::Tls(tls) => match tls.accept(stream).await {
             Ok((stream, certificate)) => {
                 let connection = Connection {
                     certificate,
@@ -272,6 +296,7 @@ fn no_http(acs: &Acs, client: IpAddr, error: &hyper::Error) {
 fn unanswered(acs: &Acs, client: IpAddr, why: Why, status: u16, reason: String) {
     acs.counters.requests_refused.add(1);
     let refused = Refused {
+        instance: None,
         address: client.to_canonical(),
         why,
         status,

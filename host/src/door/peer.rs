@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::forwarded::{self, Hop};
 use crate::config::{Cwmp, ForwardedHeader, Network};
+use crate::instance::Instance;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,24 +63,27 @@ impl Ends {
 /// Which proxies are believed, and which header of theirs.
 #[derive(Debug, Clone, Copy)]
 pub struct Trust<'c> {
-    /// The proxies.
+    /// The proxies of all instances.
     pub proxies: &'c [Network],
+    /// Those of the instance.
+    pub of_instance: &'c [Network],
     /// The header.
     pub header: ForwardedHeader,
 }
 
-impl<'c> From<&'c Cwmp> for Trust<'c> {
-    fn from(config: &'c Cwmp) -> Trust<'c> {
+impl<'c> Trust<'c> {
+    /// What holds before it is known which instance a request is for: `instance` is `None`.
+    pub(crate) fn new(config: &'c Cwmp, instance: Option<&'c Instance>) -> Trust<'c> {
+        let of_instance = instance.map(|instance| instance.settings.trusted_proxies.as_slice());
         Trust {
             proxies: &config.trusted_proxies,
+            of_instance: of_instance.unwrap_or_default(),
             header: config.forwarded_header,
         }
     }
-}
 
-impl Trust<'_> {
     pub(super) fn trusts(self, address: IpAddr) -> bool {
-        let mut proxies = self.proxies.iter();
+        let mut proxies = self.proxies.iter().chain(self.of_instance);
         proxies.any(|network| network.contains(address))
     }
 }
@@ -99,7 +103,7 @@ impl Peer {
             tls: ends.tls,
             believed: None,
         };
-        if trust.proxies.is_empty() || !trust.trusts(peer.address) {
+        if !trust.trusts(peer.address) {
             return peer;
         }
         peer.through_proxy = true;
@@ -218,6 +222,7 @@ mod tests {
         let proxies = networks(trusted);
         let trust = Trust {
             proxies: &proxies,
+            of_instance: &[],
             header: ForwardedHeader::XForwardedFor,
         };
         let peer = Peer::of(ends(tcp, None), &headers(&values), trust);
@@ -273,6 +278,7 @@ mod tests {
             let proxies = networks(&TRUSTED);
             let trust = Trust {
                 proxies: &proxies,
+                of_instance: &[],
                 header: ForwardedHeader::XForwardedFor,
             };
             let ends = Ends {
@@ -294,6 +300,7 @@ mod tests {
             let proxies = networks(&TRUSTED);
             let trust = Trust {
                 proxies: &proxies,
+                of_instance: &[],
                 header,
             };
             let headers = headers(values);
@@ -354,6 +361,7 @@ mod tests {
             let proxies = networks(&TRUSTED);
             let trust = Trust {
                 proxies: &proxies,
+                of_instance: &[],
                 header: ForwardedHeader::XForwardedFor,
             };
             let headers = headers(&[

@@ -21,6 +21,8 @@ use crate::clock::Now;
 use crate::conversation::{Caller, Conversation, Opened, ReachedAt, Reply, guess, is_inform};
 use crate::device::device_id;
 use crate::files;
+use crate::instance::Instance;
+use crate::instances::Unclaimed;
 use crate::plugins::HttpMeta;
 use crate::traces::{Recording, RequestHead};
 
@@ -33,6 +35,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 /// A POST, apart from its body.
 pub(super) struct Post<'r> {
     pub(super) acs: &'r Arc<Acs>,
+    pub(super) instance: &'r Arc<Instance>,
     pub(super) connection: &'r Connection,
     pub(super) peer: Peer,
     pub(super) head: &'r RequestHead,
@@ -49,16 +52,24 @@ impl Post<'_> {
 
 /// Answers one request.
 pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Request) -> Response {
-    let trust = Trust::from(&acs.config.cwmp);
-    let peer = Peer::of(connection.ends, request.headers(), trust);
     if connection.only_files || request.uri().path().starts_with(files::PATH) {
         let too_slow = Arc::clone(&connection.too_slow);
+        let peer = peer(acs, connection, None, request.headers());
         return Box::pin(files::serve(acs, peer, too_slow, request)).await;
     }
+    let instance = instance(acs, connection, request.uri(), request.headers());
+    let whose = instance.as_deref().ok();
+    let peer = peer(acs, connection, whose, request.headers());
     let (head, body) = request.into_parts();
     let head: RequestHead = Arc::new(head);
     let answered = match head.method {
-        Method::POST => post(acs, connection, peer, &head, body).await,
+        Method::POST => match &instance {
+            Ok(instance) => post(acs, instance, connection, peer, &head, body).await,
+            Err(unclaimed) => {
+                let status = StatusCode::NOT_FOUND;
+                Err(Refusal::new(status, Why::NoInstance, unclaimed.to_string()))
+            }
+        },
         Method::GET | Method::HEAD => Err(Refusal::bad(Why::NoPost, NOT_FOR_BROWSERS)),
         _ => {
             let status = StatusCode::METHOD_NOT_ALLOWED;
@@ -70,7 +81,8 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
         Ok(answer) => answer,
         Err(refusal) => {
             let answer = refusal.to_answer();
-            refused(acs, peer, &head.uri, &head.headers, refusal);
+            let whose = instance.ok().map(|instance| Arc::clone(&instance.name));
+            refused(acs, whose, peer, &head, refusal);
             answer
         }
     };
@@ -83,8 +95,50 @@ pub(super) async fn receive(acs: &Arc<Acs>, connection: &Connection, request: Re
     answer
 }
 
+fn peer(
+    acs: &Acs,
+    connection: &Connection,
+    instance: Option<&Instance>,
+    headers: &HeaderMap,
+) -> Peer {
+    let trust = Trust::new(&acs.config.cwmp, instance);
+    Peer::of(connection.ends, headers, trust)
+}
+
+/// Whose ACS URL it is.
+fn instance(
+    acs: &Acs,
+    connection: &Connection,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Arc<Instance>, Unclaimed> {
+    if let Some(name) = &connection.instance {
+        let found = acs.instances.get(name);
+        return found.ok_or_else(|| Unclaimed::Name(name.to_string()));
+    }
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
+    acs.instances.at(uri.path(), host.map(without_port))
+}
+
+/// `acs.example`, `192.0.2.1`, `2001:db8::1` of a Host header.
+fn without_port(host: &str) -> &str {
+    if let Some((v6, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return v6;
+    }
+    host.split_once(':').map_or(host, |(host, _)| host)
+}
+
 /// Takes a refusal down.
-fn refused(acs: &Acs, peer: Peer, uri: &Uri, headers: &HeaderMap, refusal: Refusal) {
+fn refused(
+    acs: &Acs,
+    instance: Option<Arc<str>>,
+    peer: Peer,
+    head: &RequestHead,
+    refusal: Refusal,
+) {
     let counter = match refusal.why {
         Why::TooManySessions => &acs.counters.requests_turned_away,
         Why::NoCredentials => &acs.counters.requests_challenged,
@@ -92,20 +146,22 @@ fn refused(acs: &Acs, peer: Peer, uri: &Uri, headers: &HeaderMap, refusal: Refus
     };
     counter.add(1);
     let refused = Refused {
+        instance,
         address: peer.address,
         why: refusal.why,
         status: refusal.status.as_u16(),
         reason: refusal.reason,
         device: refusal.device,
         username: refusal.username,
-        path: uri.path().to_owned(),
-        user_agent: text_of(headers, header::USER_AGENT),
+        path: head.uri.path().to_owned(),
+        user_agent: text_of(&head.headers, header::USER_AGENT),
     };
     acs.refusals.note(refused, acs.clock.unix());
 }
 
 async fn post(
     acs: &Arc<Acs>,
+    instance: &Arc<Instance>,
     connection: &Connection,
     peer: Peer,
     head: &RequestHead,
@@ -115,6 +171,7 @@ async fn post(
     let raw = body::read(&acs.config.cwmp, headers, body).await?;
     let post = Post {
         acs,
+        instance,
         connection,
         peer,
         head,
@@ -155,10 +212,10 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     if let cwmp::Body::Request(cwmp::Request::Inform(inform)) = &message.body {
         authentication::glance(post, &inform.device_id)?;
     }
-    let caller = Caller::identify(acs, message, post.head, raw, now).await?;
+    let caller = Caller::identify(acs, post.instance, message, post.head, raw, now).await?;
     let device = caller.device().clone();
     let proof = authentication::let_in(post, &caller).await?;
-    if caller.is_refused(acs) {
+    if caller.is_refused() {
         let reason = "expected a device that was announced: the instance refuses others \
                       (unknown_devices)";
         let refusal = Refusal::new(StatusCode::FORBIDDEN, Why::UnknownDevice, reason);
@@ -286,7 +343,8 @@ async fn repaired(
             (repaired, Some(open.device().id.to_string()))
         }
         _ => {
-            let repaired = crate::conversation::repair_unknown(acs, raw, &meta, now).await;
+            let repaired =
+                crate::conversation::repair_unknown(acs, post.instance, raw, &meta, now).await;
             (repaired, guess(raw).map(|id| device_id(&id)))
         }
     };

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -60,10 +61,12 @@ pub enum Why {
     TooManySessions,
     /// A file that it has no right to, or one that could not be taken from it.
     File,
+    /// The ACS URL is of no instance.
+    NoInstance,
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 19] = [
+const WHYS: [Why; 20] = [
     Why::NoPost,
     Why::NoHttp,
     Why::Tls,
@@ -83,11 +86,14 @@ const WHYS: [Why; 19] = [
     Why::TooManyFailures,
     Why::TooManySessions,
     Why::File,
+    Why::NoInstance,
 ];
 
 /// A client that was refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
+    /// Whose ACS URL it came to; `None`: nobody's, or it did not get that far.
+    pub instance: Option<Arc<str>>,
     /// The client.
     pub address: IpAddr,
     /// Why.
@@ -119,7 +125,7 @@ pub struct Entry {
     pub times: u64,
 }
 
-type Key = (IpAddr, Why, Option<String>);
+type Key = (Option<Arc<str>>, IpAddr, Why, Option<String>);
 
 /// All that is remembered of refusals.
 #[derive(Debug)]
@@ -151,7 +157,12 @@ impl Refusals {
         if !is_asked && let Some(count) = place.and_then(|place| self.counts.get(place)) {
             count.add(1);
         }
-        let key = (refused.address, refused.why, refused.device.clone());
+        let key = (
+            refused.instance.clone(),
+            refused.address,
+            refused.why,
+            refused.device.clone(),
+        );
         let mut entries = self.entries.lock();
         match entries.get_mut(&key) {
             Some(entry) => {
@@ -184,10 +195,11 @@ impl Refusals {
     }
 
     /// A client that was asked for the credentials of this device came back with them.
-    pub(super) fn came_back(&self, address: IpAddr, device: &str) {
+    pub(super) fn came_back(&self, instance: &Arc<str>, address: IpAddr, device: &str) {
         let mut entries = self.entries.lock();
         for device in [Some(device.to_owned()), None] {
-            entries.pop(&(address, Why::NoCredentials, device));
+            let instance = Some(Arc::clone(instance));
+            entries.pop(&(instance, address, Why::NoCredentials, device));
         }
     }
 
@@ -222,6 +234,7 @@ mod tests {
 
     fn refused(last_byte: u8, why: Why) -> Refused {
         Refused {
+            instance: None,
             address: IpAddr::from([192, 0, 2, last_byte]),
             why,
             status: 400,

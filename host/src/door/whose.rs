@@ -23,15 +23,19 @@ pub(super) enum Whose {
 /// the connection is the device's own.
 pub(super) fn find(post: &Post<'_>) -> Whose {
     let mut whose = Whose::Nobody;
+    let is_here = |open: &Open| *open.device().instance == *post.instance.name;
     for token in cookie::tokens(post.headers) {
         match post.acs.sessions.find(token) {
-            Found::Open(open) => {
+            Found::Open(open) if is_here(&open) => {
                 keeps_cookies(post, &open);
                 return Whose::Open(token, open);
             }
             Found::Ended => whose = Whose::Ended,
-            Found::Unknown if matches!(whose, Whose::Nobody) => whose = Whose::Stranger,
-            Found::Unknown => {}
+            // A session of another instance is none here.
+            Found::Open(_) | Found::Unknown if matches!(whose, Whose::Nobody) => {
+                whose = Whose::Stranger;
+            }
+            Found::Open(_) | Found::Unknown => {}
         }
     }
     if !matches!(whose, Whose::Nobody) {
@@ -40,9 +44,9 @@ pub(super) fn find(post: &Post<'_>) -> Whose {
     let by_url = by_url::token(post.uri);
     let own = by_url.or_else(|| own_connection(post));
     match own.map(|token| (token, post.acs.sessions.find(token))) {
-        Some((token, Found::Open(open))) => Whose::Open(token, open),
+        Some((token, Found::Open(open))) if is_here(&open) => Whose::Open(token, open),
         Some((_, Found::Ended)) => Whose::Ended,
-        Some((_, Found::Unknown)) | None => Whose::Nobody,
+        Some((_, Found::Open(_) | Found::Unknown)) | None => Whose::Nobody,
     }
 }
 

@@ -13,7 +13,9 @@ use super::access::{Denied, Shown, Ticket};
 use super::multipart::boundary;
 use super::{FilesError, FromDevice, NewFile, TakeError, To, WriteError, answer, refuse, take};
 use crate::Acs;
+use crate::device::DeviceKey;
 use crate::door::{Peer, Refused, Why};
+use crate::instance::Instance;
 use crate::work::task::{Operation, Task};
 
 /// What every path of the endpoint begins with; any other path is the ACS.
@@ -30,7 +32,7 @@ pub async fn serve(
 ) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let refused = |device: Option<&str>, refusal| refused(acs, peer, &path, device, refusal);
+    let refused = |device: Option<&DeviceKey>, refusal| refused(acs, peer, &path, device, refusal);
     let task = match allowed(acs, &request) {
         Ok(task) => task,
         Err(refusal) => return refused(None, refusal),
@@ -57,7 +59,7 @@ pub async fn serve(
             "expected PUT or POST: this URL is for an upload",
         )),
     };
-    served.unwrap_or_else(|refusal| refused(Some(&task.device), refusal))
+    served.unwrap_or_else(|refusal| refused(Some(&task.device_key()), refusal))
 }
 
 /// Why a request is refused.
@@ -75,7 +77,13 @@ fn refusal(status: StatusCode, reason: impl Into<String>) -> Refusal {
     }
 }
 
-fn refused(acs: &Acs, peer: Peer, path: &str, device: Option<&str>, refusal: Refusal) -> Response {
+fn refused(
+    acs: &Acs,
+    peer: Peer,
+    path: &str,
+    device: Option<&DeviceKey>,
+    refusal: Refusal,
+) -> Response {
     let Refusal {
         status,
         reason,
@@ -93,11 +101,12 @@ fn refused(acs: &Acs, peer: Peer, path: &str, device: Option<&str>, refusal: Ref
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             acs.counters.requests_refused.add(1);
             let refused = Refused {
+                instance: device.map(|device| Arc::clone(&device.instance)),
                 address: peer.address,
                 why: Why::File,
                 status: status.as_u16(),
                 reason,
-                device: device.map(str::to_owned),
+                device: device.map(|device| device.id.to_string()),
                 username: None,
                 path: path.to_owned(),
                 user_agent: String::new(),
@@ -114,10 +123,11 @@ fn allowed(acs: &Acs, request: &Request) -> Result<Arc<Task>, Refusal> {
     let path = request.uri().path();
     let ticket =
         Ticket::parse(path).ok_or_else(|| forbidden("expected a URL that this ACS has made"))?;
-    let task = acs.store.task(&acs.instance.name, ticket.task());
+    // Its number is the only one of all instances.
+    let of_instance =
+        |instance: &Arc<Instance>| acs.store.task(&instance.name, ticket.task()).ok()?;
+    let task = acs.instances.all().iter().find_map(of_instance);
     let task = task
-        .ok()
-        .flatten()
         .filter(|task| task.sent.is_some() && task.operation.uses_files())
         .ok_or_else(|| forbidden("there is no transfer of this URL any more"))?;
     let authorization = request.headers().get(header::AUTHORIZATION);

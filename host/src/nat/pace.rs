@@ -276,6 +276,16 @@ impl Pace {
         self.enter(network).ok()
     }
 
+    /// From now on so much at once; who is in the line stays.
+    pub fn set_limits(self: &Arc<Self>, limits: Limits) {
+        let mut state = self.state.lock();
+        if state.line.limits != limits {
+            state.line.limits = limits;
+            drop(state);
+            self.dispatch();
+        }
+    }
+
     /// How many wait, and how many calls are under way.
     pub fn counts(&self) -> (usize, usize) {
         let line = &self.state.lock().line;

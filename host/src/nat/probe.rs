@@ -142,7 +142,7 @@ impl Acs {
     /// Looks whether a device has a way to be tried again, and plans that. To be called whenever
     /// its history or its modes may have changed.
     pub fn plan_probe(&self, device: &DeviceKey, summary: &Summary) {
-        let next = self.instance.probes().next(device, summary);
+        let next = self.instances.of(device).probes().next(device, summary);
         let at = next.map(|(at, _)| at);
         if self.probes.planned(device) != at {
             self.probes.set(device, at);
@@ -169,7 +169,7 @@ impl Acs {
             return;
         };
         let summary = cell.lock().summary().clone();
-        let schedule = self.instance.probes();
+        let schedule = self.instances.of(device).probes();
         let Some((due, mode)) = schedule.next(device, &summary) else {
             return;
         };

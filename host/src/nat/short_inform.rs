@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use cwmp::DateTime;
 use hashbrown::HashMap;
@@ -15,6 +14,7 @@ use serde::Serialize;
 
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary, UnixTime};
+use crate::instance::Instance;
 
 /// 2000-01-01T00:00:00Z: what devices are told counts from about then.
 const EPOCH: UnixTime = 946_684_800;
@@ -65,15 +65,16 @@ pub struct ShortInforms {
     /// When the host began.
     since: UnixTime,
     leases: Mutex<HashMap<DeviceKey, Lease>>,
-    census: Mutex<Census>,
-    advised: AtomicBool,
+    censuses: Mutex<HashMap<Arc<str>, Census>>,
 }
 
-/// How many there are, by the interval that they were told.
+/// How many there are in an instance, by the interval that they were told.
 #[derive(Debug, Default)]
 struct Census {
     by_device: HashMap<Arc<str>, u32>,
     by_interval: BTreeMap<u32, usize>,
+    /// The operator has read the advice.
+    advised: bool,
 }
 
 impl Census {
@@ -97,8 +98,7 @@ impl ShortInforms {
         ShortInforms {
             since: now,
             leases: Mutex::default(),
-            census: Mutex::default(),
-            advised: AtomicBool::new(false),
+            censuses: Mutex::default(),
         }
     }
 
@@ -126,14 +126,23 @@ impl ShortInforms {
     /// Takes down how often a device was told to inform because it cannot be woken; `None`: it
     /// can, or is gone.
     pub fn note(&self, device: &DeviceKey, interval: Option<u32>) {
-        self.census.lock().note(&device.id, interval);
+        self.census(&device.instance, |census| census.note(&device.id, interval));
     }
 
     /// The same at the start, for devices that no session has told of yet.
     fn note_known(&self, device: &DeviceKey, interval: u32) {
-        let mut census = self.census.lock();
-        if !census.by_device.contains_key(&device.id) {
-            census.note(&device.id, Some(interval));
+        self.census(&device.instance, |census| {
+            if !census.by_device.contains_key(&device.id) {
+                census.note(&device.id, Some(interval));
+            }
+        });
+    }
+
+    fn census<R>(&self, instance: &Arc<str>, look: impl FnOnce(&mut Census) -> R) -> R {
+        let mut censuses = self.censuses.lock();
+        match censuses.get_mut(instance) {
+            Some(census) => look(census),
+            None => look(censuses.entry(Arc::clone(instance)).or_default()),
         }
     }
 
@@ -151,12 +160,18 @@ impl ShortInforms {
         !was_away || now >= self.since + phase % share
     }
 
+    fn load(&self, instance: &Arc<str>, short: u32) -> Load {
+        self.census(instance, |census| census.load(short))
+    }
+}
+
+impl Census {
     fn load(&self, short: u32) -> Load {
         let mut load = Load::default();
         let per_hour = |interval: u32, count: usize| {
             SECONDS_PER_HOUR * count as u64 / u64::from(interval.max(1))
         };
-        for (interval, count) in &self.census.lock().by_interval {
+        for (interval, count) in &self.by_interval {
             load.devices += count;
             load.informs_per_hour += per_hour(*interval, *count);
             if *interval > short {
@@ -204,23 +219,24 @@ impl Acs {
 
     /// How often a device should inform while it cannot be woken, in seconds.
     pub fn short_interval(&self, device: &DeviceKey, now: UnixTime) -> u32 {
-        let settings = &self.instance.settings;
+        let instance = self.instances.of(device);
+        let settings = &instance.settings;
         if settings.short_inform.lease && self.need(device, now).is_none() {
             return settings.short_inform.idle_seconds;
         }
         settings.short_periodic_inform_seconds
     }
 
-    /// What short Informs cost.
-    pub fn short_inform_load(&self) -> Load {
-        let short = self.instance.settings.short_periodic_inform_seconds;
-        self.short_informs.load(short)
+    /// What short Informs of an instance cost.
+    pub fn short_inform_load(&self, instance: &Instance) -> Load {
+        let short = instance.settings.short_periodic_inform_seconds;
+        self.short_informs.load(&instance.name, short)
     }
 
     /// That a proxy would save the short Informs of many devices.
-    pub fn short_inform_advice(&self) -> Option<String> {
-        let enough = self.instance.settings.short_inform.advice_devices;
-        let load = self.short_inform_load();
+    pub fn short_inform_advice(&self, instance: &Instance) -> Option<String> {
+        let enough = instance.settings.short_inform.advice_devices;
+        let load = self.short_inform_load(instance);
         (enough > 0 && load.devices >= enough).then(|| {
             format!(
                 "{} devices cannot be woken and inform every few seconds, {} times an hour: an \
@@ -233,23 +249,33 @@ impl Acs {
 
     /// Says so in the log when it becomes true, once.
     pub(crate) fn log_short_inform_advice(&self) {
-        let enough = self.instance.settings.short_inform.advice_devices;
-        let advised = &self.short_informs.advised;
-        match self.short_inform_advice() {
-            Some(advice) if !advised.swap(true, Ordering::Relaxed) => tracing::warn!("{advice}"),
-            Some(_) => {}
-            None if self.short_inform_load().devices < enough * ADVICE_STAYS_PERCENT / 100 => {
-                advised.store(false, Ordering::Relaxed);
+        for instance in self.instances.all() {
+            let enough = instance.settings.short_inform.advice_devices;
+            let advice = self.short_inform_advice(&instance);
+            let few =
+                self.short_inform_load(&instance).devices < enough * ADVICE_STAYS_PERCENT / 100;
+            let is_advised = advice.is_some();
+            let was_advised = self.short_informs.census(&instance.name, |census| {
+                let before = census.advised;
+                census.advised = is_advised || (before && !few);
+                before
+            });
+            if let Some(advice) = advice.filter(|_| !was_advised) {
+                tracing::warn!(instance = &*instance.name, "{advice}");
             }
-            None => {}
         }
     }
 
     /// Looks through the devices that are known when the host starts. Blocks.
     pub(crate) fn count_short_informs(&self) {
+        for instance in self.instances.all() {
+            self.count_short_informs_of(&instance.name);
+        }
+    }
+
+    fn count_short_informs_of(&self, name: &str) {
         let mut after: Option<Arc<str>> = None;
         loop {
-            let name = &self.instance.name;
             let listed = match self.store.devices(name, after.as_deref(), PAGE) {
                 Ok(listed) => listed,
                 Err(error) => {

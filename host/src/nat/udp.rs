@@ -105,7 +105,7 @@ impl Acs {
         }
         guard::permit(
             to.address.ip(),
-            &self.instance.settings.connection_request_allow,
+            &self.instances.of(key).settings.connection_request_allow,
         )?;
         let candidates = summary.connection_request.candidates();
         if candidates.is_empty() {
@@ -115,7 +115,7 @@ impl Acs {
         let overrides = &self
             .plugins
             .table()
-            .matched(&self.instance.name, &summary)
+            .matched(&key.instance, &summary)
             .overrides
             .clone();
         let unit = if overrides.udp_timestamp_milliseconds {

@@ -18,13 +18,14 @@ use tokio::sync::watch;
 use super::health::name;
 use super::http::Through;
 use super::outcome::{Failure, Outcome};
-use super::pace::{Full, Limits, Pace, Ticket, Turn};
+use super::pace::{Full, Pace, Ticket, Turn};
 use super::plan::{self, calls};
 use super::tally::Tally;
 use super::{history, probe};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Mode, Summary};
+use crate::instance::Instance;
 use crate::nat::history::Attempted;
 use awaited::{Awaited, Calling, Opened, Sessions};
 
@@ -46,7 +47,8 @@ pub struct Wakes {
     last: Mutex<LruCache<DeviceKey, WakeReport>>,
     /// Who waits for a session of the device to begin.
     sessions: Sessions,
-    pace: Arc<Pace>,
+    /// The line of each instance.
+    paces: Mutex<HashMap<Arc<str>, Arc<Pace>>>,
     /// What is counted.
     pub tally: Tally,
 }
@@ -58,19 +60,20 @@ struct Flight {
     ticket: Option<Ticket>,
 }
 
-impl Wakes {
-    /// None yet.
-    pub fn new(limits: Limits) -> Wakes {
+impl Default for Wakes {
+    fn default() -> Wakes {
         let remembered = NonZeroUsize::new(REMEMBERED_MAX).unwrap_or(NonZeroUsize::MIN);
         Wakes {
             flights: Mutex::default(),
             last: Mutex::new(LruCache::new(remembered)),
             sessions: Sessions::default(),
-            pace: Pace::new(limits),
+            paces: Mutex::default(),
             tally: Tally::default(),
         }
     }
+}
 
+impl Wakes {
     /// The last wake-up of a device, or the one under way.
     pub fn last(&self, device: &DeviceKey) -> Option<WakeReport> {
         self.last.lock().get(device).cloned()
@@ -80,13 +83,27 @@ impl Wakes {
     /// for its turn.
     pub fn position(&self, device: &DeviceKey) -> Option<usize> {
         let ticket = self.flights.lock().get(device)?.ticket?;
-        self.pace.position(ticket)
+        let pace = self.paces.lock().get(&device.instance).cloned()?;
+        pace.position(ticket)
     }
 
     /// Wake-ups under way, those of them that wait for their turn, and calls under way.
     pub fn counts(&self) -> (usize, usize, usize) {
-        let (waiting, calling) = self.pace.counts();
+        let paces: Vec<Arc<Pace>> = self.paces.lock().values().cloned().collect();
+        let counts = paces.iter().map(|pace| pace.counts());
+        let (waiting, calling) = counts.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
         (self.flights.lock().len(), waiting, calling)
+    }
+
+    /// The line of an instance, with the limits that it has.
+    fn pace(&self, instance: &Instance) -> Arc<Pace> {
+        let limits = instance.wake_limits();
+        let mut paces = self.paces.lock();
+        let pace = paces.entry(Arc::clone(&instance.name));
+        let pace = Arc::clone(pace.or_insert_with(|| Pace::new(limits)));
+        drop(paces);
+        pace.set_limits(limits);
+        pace
     }
 
     fn publish(
@@ -118,7 +135,8 @@ impl Acs {
         // A session that is open serves it without any call, mostly.
         let mut turn = None;
         if !self.sessions.is_open(device) {
-            let entered = wakes.pace.enter(plan::network(&summary));
+            let pace = wakes.pace(&self.instances.of(device));
+            let entered = pace.enter(plan::network(&summary));
             turn = Some(entered.inspect_err(|_| wakes.tally.refused.add(1))?);
         }
         let waits = turn.as_mut().is_some_and(|turn| !turn.has_come());
@@ -167,7 +185,10 @@ impl Acs {
         if self.sessions.is_open(device) || self.store.has_pending(device) {
             return None;
         }
-        let mut turn = self.wakes.pace.enter_if_idle(plan::network(summary))?;
+        let mut turn = self
+            .wakes
+            .pace(&self.instances.of(device))
+            .enter_if_idle(plan::network(summary))?;
         turn.come().await;
         let mut session = {
             // Whoever wants to wake it from now on takes the place of the probe.
@@ -266,7 +287,7 @@ impl Acs {
                 tokio::time::sleep(SESSION_LOOK).await;
             }
         };
-        let closed = tokio::time::timeout(self.instance.session_wait(), closed).await;
+        let closed = tokio::time::timeout(self.instances.of(device).session_wait(), closed).await;
         closed.is_ok() && !self.store.has_pending(device)
     }
 
@@ -278,14 +299,14 @@ impl Acs {
         device: &DeviceKey,
         summary: &Summary,
     ) -> Result<Duration, Failure> {
-        let instance = &self.instance;
+        let instance = self.instances.of(device);
         match mode {
             Mode::DirectHttp | Mode::HttpProxy => {
                 let through = match mode {
                     Mode::HttpProxy => Through::Proxy,
                     _ => Through::Nothing,
                 };
-                self.call_over_http(through, summary).await?;
+                self.call_over_http(through, &instance, summary).await?;
                 Ok(instance.session_wait())
             }
             Mode::ShortInform => {
@@ -370,7 +391,7 @@ impl Wake {
     /// Waits for the turn to call; `Some`: meanwhile a session has opened.
     async fn its_turn(&mut self) -> Option<Opened> {
         let network = plan::network(&self.summary);
-        let pace = &self.acs.wakes.pace;
+        let pace = self.acs.wakes.pace(&self.acs.instances.of(&self.device));
         let turn = self.turn.get_or_insert_with(|| pace.enter_again(network));
         if !turn.has_come() {
             tokio::select! {

@@ -165,8 +165,13 @@ impl Kind {
         }
     }
 
-    /// The text, with the addresses of this configuration.
-    pub fn print(self, config: &Config, choices: &Choices) -> Result<String, SnippetError> {
+    /// The text for the instance of this configuration, with these addresses of it.
+    pub fn print(
+        self,
+        config: &Config,
+        links: Links,
+        choices: &Choices,
+    ) -> Result<String, SnippetError> {
         for (name, value) in choices {
             if !self.choices().iter().any(|choice| choice.name == name) {
                 let names: Vec<_> = self.choices().iter().map(|choice| choice.name).collect();
@@ -187,7 +192,7 @@ impl Kind {
         }
         let facts = Facts {
             config,
-            links: Links::of(config),
+            links,
             choices,
         };
         match self {

@@ -17,12 +17,16 @@ fn choices(list: &[(&str, &str)]) -> Choices {
 
 #[track_caller]
 fn printed(kind: Kind, config: &Config, list: &[(&str, &str)]) -> String {
-    kind.print(config, &choices(list)).unwrap()
+    kind.print(config, Links::of(config, ""), &choices(list))
+        .unwrap()
 }
 
 #[track_caller]
 fn refused(kind: Kind, config: &Config, list: &[(&str, &str)], expected: &str) {
-    let error = kind.print(config, &choices(list)).unwrap_err().to_string();
+    let error = kind
+        .print(config, Links::of(config, ""), &choices(list))
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, expected);
 }
 
@@ -100,7 +104,11 @@ fn nothing_breaks_out_of_a_value() {
         "", "a'b", "a\"b", "a;b", "a b", "a\nb", "a{b", "a\\b", "$a", "`a`",
     ] {
         let error = Kind::Easycwmp
-            .print(&named(), &choices(&[("interface", value)]))
+            .print(
+                &named(),
+                Links::of(&named(), ""),
+                &choices(&[("interface", value)]),
+            )
             .unwrap_err();
         assert!(
             matches!(
@@ -139,7 +147,11 @@ fn nothing_breaks_out_of_a_value() {
         (Kind::Mikrotik, "server", "dhcp1", "option pool"),
     ] {
         let error = kind
-            .print(&named(), &choices(&[(name, value)]))
+            .print(
+                &named(),
+                Links::of(&named(), ""),
+                &choices(&[(name, value)]),
+            )
             .unwrap_err()
             .to_string();
         assert!(error.contains(part), "{error}");
@@ -147,7 +159,7 @@ fn nothing_breaks_out_of_a_value() {
     for subnet in ["2001:db8::/64", "192.0.2.0/33", "192.0.2.0/x", "x/24"] {
         let list = [("subnet", subnet), ("pool", "192.0.2.1-192.0.2.9")];
         let error = Kind::IscDhcpd
-            .print(&named(), &choices(&list))
+            .print(&named(), Links::of(&named(), ""), &choices(&list))
             .unwrap_err()
             .to_string();
         assert!(error.contains("a network of the right family"), "{error}");
@@ -186,7 +198,11 @@ fn options_of_dhcp_as_bytes() {
     );
     let long = format!("http://{}/", "a".repeat(247));
     let error = Kind::KeaDhcp4
-        .print(&named(), &choices(&[("acs_url", &long)]))
+        .print(
+            &named(),
+            Links::of(&named(), ""),
+            &choices(&[("acs_url", &long)]),
+        )
         .unwrap_err();
     assert!(
         matches!(

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::operation;
 use super::task::{Operation, Task, TaskError, TaskId, TaskState};
 use crate::Acs;
+use crate::device::DeviceKey;
 use crate::device::{Summary, UnixTime};
 use crate::files::{File, FileId, is_firmware};
 
@@ -228,7 +229,7 @@ fn fetched() -> Value {
 pub fn prepare(
     acs: &Acs,
     operation: &mut Operation,
-    device: &str,
+    device: &DeviceKey,
     summary: &Summary,
 ) -> Result<(), String> {
     let Operation::Download {
@@ -248,11 +249,11 @@ pub fn prepare(
     }
     let file = acs
         .files
-        .get(&acs.instance.name, *id)
+        .get(&device.instance, *id)
         .map_err(|error| error.to_string())?;
     if !*force {
         let for_it = match &file.from {
-            Some(from) if from.device != device => {
+            Some(from) if *from.device != *device.id => {
                 Err(format!("another device sent it, {:?}", from.device))
             }
             _ => file.devices.check(summary),

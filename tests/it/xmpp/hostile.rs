@@ -201,7 +201,7 @@ pub(super) async fn add_account(host: &Host, serial: &str, password: &str) -> St
     sim.session().await;
     let id = sim.at().rsplit('/').next().unwrap().to_owned();
     let key = patchbay::device::DeviceKey {
-        instance: host.acs.instance.name.clone(),
+        instance: patchbay::instance::DEFAULT_NAME.into(),
         id: id.as_str().into(),
     };
     let cell = host.acs.store.device(&key).unwrap().unwrap();
@@ -317,7 +317,7 @@ async fn a_second_login_takes_the_place_of_the_first() {
     let first = Raw::login(address(&host), &username, "secret").await;
     let second = Raw::login(address(&host), &username, "secret").await;
     assert!(first.rest().await.contains("<conflict "));
-    let at = format!("/v1/devices/{}", account::device_id(&username).unwrap());
+    let at = format!("/v1/devices/{}", account::of_username(&username).unwrap());
     assert_eq!(host.get(&at).await["xmpp"]["online"], true);
     drop(second);
     host.until(&at, |device| device["xmpp"]["online"] == false)

@@ -75,10 +75,10 @@ pub fn credentials(password: &str) -> Credentials {
     }
 }
 
-pub fn key(host: &Host, username: &str) -> DeviceKey {
+pub fn key(username: &str) -> DeviceKey {
     DeviceKey {
-        instance: host.acs.instance.name.clone(),
-        id: account::device_id(username).unwrap().into(),
+        instance: patchbay::instance::DEFAULT_NAME.into(),
+        id: account::of_username(username).unwrap().into(),
     }
 }
 
@@ -86,7 +86,7 @@ pub fn key(host: &Host, username: &str) -> DeviceKey {
 pub async fn request(host: &Host, username: &str, password: &str) -> Result<(), RequestError> {
     let xmpp = host.acs.xmpp.as_ref().unwrap();
     let wait = Duration::from_secs(10);
-    let key = key(host, username);
+    let key = key(username);
     xmpp.connection_request(&key, "", &credentials(password), wait)
         .await
 }

@@ -254,9 +254,7 @@ async fn both_roles(kind: Kind) {
         let username = format!("00.a.a-slix-{}", format!("{mode:?}").to_lowercase());
         let xmpp = host.acs.xmpp.as_ref().unwrap();
         for password in ["first", "second"] {
-            xmpp.make_account(&key(&host, &username), password)
-                .await
-                .unwrap();
+            xmpp.make_account(&key(&username), password).await.unwrap();
         }
         let offline = request(&host, &username, "right").await;
         assert_eq!(offline, Err(RequestError::Unavailable), "{kind:?} {mode:?}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Call, HttpError, Leniency, ProxyError, request};
 use crate::Acs;
 use crate::device::Summary;
+use crate::instance::Instance;
 use crate::nat::guard;
 
 /// A device is busy until it has closed the session before: it is asked again.
@@ -17,21 +18,22 @@ const BUSY_PAUSE: Duration = Duration::from_millis(500);
 pub enum Through {
     /// Straight to the device.
     Nothing,
-    /// The proxy of `[instance.http_proxy]`.
+    /// The proxy of the instance.
     Proxy,
 }
 
 impl Acs {
-    /// Sends the device a connection request over HTTP; `Ok` means that it accepted.
+    /// Sends a device of the instance a connection request over HTTP; `Ok` means that it accepted.
     ///
     /// # Errors
     /// What the guard, the device or the proxy has against it.
     pub async fn call_over_http(
         &self,
         through: Through,
+        instance: &Instance,
         summary: &Summary,
     ) -> Result<(), HttpError> {
-        let (instance, settings) = (&self.instance, &self.instance.settings);
+        let settings = &instance.settings;
         let counters = &self.counters;
         let known = &summary.connection_request;
         let target = guard::check(&known.url, &settings.connection_request_allow)

@@ -113,7 +113,7 @@ fn what_they_cost_and_what_is_saved() {
     for number in 0..10 {
         informs.note(&device(number), Some(20));
     }
-    assert_eq!(informs.load(20).informs_per_hour, 1_800);
+    assert_eq!(informs.load(&"default".into(), 20).informs_per_hour, 1_800);
     for number in 0..4 {
         informs.note(&device(number), Some(900));
     }
@@ -126,5 +126,5 @@ fn what_they_cost_and_what_is_saved() {
         informs_per_hour: 5 * 180 + 4 * 4,
         informs_per_hour_saved: 4 * (180 - 4),
     };
-    assert_eq!(informs.load(20), expected);
+    assert_eq!(informs.load(&"default".into(), 20), expected);
 }

@@ -23,7 +23,7 @@ pub(super) const PASSWORD_BYTES: usize = 32;
 pub(super) struct Issuer {
     /// Keyed with the secret.
     mac: Hmac<Sha256>,
-    /// The ids whose user name is not the id itself.
+    /// The accounts whose user name is not the account's name itself.
     long: RwLock<HashMap<Box<str>, Arc<str>>>,
 }
 
@@ -40,7 +40,8 @@ impl Issuer {
         }
     }
 
-    /// STUNUsername of the device with this id: the id, unless that is too long.
+    /// STUNUsername of the device with this account ([`crate::device::DeviceKey::account`]): the
+    /// same, unless that is too long.
     pub(super) fn username(&self, id: &Arc<str>) -> String {
         if id.len() <= USERNAME_BYTES_MAX {
             return id.to_string();
@@ -53,13 +54,13 @@ impl Issuer {
         username
     }
 
-    pub(super) fn learn<'a>(&self, ids: impl Iterator<Item = &'a Arc<str>>) {
-        for id in ids {
-            self.username(id);
+    pub(super) fn learn(&self, accounts: impl Iterator<Item = Arc<str>>) {
+        for account in accounts {
+            self.username(&account);
         }
     }
 
-    /// The id of the device with this STUNUsername, if there is one.
+    /// The account with this STUNUsername, if there is one.
     pub(super) fn id(&self, username: &str) -> Option<Arc<str>> {
         if let Some(id) = self.long.read().get(username) {
             return Some(Arc::clone(id));
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(issuer.id(&username), Some(Arc::clone(&long)));
         // After a restart it is found again once the ids were shown.
         let again = Issuer::new(&[7; SECRET_BYTES]);
-        again.learn([&short, &long].into_iter());
+        again.learn([short, Arc::clone(&long)].into_iter());
         assert_eq!(again.id(&username), Some(long));
         assert_eq!(again.id(&"y".repeat(90)), None);
     }

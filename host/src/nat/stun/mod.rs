@@ -58,7 +58,8 @@ pub async fn secret(store: &Store) -> Result<[u8; SECRET_BYTES], StoreError> {
     Ok(secret)
 }
 
-/// Whether a device of this id is known: credentials outlive the device that had them.
+/// Whether there is a device with this account ([`DeviceKey::account`]): credentials outlive the
+/// device that had them.
 pub type IsKnown = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What is counted of STUN, since the start.
@@ -155,7 +156,7 @@ impl Stun {
 
     /// What a device is told of the server; user name and password are its own.
     pub fn account(&self, device: &DeviceKey) -> Account {
-        let username = self.issuer.username(&device.id);
+        let username = self.issuer.username(&device.account());
         let password = self.issuer.password(username.as_bytes());
         Account {
             host: self.settings.host.clone(),
@@ -168,13 +169,13 @@ impl Stun {
     }
 
     /// Names that are too long to be told as they are, so that they are found again.
-    pub fn learn_ids<'a>(&self, ids: impl Iterator<Item = &'a Arc<str>>) {
-        self.issuer.learn(ids);
+    pub fn learn_accounts(&self, accounts: impl Iterator<Item = Arc<str>>) {
+        self.issuer.learn(accounts);
     }
 
     /// Where the device was last seen, whether or not that is still so.
     pub fn binding(&self, device: &DeviceKey) -> Option<Binding> {
-        self.bindings.get(&device.id)
+        self.bindings.get(&device.account())
     }
 
     /// Whether a binding of that age is still there: the device keeps it alive more often.

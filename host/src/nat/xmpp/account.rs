@@ -17,11 +17,12 @@ const PASSWORD_ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmn
 /// Passwords whose answer was lost, of one device: it has the last one, or some before it.
 const PENDING_MAX: usize = 4;
 
-/// The name of a device's account. A JID has no upper case, so that of the device's id is
-/// written as a dot before the letter: `00AABB-Box-1` → `00.a.a.b.b-.box-1`.
-pub fn username(device_id: &str) -> String {
-    let mut out = String::with_capacity(device_id.len() + 8);
-    for character in device_id.chars() {
+/// The user name of a device's account ([`crate::device::DeviceKey::account`]). A JID has no upper
+/// case, so that of the account is written as a dot before the letter: `00AABB-Box-1` →
+/// `00.a.a.b.b-.box-1`.
+pub fn username(account: &str) -> String {
+    let mut out = String::with_capacity(account.len() + 8);
+    for character in account.chars() {
         if character.is_ascii_uppercase() {
             out.push('.');
         }
@@ -30,8 +31,8 @@ pub fn username(device_id: &str) -> String {
     out
 }
 
-/// The device's id; `None`: no device has this name.
-pub fn device_id(username: &str) -> Option<String> {
+/// The account with this user name; `None`: no device's.
+pub fn of_username(username: &str) -> Option<String> {
     let mut out = String::with_capacity(username.len());
     let mut characters = username.chars();
     while let Some(character) = characters.next() {
@@ -42,7 +43,7 @@ pub fn device_id(username: &str) -> Option<String> {
                     .filter(char::is_ascii_lowercase)?
                     .to_ascii_uppercase(),
             ),
-            'a'..='z' | '0'..='9' | '_' | '~' | '-' => out.push(character),
+            'a'..='z' | '0'..='9' | '_' | '~' | '-' | '+' => out.push(character),
             // Some clients write their name as they were told, others do not.
             _ => return None,
         }
@@ -137,11 +138,11 @@ mod tests {
         for id in ["00AABB-Box-1", "4C5E0C-hAP~20lite-~2F~2E", "-"] {
             let name = username(id);
             assert_eq!(name, name.to_lowercase());
-            assert_eq!(device_id(&name).as_deref(), Some(id));
+            assert_eq!(of_username(&name).as_deref(), Some(id));
         }
         assert_eq!(username("00AABB-Box-1"), "00.a.a.b.b-.box-1");
         for nobody in ["a.", ".1", "A", "a@b", "ä", "a b"] {
-            assert_eq!(device_id(nobody), None, "{nobody}");
+            assert_eq!(of_username(nobody), None, "{nobody}");
         }
     }
 

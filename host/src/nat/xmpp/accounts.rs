@@ -8,19 +8,15 @@ use crate::clock::Clock;
 use crate::device::{DeviceKey, UnixTime, XmppAccount};
 use crate::store::{DeviceCell, Store};
 
-/// The accounts of an instance.
+/// The accounts of all instances.
 pub(super) struct StoredAccounts {
-    pub(super) instance: Arc<str>,
     pub(super) store: Store,
     pub(super) clock: Clock,
 }
 
 impl StoredAccounts {
     fn cell(&self, username: &str) -> Option<Arc<DeviceCell>> {
-        let key = DeviceKey {
-            instance: Arc::clone(&self.instance),
-            id: account::device_id(username)?.into(),
-        };
+        let key = DeviceKey::of_account(&account::of_username(username)?);
         match self.store.device(&key) {
             Ok(cell) => cell,
             Err(error) => {

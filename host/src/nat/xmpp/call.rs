@@ -33,7 +33,7 @@ impl Acs {
             _ => None,
         };
         let jabber_id = jabber_id.unwrap_or_default();
-        let wait = self.instance.connection_request_time();
+        let wait = self.instances.of(device).connection_request_time();
         let mut failure = Failure::new(
             Outcome::NoCredentials,
             "the ACS has no connection-request credentials for it yet",

@@ -41,7 +41,6 @@ use crate::clock::Clock;
 use crate::config;
 use crate::device::{Credentials, DeviceKey};
 use crate::door;
-use crate::instance::Instance;
 use crate::store::Store;
 use accounts::StoredAccounts;
 use configure::Wanted;
@@ -110,7 +109,6 @@ impl Xmpp {
     /// What the configuration says; `None`: it is off.
     pub fn new(
         settings: &config::Xmpp,
-        instance: &Instance,
         store: &Store,
         clock: Clock,
     ) -> anyhow::Result<Option<Xmpp>> {
@@ -128,7 +126,6 @@ impl Xmpp {
                     .clone()
                     .map(|tls| -> server::Acceptor { Arc::new(move || tls.acceptor()) });
                 let accounts = StoredAccounts {
-                    instance: Arc::clone(&instance.name),
                     store: store.clone(),
                     clock,
                 };
@@ -224,7 +221,7 @@ impl Xmpp {
         };
         let port = self.port();
         Some(Wanted {
-            username: account::username(&device.id),
+            username: account::username(&device.account()),
             domain: settings.domain().to_owned(),
             acs: acs_jid(settings),
             server: host.map(|host| (host.to_owned(), port)),
@@ -243,7 +240,7 @@ impl Xmpp {
     pub fn account_fingerprint(&self, device: &DeviceKey) -> u64 {
         let mut hasher = DefaultHasher::new();
         if let Backend::External(external) = &self.backend {
-            let username = account::username(&device.id);
+            let username = account::username(&device.account());
             external.account_of(&username).hash(&mut hasher);
         }
         hasher.finish()
@@ -252,7 +249,7 @@ impl Xmpp {
     /// A new password for a device.
     pub fn password(&self, device: &DeviceKey) -> String {
         match &self.backend {
-            Backend::External(external) => external.password(&account::username(&device.id)),
+            Backend::External(external) => external.password(&account::username(&device.account())),
             Backend::Embedded(_) => account::new_password(),
         }
     }
@@ -262,7 +259,7 @@ impl Xmpp {
         match &self.backend {
             Backend::Embedded(_) => Ok(()),
             Backend::External(external) => {
-                let username = account::username(&device.id);
+                let username = account::username(&device.account());
                 external.make_account(&username, password).await
             }
         }
@@ -276,7 +273,7 @@ impl Xmpp {
         credentials: &Credentials,
         wait: Duration,
     ) -> Result<(), RequestError> {
-        let username = account::username(&device.id);
+        let username = account::username(&device.account());
         let own = xmpp::Jid::parse(jabber_id).filter(|jid| {
             jid.node.eq_ignore_ascii_case(&username)
                 && jid.domain.eq_ignore_ascii_case(self.settings.domain())
@@ -302,7 +299,7 @@ impl Xmpp {
     /// The stream of a device; `None` also where another server has it.
     pub fn presence(&self, device: &DeviceKey) -> Option<Presence> {
         match &self.backend {
-            Backend::Embedded(server) => server.presence(&account::username(&device.id)),
+            Backend::Embedded(server) => server.presence(&account::username(&device.account())),
             Backend::External(_) => None,
         }
     }

@@ -54,15 +54,17 @@ struct Trial {
 }
 
 impl Lessons {
-    /// Those that were kept of an instance.
+    /// Those that were kept of these instances.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn open(store: Store, instance: &Arc<str>) -> Result<Lessons, StoreError> {
+    pub fn open(store: Store, instances: &[Arc<str>]) -> Result<Lessons, StoreError> {
         let capacity = |size| NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN);
         let mut models = LruCache::new(capacity(MODELS_MAX));
-        for (id, lesson) in store.lessons(instance, MODELS_MAX)? {
-            models.put((Arc::clone(instance), id.into()), lesson);
+        for name in instances {
+            for (id, lesson) in store.lessons(name, MODELS_MAX)? {
+                models.put((Arc::clone(name), id.into()), lesson);
+            }
         }
         Ok(Lessons {
             store,

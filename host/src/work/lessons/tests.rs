@@ -23,7 +23,7 @@ fn device(serial: &str, software: &str) -> (DeviceKey, Summary) {
 }
 
 fn empty() -> Lessons {
-    Lessons::open(Store::memory().unwrap(), &Arc::from("default")).unwrap()
+    Lessons::open(Store::memory().unwrap(), &["default".into()]).unwrap()
 }
 
 fn get(count: usize) -> Request {
@@ -142,7 +142,7 @@ async fn they_outlive_a_restart_until_they_are_forgotten() {
     let open = || Store::open(crate::store::StoreConfig::new(directory.path())).unwrap();
     let (key, summary) = device("1", "V9.0");
     let store = open();
-    let lessons = Lessons::open(store.clone(), &instance).unwrap();
+    let lessons = Lessons::open(store.clone(), std::slice::from_ref(&instance)).unwrap();
     lessons.learn(&key, &summary, &LIMIT, 5);
     lessons.learn(&key, &summary, &Finding::NoRootNames, 5);
     let before = lessons.list(&instance);
@@ -151,7 +151,7 @@ async fn they_outlive_a_restart_until_they_are_forgotten() {
     drop((lessons, store));
 
     let store = open();
-    let lessons = Lessons::open(store.clone(), &instance).unwrap();
+    let lessons = Lessons::open(store.clone(), std::slice::from_ref(&instance)).unwrap();
     assert_eq!(lessons.list(&instance), before);
     let (id, _) = &before[0];
     assert!(lessons.forget(&instance, id).unwrap());
@@ -161,6 +161,6 @@ async fn they_outlive_a_restart_until_they_are_forgotten() {
     drop((lessons, store));
 
     let store = open();
-    let lessons = Lessons::open(store, &instance).unwrap();
+    let lessons = Lessons::open(store, std::slice::from_ref(&instance)).unwrap();
     assert_eq!(lessons.list(&instance), []);
 }
