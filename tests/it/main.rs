@@ -26,6 +26,7 @@ mod http_quirks;
 mod misbehave;
 mod natlab;
 mod odd_fleet;
+mod operations;
 mod policy;
 mod power_cut;
 mod proxies;

@@ -174,7 +174,7 @@ pub(super) async fn change(
     Ok(Json(view(&acs, &entry)))
 }
 
-/// Removes an instance that has no devices any more.
+/// Removes an instance that has no devices and no files any more. Its name is not used again.
 #[utoipa::path(
     delete, path = "/instances/{name}", operation_id = "delete_instance", tag = "Instances",
     params(("name" = String, Path, description = "Of the instance")),
@@ -182,7 +182,7 @@ pub(super) async fn change(
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is none"),
-        (status = 409, description = "It has devices, or stands in `patchbay.toml`"),
+        (status = 409, description = "It has devices or files, or stands in `patchbay.toml`"),
     ),
 )]
 pub(super) async fn remove(

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cwmp::rpc::fault::RETRY_REQUEST;
 use cwmp::{Body, EventKind, Fault, Limits, Message, Request, Session};
+use tracing::{Instrument, Span};
 
 use super::identity::Identity;
-use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Trace};
+use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Times, Trace};
 use crate::Acs;
 use crate::clock::Now;
 use crate::config::UnknownDevices;
@@ -34,6 +35,7 @@ pub struct Caller {
     matched: Arc<Matched>,
     known: Option<Arc<DeviceCell>>,
     trace: Trace,
+    span: Span,
 }
 
 /// A conversation that has begun, and its first answer.
@@ -61,7 +63,9 @@ impl Caller {
         };
         let trace = Trace::begin(acs, now);
         trace.received(now, head, raw);
-        let caller = correct(acs, instance, inform, trace, now).await?;
+        let span = trace.span();
+        let correct = correct(acs, instance, inform, trace, span.clone(), now);
+        let caller = correct.instrument(span).await?;
         if let Some(version) = caller.matched.overrides.cwmp_version {
             message.version = version;
         }
@@ -81,6 +85,11 @@ impl Caller {
     /// Whether it was never seen nor announced, in an instance that refuses such devices.
     pub fn is_refused(&self) -> bool {
         self.known.is_none() && self.instance.settings.unknown_devices == UnknownDevices::Refuse
+    }
+
+    /// The span of the session.
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// The device in the store; `None`: it was never seen.
@@ -106,6 +115,7 @@ impl Conversation {
             instance,
             matched,
             mut trace,
+            span,
             ..
         } = caller;
 
@@ -140,7 +150,9 @@ impl Conversation {
             retries_asked: 0,
             busy: false,
             started: now,
+            times: Times::default(),
             trace,
+            span,
             reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
@@ -163,6 +175,7 @@ impl Conversation {
         let reply = conversation.reply(reply);
         conversation.note_wake(now);
         acs.counters.sessions_begun.add(1);
+        acs.counters.protocol.requests.of("Inform").add(1);
         Ok(Opened {
             conversation,
             reply,
@@ -277,6 +290,7 @@ async fn correct(
     instance: &Arc<Instance>,
     inform: &mut cwmp::Inform,
     trace: Trace,
+    span: Span,
     now: Now,
 ) -> Result<Caller, Refused> {
     let key = key(instance, inform)?;
@@ -324,6 +338,7 @@ async fn correct(
         Some(cell) if *cell.key() == key => Some(cell),
         _ => acs.store.device(&key).map_err(unreadable)?,
     };
+    span.record("device", tracing::field::display(&key));
     Ok(Caller {
         instance: Arc::clone(instance),
         key,
@@ -331,6 +346,7 @@ async fn correct(
         matched,
         known,
         trace,
+        span,
     })
 }
 

@@ -13,6 +13,9 @@ use crate::store::StoreError;
 
 /// Names of the settings in the store begin with this.
 const PREFIX: &str = "instance/";
+/// And those that keep a removed instance's name from being used again: tokens, traces and audit
+/// records may still name it.
+const REMOVED: &str = "removed-instance/";
 /// Instances of one host.
 const INSTANCES_MAX: usize = 1_000;
 
@@ -52,6 +55,11 @@ impl Instances {
         if self.entry(name).is_some() {
             return Err(ChangeError::Exists(name.to_owned()));
         }
+        if self.store.setting(&format!("{REMOVED}{name}"))?.is_some() {
+            return Err(ChangeError::Conflict(format!(
+                "there was an instance {name:?}, and what it did still names it: expected another name"
+            )));
+        }
         if self.entries().len() >= INSTANCES_MAX {
             return Err(ChangeError::Conflict(format!(
                 "expected at most {INSTANCES_MAX} instances"
@@ -90,7 +98,8 @@ impl Instances {
         self.put(name, entry.in_file, changed).await
     }
 
-    /// Removes an instance that has no devices any more; durable on return.
+    /// Removes an instance that has no devices and no files any more; durable on return. Its name
+    /// is not used again.
     ///
     /// # Errors
     /// When there is none of this name, it has devices, or it cannot be removed.
@@ -109,6 +118,13 @@ impl Instances {
                 "the instance {name:?} has {devices} devices: delete them first"
             )));
         }
+        if !self.store.files(name, None, 1)?.is_empty() {
+            return Err(ChangeError::Conflict(format!(
+                "the instance {name:?} has files: delete them first"
+            )));
+        }
+        let removed = format!("{REMOVED}{name}");
+        self.store.put_setting(&removed, &true.into()).await?;
         self.store
             .remove_setting(&format!("{PREFIX}{name}"))
             .await?;

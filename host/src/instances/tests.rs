@@ -114,7 +114,10 @@ async fn made_changed_and_removed_and_there_after_a_restart() {
         "",
         "expected /i/ and the name of an instance, got /i/acme",
     );
-    assert_eq!(opened(toml, &store).all().len(), 1);
+    let again = opened(toml, &store);
+    assert_eq!(again.all().len(), 1);
+    let error = again.create("acme", Map::new()).await.unwrap_err();
+    assert!(error.to_string().contains("another name"), "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the host knows inside a call: the data of a guest's store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
@@ -19,6 +20,8 @@ pub(super) struct Identity {
     pub(super) limits: Limits,
     /// JSON.
     pub(super) settings: Arc<str>,
+    /// Instead of them, for devices of these instances.
+    pub(super) settings_of: BTreeMap<Box<str>, Arc<str>>,
     pub(super) lookup: Vec<Allowed>,
     pub(super) memory: Arc<dyn PluginMemory>,
     pub(super) events: Arc<Events>,
@@ -84,6 +87,13 @@ impl Guest {
             call,
             wasi: None,
         }
+    }
+
+    /// The operator's settings, for the device of this call.
+    pub(super) fn settings(&self) -> &Arc<str> {
+        let device = self.call.device.as_ref();
+        let own = device.and_then(|device| self.identity.settings_of.get(&*device.instance));
+        own.unwrap_or(&self.identity.settings)
     }
 
     /// Every import begins with this.

@@ -14,8 +14,12 @@
 //! memory_bytes = 33554432
 //!
 //! [settings]                     # the plugin reads these as JSON
+//!
+//! [settings_of.north]            # laid over them for the devices of an instance
 //! ```
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -37,6 +41,8 @@ pub(super) struct Operator {
     pub(super) limits: Limits,
     /// JSON text.
     pub(super) settings: String,
+    /// By instance, whole: JSON text.
+    pub(super) settings_of: BTreeMap<Box<str>, Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +62,8 @@ struct File {
     budgets: Budgets,
     #[serde(default)]
     settings: toml::Table,
+    #[serde(default)]
+    settings_of: BTreeMap<Box<str>, toml::Table>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +115,7 @@ impl Operator {
             matches: Vec::new(),
             limits: defaults.clone(),
             settings: "{}".to_owned(),
+            settings_of: BTreeMap::new(),
         }
     }
 
@@ -126,12 +135,13 @@ impl Operator {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let settings = serde_json::Value::Object(
-            file.settings
-                .into_iter()
-                .map(|(name, value)| (name, json(value)))
-                .collect(),
-        );
+        let settings_of = file.settings_of.into_iter().map(|(instance, own)| {
+            let mut whole = file.settings.clone();
+            whole.extend(own);
+            (instance, json(toml::Value::Table(whole)).to_string().into())
+        });
+        let settings_of = settings_of.collect();
+        let settings = json(toml::Value::Table(file.settings));
         Ok(Operator {
             enabled: file.enabled,
             instances: file.instances,
@@ -141,11 +151,12 @@ impl Operator {
             matches: file.matches.into_iter().map(FileMatch::checked).collect(),
             limits: file.budgets.apply(defaults)?,
             settings: settings.to_string(),
+            settings_of,
         })
     }
 
     pub(super) fn has_settings(&self) -> bool {
-        self.settings != "{}"
+        self.settings != "{}" || !self.settings_of.is_empty()
     }
 
     pub(super) fn is_for(&self, instance: &str) -> bool {
@@ -296,6 +307,16 @@ mod tests {
         let settings: serde_json::Value = serde_json::from_str(&operator.settings).unwrap();
         assert_eq!(settings["nested"]["deep"][1], true);
         assert_eq!(settings["since"], "2024-01-02");
+    }
+
+    #[test]
+    fn settings_of_an_instance_lie_over_the_others() {
+        let text = "[settings]\nssid = 'home'\nband = 5\n[settings_of.north]\nssid = 'north'\n";
+        let operator = Operator::parse(text, &Limits::default()).unwrap();
+        let north: serde_json::Value =
+            serde_json::from_str(&operator.settings_of["north"]).unwrap();
+        assert_eq!(north, serde_json::json!({ "ssid": "north", "band": 5 }));
+        assert!(!operator.settings.contains("north"));
     }
 
     #[test]

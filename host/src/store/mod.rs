@@ -64,6 +64,9 @@ pub use tree::{
     matches as path_matches,
 };
 
+/// Of the log of the storage engine: below this level it writes down the records themselves, secrets and all.
+pub const ENGINE_QUIET: &str = "sled=warn";
+
 /// How the store is opened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreConfig {

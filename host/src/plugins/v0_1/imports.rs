@@ -56,7 +56,7 @@ impl host::Host for Guest {
 
     fn settings(&mut self) -> wasmtime::Result<String> {
         self.count()?;
-        Ok(self.identity.settings.as_ref().to_owned())
+        Ok(Guest::settings(self).as_ref().to_owned())
     }
 }
 
