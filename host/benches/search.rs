@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use patchbay::device::{DeviceKey, Mode, NatDecision, NatFacts, Summary, UnixTime};
 use patchbay::query::Query;
-use patchbay::store::{Cancel, Search, Sort, Store, StoreConfig};
+use patchbay::store::{Cancel, Device, Search, Sort, Store, StoreConfig};
 
 /// As in the program.
 #[global_allocator]
@@ -68,22 +68,7 @@ async fn create(directory: &Path) -> anyhow::Result<()> {
     for number in 0..DEVICES {
         let (cell, _) = store.register(&key(number), summary(number))?;
         cell.contacted(NOW - i64::try_from(number % 86_400)?);
-        let mut device = cell.lock();
-        let tree = device.tree_mut();
-        let mut set = |path: &str, value: &str| {
-            tree.set(path, value, &cwmp::XsdType::STRING, NOW)
-                .map(|_| ())
-        };
-        for (at, path) in paths.iter().enumerate() {
-            set(path, ["true", "Up", "cpe-alias", "eth0", "86400"][at % 5])?;
-        }
-        set("Device.DeviceInfo.UpTime", &number.to_string())?;
-        set(
-            "Device.WiFi.SSID.1.SSID",
-            &format!("home-{}", number % 50_000),
-        )?;
-        set("Device.WiFi.SSID.2.SSID", "guest")?;
-        drop(device);
+        fill(&mut cell.lock(), number, &paths)?;
         store.touched(&cell);
         if number % 5_000 == 4_999 {
             store.flush().await?;
@@ -95,6 +80,24 @@ async fn create(directory: &Path) -> anyhow::Result<()> {
         started.elapsed().as_secs_f64(),
         store.stats().disk_bytes >> 20
     );
+    Ok(())
+}
+
+fn fill(device: &mut Device, number: usize, paths: &[String]) -> anyhow::Result<()> {
+    let tree = device.tree_mut();
+    let mut set = |path: &str, value: &str| {
+        tree.set(path, value, &cwmp::XsdType::STRING, NOW)
+            .map(|_| ())
+    };
+    for (at, path) in paths.iter().enumerate() {
+        set(path, ["true", "Up", "cpe-alias", "eth0", "86400"][at % 5])?;
+    }
+    set("Device.DeviceInfo.UpTime", &number.to_string())?;
+    set(
+        "Device.WiFi.SSID.1.SSID",
+        &format!("home-{}", number % 50_000),
+    )?;
+    set("Device.WiFi.SSID.2.SSID", "guest")?;
     Ok(())
 }
 

@@ -109,6 +109,7 @@ impl Why {
             Why::WrongCredentials => "wrong-credentials",
             Why::WrongDevice => "wrong-device",
             Why::FactorySpent => "factory-spent",
+            Why::UnknownDevice => "unknown-device",
             Why::TooManyFailures => "too-many-failures",
             Why::TooManySessions => "too-many-sessions",
             Why::File => "file",
