@@ -11,6 +11,7 @@ mod request_id;
 mod scope;
 
 mod backups;
+mod campaigns;
 mod credentials;
 mod devices;
 mod faults;
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(instances::routes())
         .merge(links::routes())
         .merge(backups::routes())
+        .merge(campaigns::routes())
         .merge(devices::routes())
         .merge(search::routes())
         .merge(imports::routes())
