@@ -62,6 +62,7 @@ struct ListQuery {
     #[param(required = false)]
     count: bool,
     /// A page of JSON, or all that match as a table; if absent, as the header Accept says.
+    #[param(inline)]
     format: Option<Format>,
 }
 
