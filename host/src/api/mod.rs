@@ -18,6 +18,7 @@ mod devices;
 mod events;
 mod faults;
 mod files;
+mod imports;
 mod instances;
 mod leases;
 mod links;
@@ -25,9 +26,11 @@ mod login;
 mod models;
 mod operations;
 mod plugins;
+mod projection;
 mod reachability;
 mod refusals;
 mod roles;
+mod search;
 mod sessions;
 mod status;
 mod task_view;
@@ -103,6 +106,8 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(backups::routes())
         .merge(campaigns::routes())
         .merge(devices::routes())
+        .merge(search::routes())
+        .merge(imports::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
         .merge(leases::routes())
