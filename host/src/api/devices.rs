@@ -50,6 +50,10 @@ pub(super) struct DeviceView {
     data_model: DataModel,
     cwmp_version: String,
     tags: Vec<String>,
+    /// What people call it.
+    label: String,
+    /// It is unknown, and waits for somebody to let it in.
+    quarantined: bool,
     /// Null: it is expected, and has not come yet.
     first_contact: Option<Time>,
     last_contact: Option<Time>,
@@ -144,6 +148,8 @@ pub(super) fn view(
         data_model: summary.data_model,
         cwmp_version: summary.cwmp_version.clone(),
         tags: summary.tags.iter().cloned().collect(),
+        label: summary.label.clone(),
+        quarantined: summary.quarantined,
         first_contact: Time::maybe(summary.first_contact),
         last_contact: Time::maybe(contacts.last_contact),
         last_full_refresh: Time::maybe(contacts.last_full),

@@ -10,6 +10,7 @@ mod openapi;
 mod request_id;
 mod scope;
 
+mod asked;
 mod backups;
 mod credentials;
 mod devices;
@@ -20,6 +21,7 @@ mod leases;
 mod links;
 mod login;
 mod models;
+mod notes;
 mod operations;
 mod plugins;
 mod reachability;
@@ -91,6 +93,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(devices::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
+        .merge(notes::routes())
         .merge(leases::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())
