@@ -115,6 +115,8 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// The campaigns that are under way.
+    pub campaigns: work::campaign::Campaigns,
     /// How many devices each mode has.
     pub modes: nat::census::Modes,
     /// Who is let in to the API.
@@ -271,6 +273,7 @@ impl Acs {
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
+            campaigns: work::campaign::Campaigns::default(),
             modes: nat::census::Modes::default(),
             events,
             counters: metrics::Counters::default(),
@@ -329,6 +332,7 @@ impl Acs {
         }
         let counting = Arc::clone(&self);
         let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
+        tasks.spawn(Arc::clone(&self).run_campaigns(shutdown.clone()));
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
         let watcher = self.tls.clone().map(|tls| {
             let clock = self.clock;

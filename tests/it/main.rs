@@ -12,6 +12,7 @@ mod api;
 mod authentication;
 mod backup;
 mod bad_input;
+mod campaigns;
 mod connections;
 mod crash;
 mod cwmp_client;

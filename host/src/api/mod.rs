@@ -12,6 +12,7 @@ mod scope;
 
 mod asked;
 mod backups;
+mod campaigns;
 mod credentials;
 mod devices;
 mod faults;
@@ -90,6 +91,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(instances::routes())
         .merge(links::routes())
         .merge(backups::routes())
+        .merge(campaigns::routes())
         .merge(devices::routes())
         .merge(credentials::routes())
         .merge(faults::routes())

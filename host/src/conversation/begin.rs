@@ -20,6 +20,7 @@ use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::DeviceCell;
 use crate::traces::RequestHead;
+use crate::work::campaign::Informed;
 
 /// A session of one device must not be able to occupy the host for ever.
 const MESSAGE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
@@ -155,6 +156,7 @@ impl Conversation {
             conversation.tag_by_code(now);
             conversation.resolve_rebooted(now).await;
             conversation.resolve_transfers(now).await;
+            conversation.tell_campaigns(now);
             conversation.session.reply(None)?
         } else {
             // What its events tell is told once, and would not outlive this process.
@@ -203,6 +205,21 @@ impl Conversation {
             let device = self.cell.lock();
             self.summary = device.shared_summary();
         }
+    }
+
+    /// A campaign may wait for the device to be back.
+    fn tell_campaigns(&self, now: Now) {
+        let informed = || Informed {
+            at: now.unix,
+            booted: self.events.is_empty()
+                || self.events.iter().any(|event| {
+                    let kind = event.kind();
+                    matches!(kind, EventKind::Boot | EventKind::Bootstrap)
+                        || kind == EventKind::Method("Reboot")
+                }),
+            version: self.summary.software_version.clone(),
+        };
+        self.acs.campaigns.informed(self.device(), informed);
     }
 
     fn remember_inform(

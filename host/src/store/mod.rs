@@ -12,6 +12,7 @@
 
 mod audit;
 mod backend;
+mod campaigns;
 mod cell;
 mod chunks;
 mod commit;
@@ -47,6 +48,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use campaigns::{CampaignDeviceFilter, DevicesPage, Told};
 pub use cell::{Device, DeviceCell};
 pub use devices::Listed;
 pub use error::StoreError;
