@@ -86,6 +86,7 @@ async fn the_higher_priority_is_done_first() {
     assert_eq!(status, 400);
     let session = sim.periodic().await;
     let asked: Vec<String> = session
+        .record
         .served
         .iter()
         .map(|served| format!("{served:?}"))
