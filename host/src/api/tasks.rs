@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::asked::Asked;
+use super::audit::Trail;
 use super::devices::wait;
 use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
@@ -122,6 +123,7 @@ pub(super) async fn create(
     scope: Scope,
     Path(device): Path<String>,
     headers: HeaderMap,
+    trail: Trail,
     Body(request): Body<CreateTask>,
 ) -> Result<Response, ApiError> {
     let wait = wait(&acs, request.wait_seconds)?;
@@ -146,14 +148,14 @@ pub(super) async fn create(
         once,
         ..NewTask::new(cell.key().clone(), operation)
     };
-    made(&acs, &scope, &cell, new, request.wake, wait).await
+    made(&acs, &scope, (&cell, &trail), new, request.wake, wait).await
 }
 
 /// Makes a task, and answers with it.
 async fn made(
     acs: &Arc<Acs>,
     scope: &Scope,
-    cell: &DeviceCell,
+    (cell, trail): (&DeviceCell, &Trail),
     mut new: NewTask,
     wake: bool,
     wait: std::time::Duration,
@@ -169,6 +171,8 @@ async fn made(
         fits.map_err(ApiError::bad)?;
     }
     let mut task = acs.store.enqueue(new, acs.clock.unix()).await?;
+    let asked = task.operation.without_secrets();
+    trail.made(serde_json::json!({ "task": task.id, "operation": asked }));
     drop(files);
     // If it is refused, the task waits all the same: for the device's next Inform.
     let refused = match wake {
@@ -213,6 +217,7 @@ pub(super) async fn retry(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(request): Optional<RetryTask>,
 ) -> Result<Response, ApiError> {
     let wait = wait(&acs, request.wait_seconds)?;
@@ -228,7 +233,7 @@ pub(super) async fn retry(
         priority: task.priority,
         ..NewTask::new(cell.key().clone(), task.operation.clone())
     };
-    made(&acs, &scope, &cell, new, request.wake, wait).await
+    made(&acs, &scope, (&cell, &trail), new, request.wake, wait).await
 }
 
 /// The task as it is at its end, or when the time is over.
@@ -287,8 +292,10 @@ pub(super) async fn cancel(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<TaskView>, ApiError> {
     let task = find(&acs, &scope, &id)?;
+    trail.of(&task.device_key());
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
     Ok(Json(TaskView::of(&acs, &task)))
 }
@@ -296,6 +303,10 @@ pub(super) async fn cancel(
 fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<Arc<Task>, ApiError> {
     let id: TaskId = id.parse().map_err(ApiError::bad)?;
     let task = acs.store.task(&scope.instance.name, id)?;
+    let task = match task {
+        Some(task) if scope.sees(acs, &task.device)? => Some(task),
+        _ => None,
+    };
     task.ok_or_else(|| ApiError::not_found(format!("there is no task {id}")))
 }
 
@@ -377,8 +388,12 @@ fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<TaskView
     let next = (tasks.len() == limit)
         .then(|| tasks.last().map(|task| task.id.to_string()))
         .flatten();
-    Ok(Json(Page {
-        items: tasks.iter().map(|task| TaskView::of(acs, task)).collect(),
-        next,
-    }))
+    let mut items = Vec::new();
+    for task in &tasks {
+        // A page of somebody who may see some devices only has fewer items.
+        if scope.sees(acs, &task.device)? {
+            items.push(TaskView::of(acs, task));
+        }
+    }
+    Ok(Json(Page { items, next }))
 }
