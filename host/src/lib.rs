@@ -30,6 +30,7 @@ pub mod work;
 pub mod files;
 
 pub mod query;
+pub mod search;
 pub mod store;
 pub mod traces;
 
@@ -127,6 +128,8 @@ pub struct Acs {
     pub webhooks: events::Webhooks,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
+    /// The searches of devices under way.
+    pub searches: search::Searches,
     /// What is counted.
     pub counters: metrics::Counters,
     /// Whether all this can do its work.
@@ -282,6 +285,7 @@ impl Acs {
             modes: nat::census::Modes::default(),
             webhooks,
             events,
+            searches: search::Searches::default(),
             counters: metrics::Counters::default(),
             health: health::Health::default(),
             backups: backup::Backups::default(),

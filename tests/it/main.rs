@@ -7,6 +7,7 @@ mod harness;
 mod instances;
 mod kept;
 
+mod access;
 mod adaptive;
 mod api;
 mod audit;
@@ -35,6 +36,7 @@ mod proxies;
 mod quirks;
 mod reload;
 mod schemas;
+mod search;
 mod session_rules;
 mod shipped;
 mod short_inform;
