@@ -33,6 +33,7 @@ pub mod query;
 pub mod store;
 pub mod traces;
 
+pub mod audit;
 pub mod events;
 
 pub mod links;
@@ -40,6 +41,7 @@ pub mod snippets;
 
 pub mod access;
 pub mod api;
+pub(crate) mod export;
 
 pub mod backup;
 pub mod health;
@@ -330,6 +332,8 @@ impl Acs {
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &closing);
         }
+        let follower = self.events.follow();
+        tasks.spawn(Arc::clone(&self).audit_events(follower));
         let counting = Arc::clone(&self);
         let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
         tasks.spawn(Arc::clone(&self).run_campaigns(shutdown.clone()));
@@ -344,6 +348,7 @@ impl Acs {
         tracing::info!(drain_seconds, "the host is about to stop");
         tokio::time::sleep(Duration::from_secs(drain_seconds)).await;
         close.send_replace(true);
+        self.events.close();
         let grace = async { while tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;
         tasks.abort_all();
@@ -414,9 +419,12 @@ async fn sweep(acs: Arc<Acs>) {
             let backing_up = Arc::clone(&acs);
             tokio::spawn(async move { backing_up.back_up_if_due().await });
             let sweeping = Arc::clone(&acs);
-            let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
-            if let Ok(Err(error)) = swept {
-                tracing::error!(%error, "cannot remove old traces");
+            let swept = tokio::task::spawn_blocking(move || {
+                let audit = sweeping.store.sweep_audit(now.unix);
+                sweeping.traces.sweep(now.unix).and(audit)
+            });
+            if let Ok(Err(error)) = swept.await {
+                tracing::error!(%error, "cannot remove old traces or audit records");
             }
         }
     }

@@ -9,6 +9,7 @@ mod kept;
 
 mod adaptive;
 mod api;
+mod audit;
 mod authentication;
 mod backup;
 mod bad_input;

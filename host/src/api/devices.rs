@@ -1,6 +1,6 @@
 //! `/v1/devices`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +12,17 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::credentials::LoginView;
 use super::error::{ApiError, Optional, Page, PageQuery, Path, Query, Time};
 use super::reachability::{ReachabilityView, WakeView, wake_view};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
+use crate::events::{DeviceDeleted, Event, What};
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::WakeReport;
+use crate::store::DeviceCell;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -269,6 +272,10 @@ pub(super) async fn forget(
     if acs.store.delete(&key).await? {
         acs.short_informs.note(&key, None);
         acs.short_informs.release(&key);
+        acs.events.unreachable.came(&key);
+        let what = What::DeviceDeleted(DeviceDeleted {});
+        let event = Event::of_device(acs.clock.unix(), &key, what);
+        acs.events.emit(event);
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::no_device(&key))
@@ -285,6 +292,7 @@ pub(super) async fn tag(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path((id, tag)): Path<(String, String)>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     if tag.is_empty() || tag.chars().count() > TAG_CHARS_MAX || tag.chars().any(char::is_control) {
         return Err(ApiError::bad(format!(
@@ -293,10 +301,10 @@ pub(super) async fn tag(
     }
     let cell = scope.cell(&acs, &id)?;
     let mut full = false;
-    cell.lock().summary_mut(|summary| {
-        full = summary.tags.len() >= TAGS_MAX && !summary.tags.contains(&tag);
+    retag(&acs, &cell, &trail, |tags| {
+        full = tags.len() >= TAGS_MAX && !tags.contains(&tag);
         if !full {
-            summary.tags.insert(tag);
+            tags.insert(tag);
         }
     });
     if full {
@@ -319,13 +327,25 @@ pub(super) async fn untag(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path((id, tag)): Path<(String, String)>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let cell = scope.cell(&acs, &id)?;
-    cell.lock().summary_mut(|summary| {
-        summary.tags.remove(&tag);
+    retag(&acs, &cell, &trail, |tags| {
+        tags.remove(&tag);
     });
     acs.store.persist(&cell).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Changes tags, and tells so.
+fn retag(acs: &Acs, cell: &DeviceCell, trail: &Trail, change: impl FnOnce(&mut BTreeSet<String>)) {
+    let mut device = cell.lock();
+    let before = device.summary().tags.clone();
+    device.summary_mut(|summary| change(&mut summary.tags));
+    let after = &device.summary().tags;
+    acs.events
+        .tags(acs.clock.unix(), cell.key(), &before, after);
+    trail.between(Some(&before), Some(after));
 }
 
 /// How to wake.

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, Path};
 use super::scope::Scope;
 use crate::Acs;
@@ -88,15 +89,18 @@ pub(super) async fn write(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
     body: Result<Json<RoleText>, JsonRejection>,
 ) -> Result<(StatusCode, Json<RoleView>), ApiError> {
     for_the_host(&scope)?;
     let Json(text) = body?;
+    let before = acs.gate.role(&name);
     let (role, is_new) = acs.gate.put_role(&scope.principal, &name, text).await?;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };
+    trail.between(before.as_deref().map(view), Some(view(&role)));
     Ok((status, Json(view(&role))))
 }
 
@@ -115,9 +119,12 @@ pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     for_the_host(&scope)?;
+    let before = acs.gate.role(&name);
     acs.gate.remove_role(&name).await?;
+    trail.removed(before.as_deref().map(view));
     Ok(StatusCode::NO_CONTENT)
 }
 

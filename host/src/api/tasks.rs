@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::devices::wait;
 use super::error::{ApiError, Body, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
@@ -62,6 +63,7 @@ pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
+    trail: Trail,
     Body(request): Body<CreateTask>,
 ) -> Result<Response, ApiError> {
     let wait = wait(&acs, request.wait_seconds)?;
@@ -93,6 +95,8 @@ pub(super) async fn create(
         expires,
     };
     let mut task = acs.store.enqueue(new, now).await?;
+    let operation = task.operation.without_secrets();
+    trail.made(serde_json::json!({ "task": task.id, "operation": operation }));
     drop(files);
     let refused = match request.wake {
         true => acs.wake(cell.key()).err(),
@@ -169,8 +173,10 @@ pub(super) async fn cancel(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<TaskView>, ApiError> {
     let task = find(&acs, &scope, &id)?;
+    trail.of(&task.device_key());
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
     Ok(Json(TaskView::of(&acs, &task)))
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod backup;
 mod bench;
 mod config_file;
@@ -59,6 +60,9 @@ enum Command {
         /// The backup.
         backup: PathBuf,
     },
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Start the server with all shipped plugins and a few simulated devices.
     Demo(demo::Demo),
     /// Run simulated devices against a server.
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Health(health) => run(health.ask()),
         Command::Backup(backup) => run(backup.make()),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
+        Command::Audit(audit) => audit.run(),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen, parse } if parse => run(bench::floor::serve_parsed(listen)),

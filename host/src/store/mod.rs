@@ -48,6 +48,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use audit::{AuditHead, Hash, Unverified, Verified, hex, unhex, verify};
 pub use campaigns::{CampaignDeviceFilter, DevicesPage, Told};
 pub use cell::{Device, DeviceCell};
 pub use devices::Listed;
@@ -135,6 +136,7 @@ struct Core {
     memory: Arc<plugin_memory::Memory>,
     dirty: write_behind::Dirty,
     audit: Arc<Segments>,
+    chain: audit::Chain,
     traces: Segments,
     /// Keep the directory ours while anything of this is alive.
     _claim: start::Claim,
@@ -179,7 +181,7 @@ impl Store {
         let flushed = self.flush().await;
         self.core().dirty.close();
         self.core().committer.close();
-        flushed
+        flushed.and(self.note_audit_end())
     }
 
     /// Whether promises can be kept: no write has failed, and the store is not closed.

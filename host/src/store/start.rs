@@ -107,6 +107,7 @@ fn start(
         faults: Arc::default(),
         memory: Arc::default(),
         dirty: Dirty::default(),
+        chain: super::audit::Chain::open(&audit)?,
         audit: Arc::new(audit),
         traces,
         config,
