@@ -7,6 +7,7 @@ mod harness;
 mod instances;
 mod kept;
 
+mod access;
 mod adaptive;
 mod api;
 mod audit;

@@ -30,15 +30,29 @@ pub(super) struct RoleView {
     name: String,
     /// It cannot be changed.
     is_built_in: bool,
-    #[serde(flatten)]
-    text: RoleText,
+    /// For people.
+    description: String,
+    /// `devices:read`, `files:*`, `*:read`.
+    permissions: Vec<String>,
+    /// Only these devices, as a query; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    devices: Option<String>,
+    /// Of `tasks:write` only these operations; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    operations: Option<Vec<String>>,
 }
 
 fn view(role: &Role) -> RoleView {
+    let text = role.text.clone();
     RoleView {
         name: role.name.to_string(),
         is_built_in: role.is_built_in,
-        text: role.text.clone(),
+        description: text.description,
+        permissions: text.permissions,
+        devices: text.devices,
+        operations: text.operations,
     }
 }
 

@@ -34,7 +34,16 @@ pub(super) struct Scope {
 
 /// Routes that show nothing of devices that a principal may not see, beside those of one device:
 /// to whoever may see some devices only, all others are closed.
-const OF_SOME_DEVICES: [&str; 3] = ["/v1/audit", "/v1/audit/export", "/v1/events"];
+const OF_SOME_DEVICES: [&str; 8] = [
+    "/v1/audit",
+    "/v1/audit/export",
+    "/v1/events",
+    "/v1/sessions/{id}",
+    "/v1/sessions/{id}/export",
+    "/v1/tasks",
+    "/v1/tasks/{id}",
+    "/v1/tasks/{id}/cancel",
+];
 
 impl Scope {
     /// The instance that is asked for, if the principal may do there what the route needs; an
@@ -113,6 +122,18 @@ impl Scope {
         match cell {
             Some(cell) if sees(acs, self.devices.as_ref(), &cell)? => Ok(cell),
             _ => Err(ApiError::no_device(&key)),
+        }
+    }
+
+    /// Whether the principal may see what is of a device.
+    pub(super) fn sees(&self, acs: &Acs, id: &str) -> Result<bool, ApiError> {
+        if self.devices.is_none() {
+            return Ok(true);
+        }
+        match self.cell(acs, id) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

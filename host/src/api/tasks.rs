@@ -184,6 +184,10 @@ pub(super) async fn cancel(
 fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<Arc<Task>, ApiError> {
     let id: TaskId = id.parse().map_err(ApiError::bad)?;
     let task = acs.store.task(&scope.instance.name, id)?;
+    let task = match task {
+        Some(task) if scope.sees(acs, &task.device)? => Some(task),
+        _ => None,
+    };
     task.ok_or_else(|| ApiError::not_found(format!("there is no task {id}")))
 }
 
@@ -265,8 +269,12 @@ fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<TaskView
     let next = (tasks.len() == limit)
         .then(|| tasks.last().map(|task| task.id.to_string()))
         .flatten();
-    Ok(Json(Page {
-        items: tasks.iter().map(|task| TaskView::of(acs, task)).collect(),
-        next,
-    }))
+    let mut items = Vec::new();
+    for task in &tasks {
+        // A page of somebody who may see some devices only has fewer items.
+        if scope.sees(acs, &task.device)? {
+            items.push(TaskView::of(acs, task));
+        }
+    }
+    Ok(Json(Page { items, next }))
 }

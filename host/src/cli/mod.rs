@@ -17,6 +17,7 @@ mod sim;
 mod snippet;
 mod stun_bench;
 mod supervisor;
+mod user;
 mod xmpp_accounts;
 
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Command {
         /// The backup.
         backup: PathBuf,
     },
+    /// Make users and give them passwords, when nobody can log in; the server must not run.
+    User(user::User),
     /// Check the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Health(health) => run(health.ask()),
         Command::Backup(backup) => run(backup.make()),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
+        Command::User(user) => run(user.run()),
         Command::Audit(audit) => audit.run(),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),

@@ -229,11 +229,18 @@ impl Refusals {
 
     /// The last ones, the latest first.
     pub fn last(&self, limit: usize) -> Vec<Entry> {
+        self.last_where(limit, |_| true)
+    }
+
+    /// The last ones that are so.
+    pub fn last_where(&self, limit: usize, is_so: impl Fn(&Refused) -> bool) -> Vec<Entry> {
         let entries = self.entries.lock();
         entries
             .iter()
+            .map(|(_, entry)| entry)
+            .filter(|entry| is_so(&entry.refused))
             .take(limit)
-            .map(|(_, entry)| entry.clone())
+            .cloned()
             .collect()
     }
 
