@@ -305,14 +305,14 @@ impl Subject for Recorded<'_> {
         Some(text.is_some_and(|text| test(Datum::Text(text))))
     }
 
-    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool> {
         let entry = self.entry;
         let texts = [
             Some(&entry.actor),
             Some(&entry.action),
             entry.device.as_ref(),
         ];
-        texts.into_iter().flatten().any(|text| test(text))
+        Some(texts.into_iter().flatten().any(|text| test(text)))
     }
 }
 

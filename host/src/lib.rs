@@ -30,6 +30,7 @@ pub mod work;
 pub mod files;
 
 pub mod query;
+pub mod search;
 pub mod store;
 pub mod traces;
 
@@ -125,6 +126,8 @@ pub struct Acs {
     pub gate: access::Gate,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
+    /// The searches of devices under way.
+    pub searches: search::Searches,
     /// What is counted.
     pub counters: metrics::Counters,
     /// Whether all this can do its work.
@@ -278,6 +281,7 @@ impl Acs {
             campaigns: work::campaign::Campaigns::default(),
             modes: nat::census::Modes::default(),
             events,
+            searches: search::Searches::default(),
             counters: metrics::Counters::default(),
             health: health::Health::default(),
             backups: backup::Backups::default(),

@@ -36,6 +36,7 @@ mod proxies;
 mod quirks;
 mod reload;
 mod schemas;
+mod search;
 mod session_rules;
 mod shipped;
 mod short_inform;

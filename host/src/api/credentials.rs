@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
 }
 
 /// Characters of a user name or a password (TR-098 and TR-181: `string(256)`).
-const CHARS_MAX: usize = 256;
+pub(super) const CHARS_MAX: usize = 256;
 
 /// What the device is expected to show.
 #[derive(Deserialize, ToSchema)]

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::audit::Trail;
 use super::credentials::LoginView;
-use super::error::{ApiError, Optional, Page, PageQuery, Path, Query, Time};
+use super::error::{ApiError, Optional, Path, Query, Time};
 use super::reachability::{ReachabilityView, WakeView, wake_view};
 use super::scope::Scope;
 use crate::Acs;
@@ -26,16 +26,15 @@ use crate::store::DeviceCell;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
-        .routes(routes!(list))
         .routes(routes!(one, forget))
         .routes(routes!(tag, untag))
         .routes(routes!(wake))
 }
 
 /// Tags of one device.
-const TAGS_MAX: usize = 100;
+pub(super) const TAGS_MAX: usize = 100;
 /// Characters of one tag.
-const TAG_CHARS_MAX: usize = 64;
+pub(super) const TAG_CHARS_MAX: usize = 64;
 
 /// A device.
 #[derive(Serialize, ToSchema)]
@@ -53,6 +52,10 @@ pub(super) struct DeviceView {
     data_model: DataModel,
     cwmp_version: String,
     tags: Vec<String>,
+    /// What people call it.
+    label: String,
+    /// It is unknown, and nothing is done with it until somebody releases it.
+    quarantined: bool,
     /// Null: it is expected, and has not come yet.
     first_contact: Option<Time>,
     last_contact: Option<Time>,
@@ -147,6 +150,8 @@ pub(super) fn view(
         data_model: summary.data_model,
         cwmp_version: summary.cwmp_version.clone(),
         tags: summary.tags.iter().cloned().collect(),
+        label: summary.label.clone(),
+        quarantined: summary.quarantined,
         first_contact: Time::maybe(summary.first_contact),
         last_contact: Time::maybe(contacts.last_contact),
         last_full_refresh: Time::maybe(contacts.last_full),
@@ -181,36 +186,6 @@ fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Option<XmppView> 
         since: since.or(last_change).filter(|_| seen).map(Time),
         resource: presence.map(|presence| presence.resource),
     })
-}
-
-/// The devices, by id.
-#[utoipa::path(
-    get, path = "/devices", operation_id = "list_devices",
-    params(PageQuery),
-    responses((status = 200, description = "A page of them", body = Page<DeviceView>)), tag = "Devices",
-    security(("token" = ["devices:read"]))
-)]
-pub(super) async fn list(
-    State(acs): State<Arc<Acs>>,
-    scope: Scope,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<Page<DeviceView>>, ApiError> {
-    let limit = page.limit()?;
-    let listed = acs
-        .store
-        .devices(&scope.instance.name, page.after.as_deref(), limit)?;
-    let now = acs.clock.unix();
-    let next = (listed.len() == limit)
-        .then(|| listed.last().map(|l| l.key.id.to_string()))
-        .flatten();
-    let items = listed
-        .iter()
-        .map(|l| {
-            let udp = acs.udp_address(&l.key, None, now);
-            view(&acs, &l.key, &l.summary, l.contacts, udp)
-        })
-        .collect();
-    Ok(Json(Page { items, next }))
 }
 
 /// Which parameters to show.

@@ -10,6 +10,7 @@ mod openapi;
 mod request_id;
 mod scope;
 
+mod asked;
 mod audit;
 mod backups;
 mod campaigns;
@@ -18,16 +19,20 @@ mod devices;
 mod events;
 mod faults;
 mod files;
+mod imports;
 mod instances;
 mod leases;
 mod links;
 mod login;
 mod models;
+mod notes;
 mod operations;
 mod plugins;
+mod projection;
 mod reachability;
 mod refusals;
 mod roles;
+mod search;
 mod sessions;
 mod status;
 mod task_view;
@@ -103,8 +108,11 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(backups::routes())
         .merge(campaigns::routes())
         .merge(devices::routes())
+        .merge(search::routes())
+        .merge(imports::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
+        .merge(notes::routes())
         .merge(leases::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())

@@ -53,6 +53,8 @@ pub enum Why {
     WrongDevice,
     /// It shows factory credentials, and has had its own.
     FactorySpent,
+    /// Nobody has announced it, and the instance takes no others.
+    UnknownDevice,
     /// It has failed too often.
     TooManyFailures,
     /// Too many sessions are open.
@@ -64,7 +66,7 @@ pub enum Why {
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 19] = [
+const WHYS: [Why; 20] = [
     Why::NoPost,
     Why::NoHttp,
     Why::Tls,
@@ -80,6 +82,7 @@ const WHYS: [Why; 19] = [
     Why::WrongCredentials,
     Why::WrongDevice,
     Why::FactorySpent,
+    Why::UnknownDevice,
     Why::TooManyFailures,
     Why::TooManySessions,
     Why::File,
@@ -106,6 +109,7 @@ impl Why {
             Why::WrongCredentials => "wrong-credentials",
             Why::WrongDevice => "wrong-device",
             Why::FactorySpent => "factory-spent",
+            Why::UnknownDevice => "unknown-device",
             Why::TooManyFailures => "too-many-failures",
             Why::TooManySessions => "too-many-sessions",
             Why::File => "file",

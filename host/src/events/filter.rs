@@ -108,8 +108,8 @@ impl Subject for Heard<'_> {
         Some(text.is_some_and(|text| test(Datum::Text(text))))
     }
 
-    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
-        test(self.event.what.kind()) || self.event.device.as_deref().is_some_and(test)
+    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool> {
+        Some(test(self.event.what.kind()) || self.event.device.as_deref().is_some_and(test))
     }
 }
 

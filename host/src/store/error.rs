@@ -53,6 +53,17 @@ pub enum StoreError {
         /// What stands there.
         found: String,
     },
+    /// The idempotency key stands for something else that was asked of the device.
+    #[error("the idempotency key {key:?} stands for task {task}, which asked for something else")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// What it stands for.
+        task: TaskId,
+    },
+    /// A task with this idempotency key is being made at this moment.
+    #[error("a task with the idempotency key {0:?} is being made at this moment")]
+    KeyBusy(String),
     /// A write could not be made durable, so nothing is taken any more: what was acknowledged
     /// before is durable, nothing after is. Only a restart (after the cause is repaired) helps.
     #[error("the store takes no writes since one failed: {cause}")]
@@ -101,6 +112,12 @@ pub enum StoreError {
         /// Bytes that came.
         found: usize,
     },
+    /// What a page is to begin after is not what a page gave.
+    #[error("{0}")]
+    Cursor(String),
+    /// Who waited for it is gone.
+    #[error("the search was cancelled")]
+    Cancelled,
     /// The device is not known.
     #[error("there is no device {0}")]
     NoSuchDevice(DeviceKey),
@@ -126,9 +143,12 @@ impl StoreError {
             self,
             StoreError::TooMuch { .. }
                 | StoreError::Name { .. }
+                | StoreError::Cursor(_)
                 | StoreError::NoSuchDevice(_)
                 | StoreError::NoSuchTask(_)
                 | StoreError::TaskState { .. }
+                | StoreError::KeyTaken { .. }
+                | StoreError::KeyBusy(_)
         )
     }
 
