@@ -17,11 +17,11 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn start(first: &[u16]) -> Receiver {
+    async fn start(first: &'static [u16]) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, came) = mpsc::unbounded_channel();
-        let mut first = first.to_vec().into_iter();
+        let mut first = first.iter().copied();
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
                 let mut bytes = Vec::new();

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn letters_go_in_order_and_one_at_a_time_after_a_failure() {
         let mut queue = Queue::new(7);
-        [1, 2, 3].map(|number| queue.add(number));
+        (1..=3).for_each(|number| queue.add(number));
         assert_eq!([queue.begin(0), queue.begin(0)], [Some(1), Some(2)]);
         queue.arrived(1);
         assert!(!queue.failed(2, 0, None));
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_receiver_may_ask_for_rest() {
         let mut queue = Queue::new(3);
-        [1, 2].map(|number| queue.add(number));
+        (1..=2).for_each(|number| queue.add(number));
         queue.begin(0);
         queue.failed(1, 0, Some(60_000));
         assert_eq!((queue.begin(59_999), queue.next()), (None, Some(60_000)));
