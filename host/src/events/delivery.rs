@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::queue::Queue;
@@ -62,7 +62,7 @@ pub struct Hook {
     news: Arc<Notify>,
     /// How it does.
     pub doing: Arc<Mutex<Doing>>,
-    worker: Mutex<Option<AbortHandle>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// How a webhook does.
@@ -273,6 +273,14 @@ impl Acs {
         loop {
             let news = follower.next().await;
             if news.events.is_empty() && self.events.is_closed() {
+                // The store is theirs until they have ended.
+                for hook in self.webhooks.all() {
+                    hook.news.notify_one();
+                    let worker = hook.worker.lock().take();
+                    if let Some(worker) = worker {
+                        let _ = worker.await;
+                    }
+                }
                 return;
             }
             if let Some(lost @ 1..) = news.lost {
@@ -319,7 +327,7 @@ impl Acs {
     fn begin_webhook(self: &Arc<Self>, hook: &Arc<Hook>) {
         if hook.webhook.enabled {
             let work = Arc::clone(self).deliver(Arc::clone(hook));
-            *hook.worker.lock() = Some(tokio::spawn(work).abort_handle());
+            *hook.worker.lock() = Some(tokio::spawn(work));
         }
     }
 
@@ -373,6 +381,7 @@ impl Acs {
                 () = tokio::time::sleep_until(next) => {}
             }
         }
+        under_way.shutdown().await;
     }
 
     fn count_letters(&self, hook: &Hook) -> Result<(), StoreError> {
