@@ -11,6 +11,7 @@ mod http_proxy;
 mod instance;
 mod network;
 mod oidc;
+mod operations;
 mod proxies;
 mod short_inform;
 mod stun;
@@ -32,6 +33,7 @@ pub use http_proxy::{HostAndPort, HttpProxy};
 pub use instance::{ANY_HOST, Instance, check_name};
 pub use network::Network;
 pub use oidc::{Oidc, OidcRole};
+pub use operations::{Backup, Log, LogFormat, Metrics, Shutdown, Telemetry};
 pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use short_inform::ShortInform;
 pub use stun::Stun;
@@ -66,6 +68,16 @@ pub struct Config {
     pub traces: Traces,
     /// The XMPP server that devices behind NAT keep a stream to.
     pub xmpp: Xmpp,
+    /// What is written down of what happens.
+    pub log: Log,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Traces for a collector of OpenTelemetry.
+    pub telemetry: Telemetry,
+    /// Copies of what is remembered.
+    pub backup: Backup,
+    /// How the host stops.
+    pub shutdown: Shutdown,
 }
 
 impl Default for Config {
@@ -83,6 +95,11 @@ impl Default for Config {
             instances: BTreeMap::new(),
             traces: Traces::default(),
             xmpp: Xmpp::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
+            telemetry: Telemetry::default(),
+            backup: Backup::default(),
+            shutdown: Shutdown::default(),
         }
     }
 }
@@ -454,6 +471,10 @@ impl Config {
         )?;
         stun.check()?;
         self.xmpp.check()?;
+        self.log.check()?;
+        self.telemetry.check()?;
+        self.backup.check()?;
+        self.shutdown.check()?;
         self.api.check()?;
         Ok(())
     }

@@ -40,7 +40,13 @@ pub mod snippets;
 
 pub mod access;
 pub mod api;
+
+pub mod backup;
+pub mod health;
+pub mod http_client;
 pub mod metrics;
+pub mod spent;
+pub mod telemetry;
 
 pub mod cli;
 
@@ -109,12 +115,20 @@ pub struct Acs {
     pub stun: Arc<nat::stun::Stun>,
     /// Which names devices of a model have below ManagementServer.
     pub models: nat::supports::Models,
+    /// The campaigns that are under way.
+    pub campaigns: work::campaign::Campaigns,
+    /// How many devices each mode has.
+    pub modes: nat::census::Modes,
     /// Who is let in to the API.
     pub gate: access::Gate,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
     /// What is counted.
     pub counters: metrics::Counters,
+    /// Whether all this can do its work.
+    pub health: health::Health,
+    /// Copies of what is remembered.
+    pub backups: backup::Backups,
 }
 
 /// The sockets that the host serves; made by the caller, so that tests can choose.
@@ -131,6 +145,8 @@ pub struct Listeners {
     pub xmpp: nat::xmpp::Listeners,
     /// For people and systems.
     pub api: TcpListener,
+    /// For those who scrape and probe; `None`: they ask the API.
+    pub metrics: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -161,6 +177,10 @@ impl Listeners {
             None => None,
         };
         let api = bind(config.api.listen).await?;
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let mut stun = Vec::new();
         for address in config.stun.listen.iter().filter(|_| config.stun.enabled) {
             let group = nat::stun::bind(*address, config.stun.second_of(*address));
@@ -176,6 +196,7 @@ impl Listeners {
             stun,
             xmpp,
             api,
+            metrics,
         })
     }
 }
@@ -252,8 +273,12 @@ impl Acs {
             xmpp,
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
+            campaigns: work::campaign::Campaigns::default(),
+            modes: nat::census::Modes::default(),
             events,
             counters: metrics::Counters::default(),
+            health: health::Health::default(),
+            backups: backup::Backups::default(),
             config,
         }))
     }
@@ -266,42 +291,59 @@ impl Acs {
         mut shutdown: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         self.stun.open(listeners.stun)?;
+        // What is served ends later than the host is told to stop: first it says that it is not ready.
+        let (close, closing) = watch::channel(false);
         let mut tasks = tokio::task::JoinSet::new();
         for listener in listeners.cwmp {
             let entrance = door::Entrance::of_all(door::To::Plain);
-            let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
-            tasks.spawn(serving);
+            let name = named("devices", &listener);
+            let serving = door::serve(Arc::clone(&self), listener, entrance, closing.clone());
+            tasks.spawn(self.health.watch(name, serving));
         }
         for listener in listeners.cwmp_tls {
             // Only where the configuration names a certificate are there such listeners.
             let Some(tls) = &self.tls else { continue };
             let entrance = door::Entrance::of_all(door::To::Tls(Arc::clone(tls)));
-            let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
-            tasks.spawn(serving);
+            let name = named("devices over TLS", &listener);
+            let serving = door::serve(Arc::clone(&self), listener, entrance, closing.clone());
+            tasks.spawn(self.health.watch(name, serving));
         }
         if let Some(listener) = listeners.files {
             let entrance = door::Entrance::of_all(door::To::Files);
-            let serving = door::serve(Arc::clone(&self), listener, entrance, shutdown.clone());
-            tasks.spawn(serving);
+            let name = named("files", &listener);
+            let serving = door::serve(Arc::clone(&self), listener, entrance, closing.clone());
+            tasks.spawn(self.health.watch(name, serving));
         }
-        tasks.spawn(door::serve_instances(Arc::clone(&self), shutdown.clone()));
-        tasks.spawn(Arc::clone(&self.stun).serve(shutdown.clone()));
-        tasks.spawn(api::serve(
-            Arc::clone(&self),
-            listeners.api,
-            shutdown.clone(),
-        ));
+        tasks.spawn(door::serve_instances(Arc::clone(&self), closing.clone()));
+        if self.stun.is_serving() {
+            let serving = Arc::clone(&self.stun).serve(closing.clone());
+            tasks.spawn(self.health.watch("STUN".into(), serving));
+        }
+        let name = named("the API", &listeners.api);
+        let serving = api::serve(Arc::clone(&self), listeners.api, closing.clone());
+        tasks.spawn(self.health.watch(name, serving));
+        if let Some(listener) = listeners.metrics {
+            let name = named("metrics", &listener);
+            let serving = metrics::serve(Arc::clone(&self), listener, closing.clone());
+            tasks.spawn(self.health.watch(name, serving));
+        }
         if let Some(xmpp) = &self.xmpp {
-            xmpp.run(listeners.xmpp, &mut tasks, &shutdown);
+            xmpp.run(listeners.xmpp, &mut tasks, &closing);
         }
         let counting = Arc::clone(&self);
         let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
+        tasks.spawn(Arc::clone(&self).run_campaigns(shutdown.clone()));
         let sweeper = tokio::spawn(sweep(Arc::clone(&self)));
         let watcher = self.tls.clone().map(|tls| {
             let clock = self.clock;
             tokio::spawn(async move { tls.watch(clock).await })
         });
         let _ = shutdown.wait_for(|stop| *stop).await;
+        self.health.stops();
+        let drain_seconds = self.config.shutdown.drain_seconds;
+        tracing::info!(drain_seconds, "the host is about to stop");
+        tokio::time::sleep(Duration::from_secs(drain_seconds)).await;
+        close.send_replace(true);
         let grace = async { while tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;
         tasks.abort_all();
@@ -325,6 +367,14 @@ impl Acs {
         tokio::task::spawn_blocking(move || closing.traces.close()).await?;
         self.store.close().await?;
         Ok(())
+    }
+}
+
+/// What a listener is called when it has ended.
+fn named(what: &str, listener: &TcpListener) -> String {
+    match listener.local_addr() {
+        Ok(address) => format!("{what} at {address}"),
+        Err(_) => what.to_owned(),
     }
 }
 
@@ -361,6 +411,8 @@ async fn sweep(acs: Arc<Acs>) {
             }
             acs.sweep_leases(now.unix);
             acs.log_short_inform_advice();
+            let backing_up = Arc::clone(&acs);
+            tokio::spawn(async move { backing_up.back_up_if_due().await });
             let sweeping = Arc::clone(&acs);
             let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
             if let Ok(Err(error)) = swept {

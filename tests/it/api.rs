@@ -1,6 +1,9 @@
 //! The northbound interface as its callers see it: who is let in, under which address, and what
 //! it says of itself.
 
+mod client;
+mod schemathesis;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Host, Setup, TOKEN, http};

@@ -84,6 +84,8 @@ pub struct Host {
     pub api: SocketAddr,
     /// For devices over TLS, if there is a certificate.
     pub tls: Option<SocketAddr>,
+    /// For those who scrape, if it is at an address of its own.
+    pub metrics: Option<SocketAddr>,
     pub plugins: PathBuf,
     directory: TempDir,
     stop: watch::Sender<bool>,
@@ -217,6 +219,8 @@ async fn serve(mut config: Config, directory: TempDir) -> Host {
     let api = listeners.api.local_addr().unwrap();
     let tls = listeners.cwmp_tls.first();
     let tls = tls.map(|listener| listener.local_addr().unwrap());
+    let metrics = listeners.metrics.as_ref();
+    let metrics = metrics.map(|listener| listener.local_addr().unwrap());
     // It is found at the same place after a restart.
     (config.cwmp.listen, config.api.listen) = (vec![cwmp], api);
     config.cwmp.tls.listen = tls.into_iter().collect();
@@ -239,6 +243,7 @@ async fn serve(mut config: Config, directory: TempDir) -> Host {
         cwmp,
         api,
         tls,
+        metrics,
         plugins,
         directory,
         stop,

@@ -1,93 +1,169 @@
-//! `/v1/backups`: all records of the store in one file, while the host runs. The audit log and
-//! the traces are files already.
+//! `/v1/backups`: all that is remembered in one file, while the host runs.
 
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use http::StatusCode;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Time, time};
+use super::error::{ApiError, Path, Time};
+use super::scope::Scope;
 use crate::Acs;
+use crate::backup;
+
+/// Bytes read at once of one that is taken away.
+const PIECE_BYTES: usize = 256 << 10;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
-    OpenApiRouter::new().routes(routes!(create))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(content))
 }
 
-/// A backup of the store.
-#[derive(Serialize, ToSchema)]
-pub(super) struct BackupView {
-    /// Where it is, on the host.
-    file: String,
-    /// Records in it.
-    records: u64,
+/// A backup below the data directory.
+#[derive(Debug, Serialize, ToSchema)]
+struct Backup {
+    /// Its name.
+    #[schema(example = "2026-11-23T010203Z.backup")]
+    name: String,
+    /// Where it is on the server.
+    #[schema(value_type = String)]
+    file: PathBuf,
+    /// When it was made.
     made: Time,
+    /// How large it is.
+    bytes: u64,
+}
+
+/// A backup that was made.
+#[derive(Debug, Serialize, ToSchema)]
+struct Made {
+    #[serde(flatten)]
+    backup: Backup,
+    /// Records of the store.
+    records: u64,
+    /// Contents of files.
+    contents: usize,
+    /// Files of the audit log.
+    audit_files: usize,
+}
+
+/// The backups that there are.
+#[derive(Debug, Serialize, ToSchema)]
+struct Backups {
+    /// The newest first.
+    items: Vec<Backup>,
+}
+
+impl From<backup::Backup> for Backup {
+    fn from(backup: backup::Backup) -> Backup {
+        Backup {
+            made: Time(backup.made),
+            name: backup.name,
+            file: backup.file,
+            bytes: backup.bytes,
+        }
+    }
+}
+
+impl From<backup::BackupError> for ApiError {
+    fn from(error: backup::BackupError) -> ApiError {
+        tracing::error!(%error, "no backup was made");
+        match error {
+            backup::BackupError::Store(error) => error.into(),
+            error => ApiError::internal(error.to_string()),
+        }
+    }
+}
+
+/// Lists the backups.
+///
+/// Those below the data directory, the newest first.
+#[utoipa::path(
+    get, path = "/backups", operation_id = "list_backups", tag = "Host",
+    responses((status = 200, description = "The backups", body = Backups)),
+    security(("token" = ["backups:read"]))
+)]
+async fn list(State(acs): State<Arc<Acs>>, _: Scope) -> Json<Backups> {
+    let items = acs.kept_backups().into_iter().map(Backup::from).collect();
+    Json(Backups { items })
 }
 
 /// Makes a backup.
 ///
-/// Writes a backup below the data directory. It is what `patchbay restore` takes; copy it to
-/// another machine.
+/// It lies below the data directory and has all records, the contents of files, the audit log. It is what `patchbay
+/// restore` takes; keep it on another machine.
 #[utoipa::path(
     post, path = "/backups", operation_id = "create_backup", tag = "Host",
-    responses((status = 201, description = "The backup", body = BackupView)),
+    responses((status = 201, description = "The backup", body = Made)),
     security(("token" = ["backups:write"]))
 )]
-pub(super) async fn create(
+async fn create(
     State(acs): State<Arc<Acs>>,
-) -> Result<(StatusCode, Json<BackupView>), ApiError> {
-    let failed = |error: std::io::Error| {
-        tracing::error!(%error, "cannot write a backup");
-        ApiError::internal(format!("cannot write the backup: {error}"))
-    };
-    let directory = acs.config.data_directory.join("backups");
-    // Credentials of devices are in it: it is nobody else's to read.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory)
-        .map_err(failed)?;
-    let at = acs.clock.unix();
-    let name = time(at).replace(':', "");
-    let unfinished = directory.join(format!(".{name}-{:08x}", rand::random::<u32>()));
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(failed)?;
-    let mut written = file.try_clone().map_err(failed)?;
-    let records = match acs.store.export(file).await {
-        Ok(records) => records,
-        Err(error) => {
-            let _ = std::fs::remove_file(&unfinished);
-            return Err(error.into());
-        }
-    };
-    let finished = directory.join(format!("{name}.backup"));
-    let synced = tokio::task::spawn_blocking({
-        let finished = finished.clone();
-        move || {
-            written.flush()?;
-            written.sync_all()?;
-            std::fs::rename(&unfinished, &finished)
-        }
-    });
-    synced
+    _: Scope,
+) -> Result<(StatusCode, Json<Made>), ApiError> {
+    // It goes on when the caller hangs up: half of one is of no use.
+    let making = tokio::spawn(async move { acs.back_up().await });
+    let made = making
         .await
-        .map_err(std::io::Error::other)
-        .and_then(|done| done)
-        .map_err(failed)?;
-    let view = BackupView {
-        file: finished.display().to_string(),
-        records,
-        made: Time(at),
+        .map_err(|error| ApiError::internal(error.to_string()))??;
+    let view = Made {
+        backup: made.backup.into(),
+        records: made.records,
+        contents: made.contents,
+        audit_files: made.audit_files,
     };
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Downloads a backup.
+#[utoipa::path(
+    get, path = "/backups/{name}", operation_id = "download_backup", tag = "Host",
+    params(("name" = String, Path, description = "Its name")),
+    responses((
+        status = 200, description = "The backup", body = Vec<u8>,
+        content_type = "application/octet-stream"
+    )),
+    security(("token" = ["backups:read"]))
+)]
+async fn content(
+    State(acs): State<Arc<Acs>>,
+    _: Scope,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    // Of those that there are: a name is no path.
+    let mut backups = acs.kept_backups().into_iter();
+    let backup = backups
+        .find(|backup| backup.name == name)
+        .ok_or_else(|| ApiError::not_found(format!("there is no backup {name:?}")))?;
+    let mut file = std::fs::File::open(&backup.file)
+        .map_err(|error| ApiError::internal(format!("the backup cannot be read: {error}")))?;
+    let (sender, pieces) = tokio::sync::mpsc::channel(2);
+    tokio::task::spawn_blocking(move || {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = file.read(&mut piece);
+            let ends = matches!(read, Ok(0) | Err(_));
+            let read =
+                read.map(|count| Bytes::copy_from_slice(piece.get(..count).unwrap_or_default()));
+            if sender.blocking_send(read).is_err() || ends {
+                return;
+            }
+        }
+    });
+    let mut answer = Response::new(Body::from_stream(ReceiverStream::new(pieces)));
+    let headers = answer.headers_mut();
+    let octets = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, octets);
+    headers.insert(header::CONTENT_LENGTH, backup.bytes.into());
+    Ok(answer)
 }

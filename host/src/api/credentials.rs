@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Path};
+use super::error::{ApiError, Body, Path};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{Credentials, Login, Summary, parse_device_id};
@@ -95,6 +94,7 @@ pub(super) async fn one(
 /// These and no others from now on. The device may be one that has never come.
 #[utoipa::path(
     put, path = "/devices/{id}/credentials", operation_id = "expect_credentials",
+    request_body = CredentialsRequest,
     params(("id" = String, Path, description = "Of the device")),
     responses((status = 204, description = "Done")), tag = "Devices",
     security(("token" = ["devices:write"]))
@@ -103,9 +103,8 @@ pub(super) async fn expect(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-    body: Result<Json<CredentialsRequest>, JsonRejection>,
+    Body(request): Body<CredentialsRequest>,
 ) -> Result<StatusCode, ApiError> {
-    let Json(request) = body?;
     let Some(told) = parse_device_id(&id) else {
         return Err(ApiError::bad(format!(
             "expected the id of a device, OUI-ProductClass-SerialNumber or OUI-SerialNumber, got {id:?}"

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::error::Category;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Refusal;
@@ -247,6 +248,26 @@ pub(super) struct Query<T>(pub(super) T);
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub(super) struct Path<T>(pub(super) T);
 
+/// A body of JSON: an object, whose errors are errors of the API and name the field.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, ApiError> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(ApiError::with_status(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!("expected the header Content-Type: application/json, got {kind:?}"),
+            ));
+        }
+        object(&bytes(request, state).await?).map(Body)
+    }
+}
+
 /// A body of JSON that need not be there.
 pub(super) struct Optional<T>(pub(super) T);
 
@@ -254,14 +275,42 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Optional<
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Optional<T>, ApiError> {
-        let body = Bytes::from_request(request, state).await;
-        let body =
-            body.map_err(|error| ApiError::with_status(error.status(), error.body_text()))?;
-        if body.is_empty() {
+        let body = bytes(request, state).await?;
+        if body.is_empty() || &*body == b"null" {
             return Ok(Optional(T::default()));
         }
-        let read = serde_json::from_slice(&body).map(Optional);
-        read.map_err(|error| ApiError::bad(error.to_string()))
+        object(&body).map(Optional)
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|error| ApiError::with_status(error.status(), error.body_text()))
+}
+
+/// serde takes a list for a structure, too: the text says that there is none.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let wrong = |message: String| ApiError {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        ..ApiError::bad(message)
+    };
+    if let Some(first) = body.iter().find(|byte| !byte.is_ascii_whitespace())
+        && *first != b'{'
+    {
+        return match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+            Ok(_) => Err(wrong("expected an object of JSON".to_owned())),
+            Err(error) => Err(ApiError::bad(format!("expected JSON: {error}"))),
+        };
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut json);
+    let read = read.map_err(|error| match error.inner().classify() {
+        Category::Data => wrong(error.to_string()),
+        _ => ApiError::bad(format!("expected JSON: {}", error.inner())),
+    })?;
+    match json.end() {
+        Ok(()) => Ok(read),
+        Err(error) => Err(ApiError::bad(format!("expected JSON: {error}"))),
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::rejection::JsonRejection;
+use axum::body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -13,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, ErrorBody, Page, Path, Query, Time, limit};
+use super::error::{ApiError, Body, ErrorBody, Page, Path, Query, Time, limit};
 use super::scope::Scope;
 use crate::Acs;
 use crate::files::{
@@ -317,7 +316,7 @@ pub(super) async fn content(
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<body::Body>, ApiError> {
     let file = find(&acs, &scope, &id)?;
     Ok(answer(&acs, &file, &method, &headers, To::default()).await)
 }
@@ -325,6 +324,7 @@ pub(super) async fn content(
 /// Changes what is said of a file. Its bytes stay as they are.
 #[utoipa::path(
     patch, path = "/files/{id}", operation_id = "change_file",
+    request_body = About,
     params(("id" = FileId, Path, description = "Of the file")),
     responses((status = 200, description = "As it is from then on", body = FileView)), tag = "Files",
     security(("token" = ["files:write"]))
@@ -333,9 +333,8 @@ pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-    body: Result<Json<About>, JsonRejection>,
+    Body(about): Body<About>,
 ) -> Result<Json<FileView>, ApiError> {
-    let Json(about) = body?;
     about.check()?;
     if about.sha256.is_some() {
         return Err(ApiError::bad("the content of a file cannot be changed"));

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, Path, Query};
+use super::error::{ApiError, ErrorBody, Page, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
 use crate::links::Links;
@@ -95,7 +95,7 @@ pub(super) async fn list() -> Json<Page<SnippetView>> {
 #[utoipa::path(
     get, path = "/snippets/{kind}", operation_id = "get_snippet",
     params(("kind" = String, Path, description = "One of those of the list")),
-    responses((status = 200, description = "The text", body = String, content_type = "text/plain")), tag = "Instances",
+    responses((status = 200, description = "The text", body = String, content_type = "text/plain"), (status = 409, description = "An address that it needs is not known", body = ErrorBody)), tag = "Instances",
     security(("token" = ["instances:read"]))
 )]
 pub(super) async fn one(

@@ -5,11 +5,13 @@
 //! takes, gives and needs is in the OpenAPI text, which is made of the types here.
 
 mod error;
+mod measured;
 mod openapi;
 mod request_id;
 mod scope;
 
 mod backups;
+mod campaigns;
 mod credentials;
 mod devices;
 mod faults;
@@ -19,6 +21,7 @@ mod leases;
 mod links;
 mod login;
 mod models;
+mod operations;
 mod plugins;
 mod reachability;
 mod refusals;
@@ -82,9 +85,11 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
 fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::with_openapi(openapi::document())
         .merge(status::routes())
+        .merge(operations::routes())
         .merge(instances::routes())
         .merge(links::routes())
         .merge(backups::routes())
+        .merge(campaigns::routes())
         .merge(devices::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
@@ -119,6 +124,10 @@ pub fn router(acs: Arc<Acs>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
         .layer(middleware::from_fn_with_state(guard, let_in))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&acs),
+            measured::measure,
+        ))
         .with_state(acs);
     let openapi = openapi::with_shared_answers(openapi);
     let text = openapi.to_json().unwrap_or_default();
@@ -131,6 +140,7 @@ pub fn router(acs: Arc<Acs>) -> Router {
     Router::new()
         .fallback_service(all)
         .layer(middleware::from_fn(scope::take_instance))
+        .layer(middleware::from_fn(operations::at_the_root))
         .layer(middleware::from_fn(request_id::identify))
 }
 

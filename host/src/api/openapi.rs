@@ -1,14 +1,15 @@
 //! THE OPENAPI TEXT: what the routes say of themselves, with what all of them share, and the
 //! permission that each operation needs.
 
+mod shapes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, Content, OpenApi, Ref, RefOr, Response, Schema};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema as _};
 
 use super::error::ErrorBody;
@@ -16,8 +17,6 @@ use crate::access::Permission;
 
 /// The name of the security scheme whose scopes are permissions.
 const TOKEN: &str = "token";
-/// What the names of pages begin with, before that of their items.
-const PAGE_OF: &str = "Page_";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -69,8 +68,8 @@ pub(super) fn with_shared_answers(mut openapi: OpenApi) -> OpenApi {
     let mut referred = Vec::new();
     ErrorBody::schemas(&mut referred);
     components.schemas.extend(referred);
-    refer_to_items(components);
-    for (path, item) in &mut openapi.paths.paths {
+    shapes::reshape(components);
+    for item in openapi.paths.paths.values_mut() {
         for (method, operation) in [
             (Method::GET, &mut item.get),
             (Method::PUT, &mut item.put),
@@ -79,39 +78,26 @@ pub(super) fn with_shared_answers(mut openapi: OpenApi) -> OpenApi {
             (Method::PATCH, &mut item.patch),
         ] {
             if let Some(operation) = operation {
-                share(path, &method, operation);
+                share(&method, operation);
             }
         }
     }
     openapi
 }
 
-/// A page's items have a name of their own; by it a client knows them in every list.
-fn refer_to_items(components: &mut Components) {
-    let names: Vec<String> = components.schemas.keys().cloned().collect();
-    for name in &names {
-        let Some(RefOr::T(Schema::Object(page))) =
-            components.schemas.get_mut(&format!("{PAGE_OF}{name}"))
-        else {
-            continue;
-        };
-        if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
-            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(name).into()));
+fn share(method: &Method, operation: &mut Operation) {
+    for answer in operation.responses.responses.values_mut() {
+        if let RefOr::T(answer) = answer
+            && answer.description.is_empty()
+        {
+            "As it was asked for".clone_into(&mut answer.description);
         }
     }
-}
-
-fn share(path: &str, method: &Method, operation: &mut Operation) {
     let is_open = needs(operation) == Some(Needs::Nothing);
     let has_body = operation.request_body.is_some();
-    let takes_something = has_body || operation.parameters.is_some() || path.contains('{');
     let changes = !method.is_safe();
     for (status, given, what) in [
-        (
-            "400",
-            takes_something,
-            "What was asked for cannot be understood",
-        ),
+        ("400", true, "What was asked for cannot be understood"),
         ("401", !is_open, "It is not known who asks"),
         ("403", !is_open, "The caller may not do this"),
         (

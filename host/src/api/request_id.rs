@@ -7,6 +7,8 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 use tracing::Instrument;
 
+use crate::telemetry;
+
 /// The header with a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of an id that is taken from the caller.
@@ -24,9 +26,11 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
         Some(id) => id.to_owned(),
         None => format!("{:016x}", rand::random::<u64>()),
     };
-    let span = tracing::info_span!(
+    // Whatever the log shows, its lines are to be found.
+    let span = tracing::error_span!(
         "request", request_id = %id, method = %request.method(), path = request.uri().path()
     );
+    telemetry::continue_trace(&span, request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span).await;
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, PageQuery, Path, Query, Time, time};
+use super::error::{ApiError, Body, Page, PageQuery, Path, Query, Time, time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::traces::{self, Head, Session, SessionId, Told};
@@ -196,6 +195,7 @@ pub(super) struct TraceView {
 /// Keeps all sessions of a device for some hours, whatever the configuration says.
 #[utoipa::path(
     put, path = "/devices/{id}/trace", operation_id = "trace_device",
+    request_body = TraceRequest,
     params(("id" = String, Path, description = "Of the device")),
     responses((status = 200, description = "Until when", body = TraceView)), tag = "Sessions",
     security(("token" = ["sessions:write"]))
@@ -204,9 +204,8 @@ pub(super) async fn keep(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
-    body: Result<Json<TraceRequest>, JsonRejection>,
+    Body(TraceRequest { hours }): Body<TraceRequest>,
 ) -> Result<Json<TraceView>, ApiError> {
-    let Json(TraceRequest { hours }) = body?;
     if !(0..=HOURS_MAX).contains(&hours) {
         return Err(ApiError::bad(format!(
             "expected hours of 0 to {HOURS_MAX}, got {hours}"

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::devices::wait;
-use super::error::{ApiError, Page, PageQuery, Path, Query, limit};
+use super::error::{ApiError, Body, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
 use super::task_view::TaskView;
 use crate::Acs;
@@ -54,6 +53,7 @@ pub(super) struct CreateTask {
 /// The task is durable when this is answered. It is done in the device's next session; `wake` has it open one now.
 #[utoipa::path(
     post, path = "/devices/{id}/tasks", operation_id = "create_task",
+    request_body = CreateTask,
     params(("id" = String, Path, description = "Of the device")),
     responses((status = 201, description = "The task, durable; if the request waited, as it then is", body = TaskView, headers(("Location" = String, description = "Of the task")))), tag = "Tasks",
     security(("token" = ["tasks:write"]))
@@ -62,9 +62,8 @@ pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
-    body: Result<Json<CreateTask>, JsonRejection>,
+    Body(request): Body<CreateTask>,
 ) -> Result<Response, ApiError> {
-    let Json(request) = body?;
     let wait = wait(&acs, request.wait_seconds)?;
     let cell = scope.cell(&acs, &device)?;
     let mut operation = request.operation;

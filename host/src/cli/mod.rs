@@ -1,7 +1,10 @@
 //! The command line.
 
+mod backup;
 mod bench;
+mod config_file;
 mod demo;
+mod health;
 mod plugin;
 mod plugin_build;
 mod plugin_check;
@@ -12,6 +15,7 @@ mod shipped;
 mod sim;
 mod snippet;
 mod stun_bench;
+mod supervisor;
 mod xmpp_accounts;
 
 use std::path::PathBuf;
@@ -19,6 +23,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::sync::watch;
+
+use crate::{config, telemetry};
 
 pub use plugin_build::build as build_plugins;
 
@@ -38,7 +44,14 @@ enum Command {
         #[arg(long, short, env = "PATCHBAY_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Make a store of a backup (POST /v1/backups makes one); the server must not run.
+    /// Check a configuration, or show what is in force.
+    #[command(subcommand)]
+    Config(config_file::ConfigFile),
+    /// Ask whether a server is ready; fails if it is not.
+    Health(health::Health),
+    /// Have a running server make a backup.
+    Backup(backup::Backup),
+    /// Make a data directory of a backup; the server must not run.
     Restore {
         /// The configuration; without one, everything has its default.
         #[arg(long, short, env = "PATCHBAY_CONFIG")]
@@ -83,6 +96,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Serve { config } => run(serve::serve(config)),
+        Command::Config(command) => command.run(),
+        Command::Health(health) => run(health.ask()),
+        Command::Backup(backup) => run(backup.make()),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
@@ -137,23 +153,13 @@ fn shutdown_signal() -> anyhow::Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-/// Log lines to standard error; `PATCHBAY_LOG` chooses (`info`, `patchbay=debug`, …),
-/// `PATCHBAY_LOG_FORMAT=json` is for machines.
-fn log(default: &str) {
-    use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
-    let filter =
-        EnvFilter::try_from_env("PATCHBAY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal());
-    let json = std::env::var("PATCHBAY_LOG_FORMAT").is_ok_and(|format| format == "json");
-    // Fails only if there is a log already, as in tests.
-    let _ = if json {
-        log.json().try_init()
-    } else {
-        log.try_init()
+/// Log lines to standard error, as the environment says ([`telemetry::start`]).
+fn log(filter: &str) {
+    let log = config::Log {
+        filter: filter.to_owned(),
+        ..config::Log::default()
     };
+    if let Err(error) = telemetry::start(&log, &config::Telemetry::default()) {
+        eprintln!("patchbay: {error:#}");
+    }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::backup;
 use crate::config::Config;
-use crate::store::Store;
 
-/// Makes a store of a backup, where there is none.
+/// Makes a data directory of a backup, where there is none.
 pub(super) async fn restore(config: Option<PathBuf>, backup: &Path) -> anyhow::Result<()> {
     super::log("warn");
     let config = match config {
@@ -16,9 +16,13 @@ pub(super) async fn restore(config: Option<PathBuf>, backup: &Path) -> anyhow::R
     };
     let file = std::fs::File::open(backup)
         .with_context(|| format!("cannot read the backup {}", backup.display()))?;
-    let store = crate::store_config(&config);
-    let directory = store.directory.clone();
-    let records = tokio::task::spawn_blocking(move || Store::import(&store, file)).await??;
-    println!("restored {records} records into {}", directory.display());
+    let restored = tokio::task::spawn_blocking(move || backup::restore(&config, file)).await??;
+    println!(
+        "restored {} records, {} contents of files and {} files of the audit log into {}",
+        restored.records,
+        restored.contents,
+        restored.audit_files,
+        restored.store.display()
+    );
     Ok(())
 }

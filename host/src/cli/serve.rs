@@ -5,17 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::supervisor;
 use crate::config::{Config, XmppMode};
-use crate::{Acs, Listeners};
+use crate::{Acs, Listeners, telemetry};
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
-    super::log("info");
-    let shutdown = super::shutdown_signal()?;
     let config = match config {
         Some(path) => Config::load(&path)?,
         None => Config::defaults()?,
     };
+    let exporting = telemetry::start(&config.log, &config.telemetry)?;
+    let shutdown = super::shutdown_signal()?;
     // Credentials of devices are in there: it is nobody else's to read.
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -48,6 +49,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
         );
     }
     tracing::info!(address = %listeners.api.local_addr()?, "API");
+    if let Some(listener) = &listeners.metrics {
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+    }
     let acs = Acs::open(config).await?;
     if let Some(tls) = &acs.tls {
         tls.log(acs.clock.unix());
@@ -72,7 +76,13 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
             first.name, first.one_time_password, first.name
         );
     }
-    acs.run(listeners, shutdown).await?;
+    let run = acs.run(listeners, shutdown.clone());
+    let supervisor = tokio::spawn(supervisor::tell(shutdown));
+    let result = run.await;
+    supervisor.abort();
+    result?;
     tracing::info!("stopped");
+    // What is left is sent by a thread that waits for this runtime.
+    tokio::task::spawn_blocking(move || drop(exporting)).await?;
     Ok(())
 }

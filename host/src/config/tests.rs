@@ -10,10 +10,23 @@ fn the_example_has_every_setting_with_its_default() {
     let keys = |name: &str| table[name].as_table().unwrap().len();
     assert_eq!(
         [
-            "cwmp", "stun", "api", "store", "plugins", "files", "instance", "traces", "xmpp"
+            "cwmp",
+            "stun",
+            "api",
+            "store",
+            "plugins",
+            "files",
+            "instance",
+            "traces",
+            "xmpp",
+            "log",
+            "metrics",
+            "telemetry",
+            "backup",
+            "shutdown"
         ]
         .map(keys),
-        [13, 7, 5, 3, 5, 7, 16, 4, 17]
+        [13, 7, 5, 3, 5, 7, 16, 4, 17, 4, 0, 2, 2, 1]
     );
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cwmp::rpc::fault::RETRY_REQUEST;
 use cwmp::{Body, EventKind, Fault, Limits, Message, Request, Session};
+use tracing::{Instrument, Span};
 
 use super::identity::Identity;
-use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Trace};
+use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Times, Trace};
 use crate::Acs;
 use crate::clock::Now;
 use crate::device::{DeviceKey, Mode, Summary, device_id};
@@ -19,6 +20,7 @@ use crate::nat::decide::Sighting;
 use crate::plugins::{About, Matched};
 use crate::store::DeviceCell;
 use crate::traces::RequestHead;
+use crate::work::campaign::Informed;
 
 /// A session of one device must not be able to occupy the host for ever.
 const MESSAGE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
@@ -33,6 +35,7 @@ pub struct Caller {
     matched: Arc<Matched>,
     known: Option<Arc<DeviceCell>>,
     trace: Trace,
+    span: Span,
 }
 
 /// A conversation that has begun, and its first answer.
@@ -60,7 +63,9 @@ impl Caller {
         };
         let trace = Trace::begin(acs, now);
         trace.received(now, head, raw);
-        let caller = correct(acs, instance, inform, trace, now).await?;
+        let span = trace.span();
+        let correct = correct(acs, instance, inform, trace, span.clone(), now);
+        let caller = correct.instrument(span).await?;
         if let Some(version) = caller.matched.overrides.cwmp_version {
             message.version = version;
         }
@@ -75,6 +80,11 @@ impl Caller {
     /// What is known of that device, with what the Inform tells.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The span of the session.
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// The device in the store; `None`: it was never seen.
@@ -100,6 +110,7 @@ impl Conversation {
             instance,
             matched,
             mut trace,
+            span,
             ..
         } = caller;
 
@@ -134,7 +145,9 @@ impl Conversation {
             retries_asked: 0,
             busy: false,
             started: now,
+            times: Times::default(),
             trace,
+            span,
             reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
@@ -143,6 +156,7 @@ impl Conversation {
             conversation.tag_by_code(now);
             conversation.resolve_rebooted(now).await;
             conversation.resolve_transfers(now).await;
+            conversation.tell_campaigns(now);
             conversation.session.reply(None)?
         } else {
             // What its events tell is told once, and would not outlive this process.
@@ -152,6 +166,7 @@ impl Conversation {
         let reply = conversation.reply(reply);
         conversation.note_wake(now);
         acs.counters.sessions_begun.add(1);
+        acs.counters.protocol.requests.of("Inform").add(1);
         Ok(Opened {
             conversation,
             reply,
@@ -190,6 +205,21 @@ impl Conversation {
             let device = self.cell.lock();
             self.summary = device.shared_summary();
         }
+    }
+
+    /// A campaign may wait for the device to be back.
+    fn tell_campaigns(&self, now: Now) {
+        let informed = || Informed {
+            at: now.unix,
+            booted: self.events.is_empty()
+                || self.events.iter().any(|event| {
+                    let kind = event.kind();
+                    matches!(kind, EventKind::Boot | EventKind::Bootstrap)
+                        || kind == EventKind::Method("Reboot")
+                }),
+            version: self.summary.software_version.clone(),
+        };
+        self.acs.campaigns.informed(self.device(), informed);
     }
 
     fn remember_inform(
@@ -264,6 +294,7 @@ async fn correct(
     instance: &Arc<Instance>,
     inform: &mut cwmp::Inform,
     trace: Trace,
+    span: Span,
     now: Now,
 ) -> Result<Caller, Refused> {
     let key = key(instance, inform)?;
@@ -311,6 +342,7 @@ async fn correct(
         Some(cell) if *cell.key() == key => Some(cell),
         _ => acs.store.device(&key).map_err(unreadable)?,
     };
+    span.record("device", tracing::field::display(&key));
     Ok(Caller {
         instance: Arc::clone(instance),
         key,
@@ -318,6 +350,7 @@ async fn correct(
         matched,
         known,
         trace,
+        span,
     })
 }
 

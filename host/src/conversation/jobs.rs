@@ -390,6 +390,7 @@ impl Conversation {
     /// What must be durable before an RPC leaves.
     async fn before_sending(&mut self, request: &Request) -> Result<(), Fault> {
         self.trace.rpc();
+        self.acs.counters.protocol.rpcs.of(request.method()).add(1);
         if let Request::SetParameterValues(set) = request {
             self.trace.eventful();
             self.promise_credentials(set).await?;

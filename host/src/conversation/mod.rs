@@ -19,6 +19,7 @@ mod record;
 mod software_modules;
 mod task_request;
 mod tasks;
+pub(crate) mod times;
 mod trace;
 mod transfers;
 mod xmpp;
@@ -45,6 +46,7 @@ use crate::work::exchange::own_fault;
 
 use jobs::Jobs;
 pub use reached::ReachedAt;
+use times::Times;
 use trace::Trace;
 
 /// A device sends what was answered by fault 8005 again at once. After so many times it has to
@@ -78,7 +80,9 @@ pub struct Conversation {
     /// the handling was dropped half-way.
     busy: bool,
     started: Now,
+    times: Times,
     trace: Trace,
+    span: tracing::Span,
     reached_at: ReachedAt,
 }
 
@@ -153,6 +157,7 @@ impl Conversation {
             });
         }
         self.trace.received(now, head, raw);
+        self.came(now.instant);
         let result = self.handle(message, now).await;
         self.busy = false;
         if matches!(result, Ok(Reply::End)) {
@@ -212,6 +217,8 @@ impl Conversation {
                 self.answered(&sent, Err(fault), now).await
             }
             Received::Request(request) => {
+                let requests = &self.acs.counters.protocol.requests;
+                requests.of(request.method()).add(1);
                 let reply = match self.device_request(request, now).await {
                     Ok(()) => self.session.reply(None)?,
                     Err(fault) => Some(self.refuse(fault)?),
@@ -302,6 +309,7 @@ impl Conversation {
             plugin: self.jobs.flow_name(),
         };
         self.acs.counters.faults.add(1);
+        self.acs.counters.protocol.fault(fault.code);
         tracing::info!(
             device = %self.device(), rpc, code = fault.code, text = %fault.text, "the device answered with a fault"
         );
@@ -344,18 +352,20 @@ impl Conversation {
 
     /// The device fell silent or began another session: perhaps because of what it was asked.
     pub async fn lost(&mut self, why: &str, now: Now) {
-        self.fell_silent(now);
+        self.span.clone().in_scope(|| self.fell_silent(now));
         self.abandon(why, now).await;
     }
 
     /// The session ends before its time: the device was lost, broke the rules, or the host
     /// stops. A task whose answer did not come is seen to in the device's next session.
     pub async fn abandon(&mut self, why: &str, now: Now) {
+        let _inside = self.span.clone().entered();
         self.trace.eventful();
         self.trace.ended(now, why);
         self.jobs.drop_flow();
         self.acs.store.touched(&self.cell);
         self.acs.counters.sessions_abandoned.add(1);
+        self.account(why, now.instant);
         self.tell_end(SessionOutcome::Abandoned, Some(why), now);
         tracing::info!(device = %self.device(), events = %self.event_codes(), why, "session abandoned");
     }

@@ -46,9 +46,12 @@ impl Conversation {
 
     /// Marks the task sent, durably, before its RPC leaves.
     pub(super) async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Job, Request)> {
+        self.jobs.tried.push(task.id);
+        if !self.acs.campaigns.admits(&task, now.unix) {
+            return None;
+        }
         self.trace.eventful();
         self.trace.note(now, format!("task {} begins", task.id));
-        self.jobs.tried.push(task.id);
         if task.accepted.is_some()
             && let Some(diagnostics) = task.operation.diagnostics()
         {

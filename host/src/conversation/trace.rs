@@ -43,6 +43,12 @@ impl Trace {
         self.acs.traces.known(&self.recording, whose);
     }
 
+    /// A span for the session: always, whatever the log shows, because its lines are to be found.
+    pub(super) fn span(&self) -> tracing::Span {
+        let none = tracing::field::Empty;
+        tracing::error_span!("session", session = %self.recording.id(), device = none)
+    }
+
     /// For the door, which alone knows the answer as it goes.
     pub(super) fn recording(&self) -> &Arc<Recording> {
         &self.recording

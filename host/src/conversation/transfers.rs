@@ -12,7 +12,7 @@ use crate::files::URL_CHARS_MAX;
 use crate::store::{StoreError, TaskFilter};
 use crate::work::exchange::own_fault;
 use crate::work::operation;
-use crate::work::task::{Operation, Task, TaskId, TaskState};
+use crate::work::task::{OUTCOME_UNKNOWN, Operation, Task, TaskId, TaskState};
 use crate::work::transfer::{self, Progress};
 
 /// Of a device's ended tasks, how many are looked at for the firmware that it boots with.
@@ -304,11 +304,10 @@ impl Conversation {
             return;
         }
         for task in self.unanswered() {
-            let fault = own_fault(
-                "outcome unknown: the session ended between request and answer, and doing it \
+            let fault = own_fault(format!(
+                "{OUTCOME_UNKNOWN}: the session ended between request and answer, and doing it \
                  twice is not the same as doing it once"
-                    .to_owned(),
-            );
+            ));
             let error = Some(operation::error(&fault));
             self.close_task(task.id, TaskState::Failed, None, error, now)
                 .await;

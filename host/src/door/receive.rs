@@ -9,6 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use cwmp::Message;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use tracing::Instrument;
 
 use super::answer::{self, Refusal, envelope};
 use super::authentication;
@@ -24,6 +25,7 @@ use crate::files;
 use crate::instance::Instance;
 use crate::instances::Unclaimed;
 use crate::plugins::HttpMeta;
+use crate::spent;
 use crate::traces::{Recording, RequestHead};
 
 /// What a person who opens the address in a browser reads.
@@ -193,9 +195,9 @@ async fn post(
     // largest of these.
     match message {
         Some(mut message) if is_inform(&message) => {
-            Box::pin(begin(&post, &mut message, &raw)).await
+            Box::pin(spent::scope(begin(&post, &mut message, &raw))).await
         }
-        message => Box::pin(go_on(&post, session, message.as_ref(), &raw)).await,
+        message => Box::pin(spent::scope(go_on(&post, session, message.as_ref(), &raw))).await,
     }
 }
 
@@ -214,7 +216,9 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     }
     let caller = Caller::identify(acs, post.instance, message, post.head, raw, now).await?;
     let device = caller.device().clone();
-    let proof = authentication::let_in(post, &caller).await?;
+    let span = caller.span().clone();
+    let let_in = authentication::let_in(post, &caller);
+    let proof = let_in.instrument(span.clone()).await?;
     let step = acs
         .by_url
         .step(acs, &device, caller.known(), post.uri, now.instant);
@@ -226,24 +230,26 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
         }
     };
     let reached_at = ReachedAt::of(post.headers, post.peer);
+    let begun = Conversation::begin(acs, post.peer, reached_at, caller, proof, message, now);
     let Opened {
-        conversation,
+        mut conversation,
         reply,
-    } = Conversation::begin(acs, post.peer, reached_at, caller, proof, message, now)
+    } = begun
+        .instrument(span)
         .await
         .map_err(|refused| Refusal::from(refused).of(device.id.to_string()))?;
+    let answered = acs.clock.now();
+    conversation.replied(now.instant, answered.instant);
+    let took = answered.instant.saturating_duration_since(now.instant);
+    acs.counters.protocol.inform_seconds.observe(took);
     let recording = Arc::clone(conversation.recording());
     let (_, superseded) = acs.sessions.insert(token, conversation, post.peer);
     post.connection.began(token, device);
     if let Some(before) = superseded {
         // Not waited for: a message of the old session may be in the middle of a long call.
         tokio::spawn(async move {
-            before
-                .conversation
-                .lock()
-                .await
-                .lost("the device began another session", now)
-                .await;
+            let mut before = before.conversation.lock().await;
+            before.lost("the device began another session", now).await;
         });
     }
     let body = reply.body();
@@ -251,7 +257,7 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     if let Ok(cookie) = HeaderValue::from_str(&token.to_set_cookie()) {
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }
-    note(acs, &recording, &answer, &body);
+    note(answered, &recording, &answer, &body);
     Ok(answer)
 }
 
@@ -293,8 +299,13 @@ async fn go_on(
         let reason = "expected an Inform: the session has ended meanwhile";
         return Err(bad(reason.into()).of(open.device().id.to_string()));
     }
-    match conversation.post(message, post.head, raw, now).await {
+    let span = conversation.span().clone();
+    let posted = conversation.post(message, post.head, raw, now);
+    let posted = posted.instrument(span.clone()).await;
+    let answered = acs.clock.now();
+    match posted {
         Ok(reply) => {
+            span.in_scope(|| conversation.replied(now.instant, answered.instant));
             if reply == Reply::End {
                 acs.sessions.end(token, now.instant);
             } else {
@@ -302,14 +313,15 @@ async fn go_on(
             }
             let body = reply.body();
             let answer = envelope(reply);
-            note(acs, conversation.recording(), &answer, &body);
+            note(answered, conversation.recording(), &answer, &body);
             Ok(answer)
         }
         Err(refused) => {
             acs.sessions.fail(token);
-            conversation.abandon(&refused.reason, now).await;
+            let abandon = conversation.abandon(&refused.reason, now);
+            abandon.instrument(span).await;
             let refusal = Refusal::from(refused).of(open.device().id.to_string());
-            note_refusal(acs, conversation.recording(), &refusal);
+            note_refusal(answered, conversation.recording(), &refusal);
             Err(refusal)
         }
     }
@@ -332,7 +344,9 @@ async fn repaired(
     let (repaired, device) = match session {
         Whose::Open(_, open) => {
             let mut conversation = open.conversation.lock().await;
-            let repaired = conversation.repair(raw, &meta, now).await;
+            let span = conversation.span().clone();
+            let repair = conversation.repair(raw, &meta, now);
+            let repaired = repair.instrument(span).await;
             (repaired, Some(open.device().id.to_string()))
         }
         _ => {
@@ -355,19 +369,19 @@ async fn repaired(
     if let Whose::Open(_, open) = session {
         let conversation = open.conversation.lock().await;
         conversation.unreadable(post.head, raw, now);
-        note_refusal(acs, conversation.recording(), &refusal);
+        note_refusal(acs.clock.now(), conversation.recording(), &refusal);
     }
     Err(refusal)
 }
 
 /// Notes in the session's trace what the device is answered.
-fn note(acs: &Acs, recording: &Recording, answer: &Response, body: &Bytes) {
-    recording.answer(acs.clock.now(), answer.status(), answer.headers(), body);
+fn note(at: Now, recording: &Recording, answer: &Response, body: &Bytes) {
+    recording.answer(at, answer.status(), answer.headers(), body);
 }
 
-fn note_refusal(acs: &Acs, recording: &Recording, refusal: &Refusal) {
+fn note_refusal(at: Now, recording: &Recording, refusal: &Refusal) {
     let body = Bytes::from(refusal.reason.clone());
-    note(acs, recording, &refusal.to_answer(), &body);
+    note(at, recording, &refusal.to_answer(), &body);
 }
 
 fn text_of(headers: &HeaderMap, name: http::HeaderName) -> String {

@@ -86,6 +86,33 @@ const WHYS: [Why; 19] = [
     Why::NoInstance,
 ];
 
+impl Why {
+    /// Its name, as the API and the metrics show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Why::NoPost => "no-post",
+            Why::NoHttp => "no-http",
+            Why::Tls => "tls",
+            Why::ProxyHeader => "proxy-header",
+            Why::TooLarge => "too-large",
+            Why::TooSlow => "too-slow",
+            Why::BrokenOff => "broken-off",
+            Why::Coding => "coding",
+            Why::Unreadable => "unreadable",
+            Why::NoSession => "no-session",
+            Why::NoInstance => "no-instance",
+            Why::OutOfTurn => "out-of-turn",
+            Why::NoCredentials => "no-credentials",
+            Why::WrongCredentials => "wrong-credentials",
+            Why::WrongDevice => "wrong-device",
+            Why::FactorySpent => "factory-spent",
+            Why::TooManyFailures => "too-many-failures",
+            Why::TooManySessions => "too-many-sessions",
+            Why::File => "file",
+        }
+    }
+}
+
 /// A client that was refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -256,6 +283,13 @@ mod tests {
         assert_eq!(last[0].refused.user_agent.chars().count(), 201);
         let counts: Vec<_> = refusals.counts().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counts, [(Why::NoPost, 3), (Why::TooLarge, 1)]);
+    }
+
+    #[test]
+    fn names_are_those_of_the_api() {
+        for why in WHYS {
+            assert_eq!(serde_json::to_value(why).unwrap(), why.name());
+        }
     }
 
     #[test]

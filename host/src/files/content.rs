@@ -5,7 +5,7 @@
 //! sender broke off, at the next start where the host did.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,49 @@ impl Contents {
     /// Opens a content to read it. Blocks.
     pub fn read(&self, sha256: &str) -> std::io::Result<File> {
         File::open(self.path(sha256))
+    }
+
+    /// Keeps the bytes of a backup, under their SHA-256, which is handed back; durable on return. Blocks.
+    pub fn put(&self, mut bytes: impl Read) -> std::io::Result<String> {
+        let mut incoming = self.begin(u64::MAX)?;
+        let mut piece = vec![0; WRITE_BYTES];
+        loop {
+            let count = bytes.read(&mut piece)?;
+            if count == 0 {
+                break;
+            }
+            incoming.gathered.extend(piece.iter().take(count));
+            incoming.write_gathered()?;
+        }
+        incoming.file.sync_all()?;
+        let mut written = Written {
+            sha256: hexadecimal(&incoming.hash.finalize()),
+            size: incoming.size,
+            unfinished: incoming.unfinished,
+        };
+        self.keep(&mut written)?;
+        Ok(written.sha256.clone())
+    }
+
+    /// Gives every content a second name in another directory, which it keeps when it is removed here: the SHA-256
+    /// and the path of each. Blocks.
+    pub fn link(&self, to: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+        private_directory(to)?;
+        let mut linked = Vec::new();
+        for directory in std::fs::read_dir(&self.directory)? {
+            let directory = directory?.path();
+            if !directory.is_dir() {
+                continue;
+            }
+            for content in std::fs::read_dir(&directory)? {
+                let content = content?;
+                let name = content.file_name().to_string_lossy().into_owned();
+                let path = to.join(&name);
+                std::fs::hard_link(content.path(), &path)?;
+                linked.push((name, path));
+            }
+        }
+        Ok(linked)
     }
 
     /// Removes a content; it is no error if there is none. Blocks.

@@ -16,6 +16,7 @@ mod record;
 mod take;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -246,6 +247,11 @@ impl Files {
     /// As long as this is held, no file is removed: to look at one and queue a task that needs it.
     pub async fn hold(&self) -> RwLockReadGuard<'_, ()> {
         self.changes.read().await
+    }
+
+    /// [`Contents::link`].
+    pub fn link_contents(&self, to: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+        self.contents.link(to)
     }
 
     /// A place among the transfers at once; `None`: there is none left.

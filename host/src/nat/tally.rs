@@ -50,6 +50,15 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// The attempts that there were, by mode and outcome.
+    pub fn attempts(&self) -> impl Iterator<Item = (Mode, Outcome, u64)> {
+        let counts = self
+            .outcomes
+            .iter()
+            .map(|(mode, outcome, counter)| (*mode, *outcome, counter.get()));
+        counts.filter(|(_, _, count)| *count > 0)
+    }
+
     /// Counts an attempt.
     pub fn attempt(&self, mode: Mode, outcome: Outcome) {
         let counted = self

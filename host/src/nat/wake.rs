@@ -243,6 +243,7 @@ impl Acs {
             return false;
         };
         let took = calling.since.elapsed();
+        self.counters.protocol.woken(calling.mode, took);
         let seconds = i64::try_from(took.as_secs()).unwrap_or_default();
         let attempt = Attempted {
             at: now.unix - seconds,

@@ -54,6 +54,7 @@ struct Entry {
     refused: Option<String>,
     disabled: bool,
     generation: u64,
+    rollbacks: u64,
 }
 
 /// What is told of an entry.
@@ -64,6 +65,7 @@ pub(super) struct EntryStatus {
     pub(super) running: Option<Arc<LoadedPlugin>>,
     pub(super) refused: Option<String>,
     pub(super) generation: u64,
+    pub(super) rollbacks: u64,
     /// The file's name.
     pub(super) file: String,
 }
@@ -338,6 +340,7 @@ impl Directory {
         self.loader
             .tell(name, Some(&former), None, PluginStep::RolledBack);
         entry.former = entry.running.replace(former);
+        entry.rollbacks += 1;
         entry.refused = Some("rolled back by hand; the file is not what runs".to_owned());
         Ok(())
     }
@@ -377,6 +380,7 @@ impl Entry {
             running: self.running.clone(),
             refused: self.refused.clone(),
             generation: self.generation,
+            rollbacks: self.rollbacks,
             file: self.file(name),
         }
     }

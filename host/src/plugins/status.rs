@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::directory::EntryStatus;
 use super::{PluginError, PluginErrorKind};
+use crate::spent;
 
 /// One plugin: a file in the directory, or what was one.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -25,6 +26,8 @@ pub struct PluginStatus {
     pub hash: String,
     /// Grows with each load of this plugin.
     pub generation: u64,
+    /// How often it was put back to the version before, since the host started.
+    pub rollbacks: u64,
     /// See [`PluginState`].
     pub state: PluginState,
     /// The last refusal of the file, or the last error of a call.
@@ -52,6 +55,18 @@ pub enum PluginState {
     Disabled,
     /// The file was refused and nothing runs.
     Failed,
+}
+
+impl PluginState {
+    /// Whether the file as it is runs.
+    pub fn is_running(self) -> bool {
+        self == PluginState::Running
+    }
+
+    /// Whether the file as it is was refused.
+    pub fn is_refused(self) -> bool {
+        matches!(self, PluginState::Outdated | PluginState::Failed)
+    }
 }
 
 /// The counters of a plugin at one moment.
@@ -92,6 +107,7 @@ impl PluginStatus {
                 .map(|plugin| plugin.hash.to_string())
                 .unwrap_or_default(),
             generation: entry.generation,
+            rollbacks: entry.rollbacks,
             state: entry.state,
             last_error: entry.refused.clone().or_else(of_a_call),
             loaded_at: running.map(|plugin| plugin.loaded_at),
@@ -159,6 +175,7 @@ impl Counters {
     pub(super) fn spent(&self, nanoseconds: u64) {
         self.time_ns.fetch_add(nanoseconds, Relaxed);
         self.all_ns.fetch_add(nanoseconds, Relaxed);
+        spent::on_plugins(nanoseconds);
     }
 
     /// A call has ended that took this long in all.

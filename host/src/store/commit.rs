@@ -13,6 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::StoreError;
 use super::backend::{Backend, Batch};
 use super::segments::Segments;
+use crate::metrics::{ANSWERS, Histogram};
+use crate::spent;
 
 /// Requests that wait for the thread; more wait outside, in [`Committer::reserve`].
 const QUEUE_REQUESTS_MAX: usize = 1024;
@@ -67,12 +69,26 @@ impl Request {
 }
 
 /// What the thread has done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
+    pub(super) sync_seconds: Histogram,
     pub(super) batches: AtomicU64,
     pub(super) syncs: AtomicU64,
     pub(super) sync_microseconds: AtomicU64,
     pub(super) sync_microseconds_max: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        let zero = || AtomicU64::new(0);
+        Counters {
+            sync_seconds: Histogram::new(ANSWERS),
+            batches: zero(),
+            syncs: zero(),
+            sync_microseconds: zero(),
+            sync_microseconds_max: zero(),
+        }
+    }
 }
 
 /// The way to the commit thread. A clone is the same.
@@ -129,7 +145,7 @@ impl Committer {
     /// is decided that may never be submitted.
     pub(super) async fn reserve(&self) -> Result<Place, StoreError> {
         self.shared.check_open()?;
-        match Arc::clone(&self.shared.room).acquire_owned().await {
+        match spent::on_store(Arc::clone(&self.shared.room).acquire_owned()).await {
             Ok(room) => Ok(Place {
                 shared: Arc::clone(&self.shared),
                 room,
@@ -170,6 +186,11 @@ impl Committer {
         self.shared.failed.get().cloned()
     }
 
+    /// Requests that wait for the thread.
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.queue.lock().requests.len()
+    }
+
     pub(super) fn counters(&self) -> &Counters {
         &self.shared.counters
     }
@@ -195,7 +216,8 @@ pub(super) struct Waiting(oneshot::Receiver<Result<(), StoreError>>);
 
 impl Waiting {
     pub(super) async fn done(self) -> Result<(), StoreError> {
-        self.0.await.unwrap_or(Err(StoreError::Closed))
+        let done = spent::on_store(self.0).await;
+        done.unwrap_or(Err(StoreError::Closed))
     }
 
     /// For threads that are not tokio's.
@@ -330,7 +352,9 @@ impl Shared {
     fn sync(&self) -> Result<(), StoreError> {
         let started = Instant::now();
         let result = self.backend.sync();
-        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = started.elapsed();
+        self.counters.sync_seconds.observe(took);
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         self.counters
             .sync_microseconds

@@ -8,7 +8,7 @@ use super::backend::{Backend, Batch, Start};
 use super::cell::{Device, DeviceCell, decode_summary, summary_key, tree_key};
 use super::commit::Work;
 use super::keys::{self, Kind, of_device};
-use super::{Core, Store, StoreError, chunks, parts, task_records};
+use super::{Core, Store, StoreError, Told, campaigns, chunks, parts, task_records};
 
 /// A line of a list of devices.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +140,7 @@ impl Store {
             let after = move |result: Result<(), &StoreError>| {
                 if result.is_ok() {
                     core.tasks.forget(&key);
+                    core.tasks.tell(&Told::Deleted(key));
                 }
             };
             place.submit(Work::Build(Box::new(build)), Some(Box::new(after)))
@@ -233,5 +234,6 @@ fn removal(backend: &Backend, key: &DeviceKey, number: u64) -> Result<Batch, Sto
     for id in task_records::of(backend, key)? {
         task_records::remove(backend, &mut batch, key, id)?;
     }
+    campaigns::remove_device(backend, &mut batch, key)?;
     Ok(batch)
 }

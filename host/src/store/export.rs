@@ -41,6 +41,20 @@ impl Store {
         count.recv().map_err(|_| StoreError::Closed)
     }
 
+    /// Whether an import may begin.
+    ///
+    /// # Errors
+    /// [`StoreError::NotEmpty`].
+    pub fn check_empty(config: &StoreConfig) -> Result<(), StoreError> {
+        let directory = &config.directory;
+        match directory.join("records").exists() {
+            true => Err(StoreError::NotEmpty {
+                directory: directory.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Makes a store of an export, in a directory that has none. How many records. Blocks.
     /// The directory is no store before all of it is durable.
     ///

@@ -19,12 +19,17 @@
 //! | `l` | instance, file number | a file without its bytes, JSON |
 //! | `u` | instance, device id, file number | nothing: the files that a device has sent |
 //! | `y` | instance, model id | what was learned of a model, JSON |
+//! | `g` | instance, campaign number, chunk | what a campaign is to do, JSON |
+//! | `h` | instance, campaign number | how far it is, JSON |
+//! | `w` | instance, campaign number, device id | how far a device of it is, JSON |
+//! | `j` | instance, campaign number, line number `u64` | a line of its log, JSON |
 //!
 //! Texts are preceded by their length in one byte, so no key of one instance (or device, or
 //! plugin) is a prefix of another's; numbers are big-endian, so keys sort as numbers do.
 //! Chunks: `chunks.rs`.
 
 use crate::device::DeviceKey;
+use crate::work::campaign::CampaignId;
 use crate::work::task::TaskId;
 
 use super::StoreError;
@@ -53,6 +58,10 @@ pub(super) enum Kind {
     File = b'l',
     DeviceFiles = b'u',
     Lesson = b'y',
+    Campaign = b'g',
+    CampaignHead = b'h',
+    CampaignDevice = b'w',
+    CampaignLog = b'j',
 }
 
 /// A key in the making.
@@ -103,6 +112,11 @@ pub(super) fn of_device(kind: Kind, device: &DeviceKey) -> Key {
 /// A task's number below a kind.
 pub(super) fn of_task(kind: Kind, instance: &str, task: TaskId) -> Key {
     Key::new(kind).text(instance).u64(task.0)
+}
+
+/// A campaign's number below a kind.
+pub(super) fn of_campaign(kind: Kind, instance: &str, campaign: CampaignId) -> Key {
+    Key::new(kind).text(instance).u64(campaign.0)
 }
 
 /// What stands in a key, read front to back.

@@ -12,6 +12,7 @@
 
 mod audit;
 mod backend;
+mod campaigns;
 mod cell;
 mod chunks;
 mod commit;
@@ -47,6 +48,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use campaigns::{CampaignDeviceFilter, DevicesPage, Told};
 pub use cell::{Device, DeviceCell};
 pub use devices::Listed;
 pub use error::StoreError;
@@ -58,6 +60,9 @@ pub use stats::Stats;
 pub use task_index::TaskObserver;
 pub use task_list::{Order, TaskFilter};
 pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
+
+/// Of the log of the storage engine: below this level it writes down the records themselves, secrets and all.
+pub const ENGINE_QUIET: &str = "sled=warn";
 
 /// How the store is opened.
 #[derive(Debug, Clone, PartialEq)]

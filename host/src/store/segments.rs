@@ -300,6 +300,12 @@ impl Segments {
         Ok(())
     }
 
+    /// The paths of the files, the oldest first. They may go by their age while they are read.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let state = self.state.lock();
+        state.files.iter().map(|file| file.path.clone()).collect()
+    }
+
     /// The files as they are, with all that was appended in them.
     pub(super) fn files(&self) -> Result<VecDeque<Segment>, StoreError> {
         self.write_buffered()?;

@@ -1,10 +1,13 @@
 //! What the store says of itself.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Serialize, Serializer};
 
 use super::{Store, StoreError};
+use crate::metrics::Histogram;
+use crate::work::task::TaskState;
 
 /// Counters and sizes, for metrics and the portal.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
@@ -17,6 +20,8 @@ pub struct Stats {
     pub devices_dirty: u64,
     /// Unfinished tasks.
     pub tasks_pending: u64,
+    /// Writes that wait for the thread that commits.
+    pub commits_waiting: u64,
     /// Batches applied since the start.
     pub batches: u64,
     /// Times the disk was asked to make things durable since the start.
@@ -52,6 +57,7 @@ impl Store {
             devices_cached: core.devices.count_cells() as u64,
             devices_dirty: core.dirty.len() as u64,
             tasks_pending: core.tasks.len() as u64,
+            commits_waiting: core.committer.waiting() as u64,
             batches: read(&counters.batches),
             syncs: read(&counters.syncs),
             sync_microseconds: read(&counters.sync_microseconds),
@@ -63,6 +69,27 @@ impl Store {
             blob_files: core.backend.blob_files(),
             failed: core.committer.failed(),
         }
+    }
+}
+
+impl Store {
+    /// How long the disk took to make batches durable.
+    pub fn sync_seconds(&self) -> &Histogram {
+        &self.core().committer.counters().sync_seconds
+    }
+
+    /// Unfinished tasks by state. Looks at all of them: not for every session.
+    pub fn unfinished_tasks(&self) -> BTreeMap<TaskState, usize> {
+        let mut counts = BTreeMap::from([(TaskState::Queued, 0), (TaskState::Sent, 0)]);
+        for task in self.core().tasks.state.lock().all() {
+            *counts.entry(task.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Why no writes are taken any more.
+    pub fn failed(&self) -> Option<StoreError> {
+        self.core().committer.failed()
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::task::{Task, TaskId, TaskState};
 
-use super::StoreError;
+use super::{StoreError, Told};
 
 /// What a waiter sees: the ended task, when it has.
 pub(super) type Ended = watch::Receiver<Option<Arc<Task>>>;
@@ -23,6 +23,16 @@ pub(super) type Ended = watch::Receiver<Option<Arc<Task>>>;
 pub(super) struct Tasks {
     pub(super) state: Mutex<Index>,
     pub(super) observer: Observer,
+    /// Who is told of all that befalls the tasks of campaigns.
+    campaigns: OnceLock<CampaignListener>,
+}
+
+struct CampaignListener(Box<dyn Fn(&Told) + Send + Sync>);
+
+impl std::fmt::Debug for CampaignListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CampaignListener")
+    }
 }
 
 /// Who is told of each step that is durable.
@@ -86,6 +96,18 @@ struct OfDevice {
 }
 
 impl Tasks {
+    /// The first who listens does so for ever.
+    pub(super) fn listen(&self, listener: Box<dyn Fn(&Told) + Send + Sync>) {
+        let _ = self.campaigns.set(CampaignListener(listener));
+    }
+
+    /// Without the lock: who listens may look at tasks.
+    pub(super) fn tell(&self, told: &Told) {
+        if let Some(listener) = self.campaigns.get() {
+            (listener.0)(told);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.state.lock().entries.len()
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::device::{DeviceKey, UnixTime};
+use crate::work::campaign::CampaignId;
 use crate::work::task::{Operation, Task, TaskError, TaskId, TaskState};
 use crate::work::transfer::Progress;
 
@@ -43,6 +44,8 @@ struct Head {
     progress: Option<Progress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<TaskError>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    campaign: Option<CampaignId>,
     /// There is a record of the result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     has_result: bool,
@@ -116,6 +119,7 @@ pub(super) fn put_step(
         ended: task.ended,
         progress: task.progress.clone(),
         error: task.error.clone().map(cut),
+        campaign: task.campaign,
         has_result: result.is_some(),
     };
     let json = encode(HEAD, "bytes of a task", &head, VALUE_BYTES_MAX * 8)?;
@@ -258,6 +262,7 @@ pub(super) fn whole(
         ended: head.ended,
         result: result.map_err(|error| unreadable(RESULT, error))?,
         error: head.error,
+        campaign: head.campaign,
     })
 }
 

@@ -9,9 +9,9 @@ use crate::work::transfer::Progress;
 use super::backend::{Backend, Batch};
 use super::commit::{Place, Waiting, Work};
 use super::keys::{Key, Kind};
-use super::task_index::TaskObserver;
+use super::task_index::{Index, TaskObserver};
 use super::task_records as records;
-use super::{Core, Store, StoreError};
+use super::{Core, Store, StoreError, Told};
 
 /// Numbers that one record reserves.
 const RESERVED_AT_ONCE: u64 = 1024;
@@ -43,15 +43,7 @@ impl Store {
             let mut state = core.tasks.state.lock();
             state.announce(&device, core.config.tasks_pending_per_device_max)?;
             let mut batch = Batch::default();
-            let id = TaskId(state.next);
-            state.next += 1;
-            if id.0 >= state.reserved {
-                state.reserved = id.0 + RESERVED_AT_ONCE;
-                batch.put(
-                    Key::new(Kind::NextTask).bytes(),
-                    state.reserved.to_be_bytes().to_vec(),
-                );
-            }
+            let id = next_id(&mut state, &mut batch);
             let task = Arc::new(Task {
                 expires: new.expires,
                 ..Task::queued(id, &device, new.operation, now)
@@ -225,7 +217,7 @@ impl Store {
         let mut under_way = Vec::with_capacity(over.len());
         for id in over {
             let place = core.committer.reserve().await?;
-            let step = core.step(place, id, None, |task| {
+            let step = core.step(place, id, None, Batch::default(), |task| {
                 expect_state(task, TaskState::Queued)?;
                 Ok(Task {
                     state: TaskState::Expired,
@@ -309,24 +301,28 @@ impl Store {
         step: impl FnOnce(&Task) -> Result<Task, StoreError>,
     ) -> Result<Arc<Task>, StoreError> {
         let place = self.core().committer.reserve().await?;
-        let (waiting, task) = self.core().step(place, id, result, step)?;
+        let (waiting, task) = self
+            .core()
+            .step(place, id, result, Batch::default(), step)?;
         waiting.done().await?;
         Ok(task)
     }
 }
 
 impl Core {
-    /// Decides a step and submits it. `result` is the task's packed result.
-    fn step(
+    /// Decides a step and submits it. `result` is the task's packed result, `with` is written
+    /// with the step.
+    pub(super) fn step(
         self: &Arc<Core>,
         place: Place,
         id: TaskId,
         result: Option<Vec<u8>>,
+        with: Batch,
         step: impl FnOnce(&Task) -> Result<Task, StoreError>,
     ) -> Result<(Waiting, Arc<Task>), StoreError> {
         let mut state = self.tasks.state.lock();
         let task = state.decide(id, step)?;
-        let mut batch = Batch::default();
+        let mut batch = with;
         if let Err(error) = records::put_step(&mut batch, &task, result.as_deref()) {
             state.revert(id);
             return Err(error);
@@ -346,6 +342,9 @@ impl Core {
             if is_step && settled.state != TaskState::Queued {
                 core.tasks.observer.tell(&settled);
             }
+            if settled.campaign.is_some() {
+                core.tasks.tell(&Told::Task(settled));
+            }
         };
         Ok((
             place.submit(Work::Batch(batch), Some(Box::new(after))),
@@ -354,7 +353,21 @@ impl Core {
     }
 }
 
-fn expect_state(task: &Task, expected: TaskState) -> Result<(), StoreError> {
+/// The next task's number.
+pub(super) fn next_id(state: &mut Index, batch: &mut Batch) -> TaskId {
+    let id = TaskId(state.next);
+    state.next += 1;
+    if id.0 >= state.reserved {
+        state.reserved = id.0 + RESERVED_AT_ONCE;
+        batch.put(
+            Key::new(Kind::NextTask).bytes(),
+            state.reserved.to_be_bytes().to_vec(),
+        );
+    }
+    id
+}
+
+pub(super) fn expect_state(task: &Task, expected: TaskState) -> Result<(), StoreError> {
     if task.state == expected {
         return Ok(());
     }

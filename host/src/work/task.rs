@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::campaign::CampaignId;
 use super::diagnostics::{DIAGNOSTICS_SECONDS_MAX, Diagnostics};
 use super::transfer::Progress;
 use crate::device::{DeviceKey, UnixTime, is_secret};
@@ -13,6 +14,9 @@ use crate::traces::mask;
 /// A device that has accepted a transfer and has not told the end by then is not waited for
 /// any longer.
 pub const END_SECONDS_MAX: i64 = 86_400;
+
+/// How the error of a task begins of which nobody knows whether it was done.
+pub const OUTCOME_UNKNOWN: &str = "outcome unknown";
 
 /// The number of a task, unique in the host, never reused. As text (`t-` and hexadecimal
 /// digits) it is the CommandKey of what the task sends, so that a late `M Reboot` or
@@ -482,6 +486,9 @@ pub struct Task {
     pub result: Option<serde_json::Value>,
     /// Why it failed.
     pub error: Option<TaskError>,
+    /// The campaign that it belongs to.
+    #[serde(default)]
+    pub campaign: Option<CampaignId>,
 }
 
 impl Task {
@@ -502,6 +509,7 @@ impl Task {
             ended: None,
             result: None,
             error: None,
+            campaign: None,
         }
     }
 

@@ -422,7 +422,8 @@ impl Operation {
         }
     }
 
-    fn brings_firmware(&self) -> bool {
+    /// Whether the device boots with another image afterwards.
+    pub fn brings_firmware(&self) -> bool {
         matches!(self, Operation::Download { file_type, .. } if is_firmware(file_type))
     }
 }

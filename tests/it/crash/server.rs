@@ -33,19 +33,36 @@ pub struct Server {
 impl Server {
     /// All shipped plugins, and devices told to inform every second.
     pub fn new(directory: &Path) -> Server {
-        let mut seed = Seed::new(std::process::id().into());
-        let (cwmp, api) = (free_address(&mut seed), free_address(&mut seed));
+        let server = Server::with(directory, "[stun]\nenabled = false\n");
         let plugins = directory.join("plugins");
-        std::fs::create_dir(&plugins).unwrap();
-        for name in ["nat-default", "desired-state", "tp-link", "zhone"] {
+        for name in ["desired-state", "tp-link", "zhone"] {
             put_plugin(&plugins, &guest("shipped", name), None);
         }
         let settings = "[settings]\nperiodic_inform_interval_seconds = 1\n";
         put_plugin(&plugins, &guest("shipped", "first-contact"), Some(settings));
+        server
+    }
+
+    /// The shipped NAT policy, and STUN on some port: devices are reached in the mode that fits them.
+    pub fn behind_nat(directory: &Path, settings: &str) -> Server {
+        let stun = free_address(&mut Seed::new(!u64::from(std::process::id())));
+        let stun = format!(
+            "[stun]\nlisten = [\"{stun}\"]\nhost = \"127.0.0.1\"\nkeepalive_seconds_min = 2\nkeepalive_seconds_max = 4\n"
+        );
+        Server::with(directory, &format!("{settings}{stun}"))
+    }
+
+    /// The shipped NAT policy; `settings` of the instance, then sections.
+    fn with(directory: &Path, settings: &str) -> Server {
+        let mut seed = Seed::new(std::process::id().into());
+        let (cwmp, api) = (free_address(&mut seed), free_address(&mut seed));
+        let plugins = directory.join("plugins");
+        std::fs::create_dir(&plugins).unwrap();
+        put_plugin(&plugins, &guest("shipped", "nat-default"), None);
         let config = format!(
             "data_directory = {:?}\nplugin_directory = {plugins:?}\n\
-             [stun]\nenabled = false\n[xmpp]\nmode = \"off\"\n[cwmp]\nlisten = [\"{cwmp}\"]\n[api]\nlisten = \"{api}\"\n\
-             [instance]\nconnection_request_allow = [\"127.0.0.0/8\"]\n",
+             [xmpp]\nmode = \"off\"\n[cwmp]\nlisten = [\"{cwmp}\"]\n[api]\nlisten = \"{api}\"\n\
+             [instance]\nconnection_request_allow = [\"127.0.0.0/8\"]\n{settings}",
             directory.join("data"),
         );
         std::fs::write(directory.join("patchbay.toml"), config).unwrap();
@@ -217,9 +234,28 @@ impl Api {
         body: Option<&Value>,
     ) -> Option<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
+        self.exchange(method, path, "application/json", &body).await
+    }
+
+    /// Brings a file.
+    pub async fn upload(&self, path: &str, content: &str) -> Value {
+        let type_ = "application/octet-stream";
+        match self.exchange("POST", path, type_, content).await {
+            Some((201, file)) => file,
+            other => panic!("POST {path} was answered with {other:?}"),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &str,
+    ) -> Option<(u16, Value)> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: api\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+             Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let exchange = async {

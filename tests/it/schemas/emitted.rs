@@ -235,6 +235,7 @@ fn asked(operation: Value, version: Version) -> Request {
         ended: None,
         result: None,
         error: None,
+        campaign: None,
     };
     let known = operation::Known {
         data_model: patchbay::device::DataModel::Tr181,

@@ -67,7 +67,6 @@ impl Bindings {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.by_id.lock().len()
     }

@@ -178,6 +178,11 @@ impl Stun {
         self.bindings.get(&device.account())
     }
 
+    /// How many devices have told where they are, within the last day.
+    pub fn bindings(&self) -> usize {
+        self.bindings.len()
+    }
+
     /// Whether a binding of that age is still there: the device keeps it alive more often.
     pub fn is_alive(&self, binding: &Binding, now: UnixTime) -> bool {
         now - binding.seen <= self.binding_seconds_max()

@@ -212,6 +212,10 @@ impl External {
     }
 
     /// For the operator.
+    pub(super) fn is_up(&self) -> bool {
+        self.link.state().up
+    }
+
     pub(super) fn status(&self) -> Value {
         let mode = match &self.role {
             Role::Component(_) => "component",

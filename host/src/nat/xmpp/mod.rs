@@ -63,6 +63,14 @@ pub struct Xmpp {
     clock: Clock,
 }
 
+/// How the way over XMPP is.
+pub struct Gauge {
+    /// Whether it can be used.
+    pub is_up: bool,
+    /// The embedded server, if that is whose it is.
+    pub embedded: Option<Arc<Server>>,
+}
+
 enum Backend {
     Embedded(Arc<Server>),
     External(External),
@@ -307,6 +315,20 @@ impl Xmpp {
     /// Whether the host sees by itself who is online.
     pub fn sees_presence(&self) -> bool {
         matches!(self.backend, Backend::Embedded(_))
+    }
+
+    /// How it is, for the metrics.
+    pub fn gauge(&self) -> Gauge {
+        match &self.backend {
+            Backend::Embedded(server) => Gauge {
+                is_up: true,
+                embedded: Some(Arc::clone(server)),
+            },
+            Backend::External(external) => Gauge {
+                is_up: external.is_up(),
+                embedded: None,
+            },
+        }
     }
 
     /// How it is, for the operator.

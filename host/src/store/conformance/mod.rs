@@ -1,5 +1,6 @@
 //! One suite for every backend: what the store promises, whatever is below it.
 
+mod campaigns;
 mod devices;
 mod model;
 mod rest;

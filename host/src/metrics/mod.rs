@@ -1,8 +1,33 @@
-//! What is counted.
+//! What is counted, and how it is told: `GET /metrics`, as OpenMetrics.
+//!
+//! Counting is a relaxed addition to an atomic number, wherever it happens: nothing is locked, nothing is allocated.
+//! All the work is done when somebody asks ([`Acs::metrics`]). Labels come from fixed lists, or from what the
+//! operator has named (plugins, instances, routes): never from a device.
+//!
+//! A new metric is a [`Counter`] or a [`Histogram`] where it happens, and a line in `gather` (or, of a part of its own,
+//! a function beside it), and one in `docs/metrics.md`; a test compares them.
+//!
+//! [`Acs::metrics`]: crate::Acs::metrics
+
+mod api;
+mod exposition;
+mod gather;
+mod histogram;
+mod labelled;
+mod listener;
+mod process;
+mod protocol;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+
+pub use api::ApiRequests;
+pub use exposition::{CONTENT_TYPE, Exposition};
+pub use histogram::{ANSWERS, Buckets, DEVICES, Histogram};
+pub use labelled::Labelled;
+pub use listener::{answer, serve};
+pub use protocol::Protocol;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -49,4 +74,10 @@ pub struct Counters {
     pub connection_requests_blocked: Counter,
     /// Answers to connection requests that were longer than is read.
     pub connection_request_answers_cut: Counter,
+    /// What sessions are made of.
+    #[serde(skip)]
+    pub protocol: Protocol,
+    /// Requests at the API.
+    #[serde(skip)]
+    pub api: ApiRequests,
 }

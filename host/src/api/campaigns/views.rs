@@ -1,0 +1,272 @@
+//! Campaigns and their devices as the API shows them.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use http::header;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
+
+use super::super::error::time;
+use crate::Acs;
+use crate::store::CampaignDeviceFilter;
+use crate::work::campaign::{
+    CampaignId, CampaignState, Counts, Definition, DeviceState, LogLine, Record, Shown, Waits,
+};
+
+/// Devices that are read at once for an export.
+const PAGE: usize = 1_000;
+/// Pieces of an export that wait for who reads it.
+const PIECES_MAX: usize = 4;
+
+/// A campaign as it stands.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CampaignView {
+    /// Its id.
+    #[schema(value_type = String)]
+    id: CampaignId,
+    /// Its instance.
+    instance: String,
+    /// Where it stands.
+    state: CampaignState,
+    /// What it waits for; null: it does not wait.
+    waits_for: Option<Waits>,
+    /// When a service window opens or closes next.
+    next_change: Option<String>,
+    /// Why it is paused, was aborted or rolled back.
+    why: Option<String>,
+    /// What it is to do. Secrets that it sets or uses are not shown.
+    definition: Definition,
+    /// When it was made.
+    created: String,
+    /// By whom.
+    created_by: String,
+    /// When it was started.
+    started: Option<String>,
+    /// When it ended.
+    ended: Option<String>,
+    /// The wave that is on, from 1; null: it was not started.
+    wave: Option<u32>,
+    /// The version that devices have afterwards, where that is known.
+    target_version: Option<String>,
+    /// All its devices, counted.
+    counts: Counts,
+    /// The devices of each wave, counted.
+    waves: Vec<Counts>,
+}
+
+impl CampaignView {
+    pub(super) fn new(instance: &str, shown: &Shown) -> CampaignView {
+        let head = &shown.head;
+        let mut definition = Definition::clone(&shown.definition);
+        definition.operation = definition.operation.without_secrets();
+        let waves = head.counts.iter();
+        CampaignView {
+            id: shown.id,
+            instance: instance.to_owned(),
+            state: shown.state,
+            waits_for: shown.waits,
+            next_change: shown.next_change.map(time),
+            why: head.why.clone(),
+            definition,
+            created: time(head.created),
+            created_by: head.created_by.clone(),
+            started: head.started.map(time),
+            ended: head.ended.map(time),
+            wave: head.started.map(|_| u32::from(head.wave) + 1),
+            target_version: head.target_version.clone(),
+            counts: waves.fold(Counts::default(), |sum, wave| sum.plus(wave)),
+            waves: head.counts.clone(),
+        }
+    }
+}
+
+/// A device of a campaign.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CampaignDeviceView {
+    /// Its id.
+    device: String,
+    /// Its wave, from 1.
+    wave: u32,
+    /// Where it stands.
+    state: DeviceState,
+    /// Why.
+    reason: Option<String>,
+    /// How often it was given the operation.
+    attempts: u16,
+    /// The last task that it was given.
+    task: Option<String>,
+    /// It is to get back what it had.
+    rolls_back: bool,
+    /// Its version before.
+    version_before: Option<String>,
+    /// Its time zone, where the windows are those of devices.
+    time_zone: Option<String>,
+    /// When it was first given its task.
+    queued: Option<String>,
+    /// When it took the task.
+    begun: Option<String>,
+    /// When it came to its end.
+    ended: Option<String>,
+    /// It is not tried again before.
+    not_before: Option<String>,
+}
+
+impl CampaignDeviceView {
+    pub(super) fn new(device: &str, record: &Record) -> CampaignDeviceView {
+        CampaignDeviceView {
+            device: device.to_owned(),
+            wave: u32::from(record.wave) + 1,
+            state: record.state,
+            reason: record.reason.clone(),
+            attempts: record.attempts,
+            task: record.task.map(|task| task.to_string()),
+            rolls_back: record.back,
+            version_before: record.version_before.clone(),
+            time_zone: record.zone.clone(),
+            queued: record.queued.map(time),
+            begun: record.begun.map(time),
+            ended: record.ended.map(time),
+            not_before: record.not_before.map(time),
+        }
+    }
+}
+
+/// Something that a campaign did.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LogLineView {
+    /// When.
+    at: String,
+    /// What, and why.
+    text: String,
+}
+
+impl LogLineView {
+    pub(super) fn new(line: &LogLine) -> LogLineView {
+        LogLineView {
+            at: time(line.at),
+            text: line.text.clone(),
+        }
+    }
+}
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    /// In pages.
+    #[default]
+    Json,
+    /// All, a line each, with a first line of names.
+    Csv,
+    /// All, a JSON object in each line.
+    Ndjson,
+}
+
+/// All devices that are wanted, written while they are read.
+pub(super) fn stream(
+    acs: Arc<Acs>,
+    instance: Arc<str>,
+    id: CampaignId,
+    filter: CampaignDeviceFilter,
+    format: Format,
+) -> Response {
+    let (pieces, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(PIECES_MAX);
+    tokio::task::spawn_blocking(move || {
+        let (mut after, mut is_first) = (None::<Arc<str>>, true);
+        loop {
+            let found = acs.campaign_devices(&instance, id, filter, after.as_deref(), PAGE);
+            let piece = match found {
+                Ok((devices, next)) => {
+                    after = next;
+                    write(&devices, format, std::mem::take(&mut is_first))
+                }
+                Err(error) => Err(std::io::Error::other(error.to_string())),
+            };
+            let is_last = piece.is_err() || after.is_none();
+            // Who wanted it may be gone.
+            if pieces.blocking_send(piece).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    let content_type = match format {
+        Format::Csv => "text/csv; charset=utf-8",
+        Format::Json | Format::Ndjson => "application/x-ndjson",
+    };
+    let body = Body::from_stream(ReceiverStream::new(body));
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+fn write(
+    devices: &[(Arc<str>, Record)],
+    format: Format,
+    with_names: bool,
+) -> Result<Bytes, std::io::Error> {
+    let views = devices
+        .iter()
+        .map(|(device, record)| CampaignDeviceView::new(device, record));
+    if format == Format::Csv {
+        let mut writer = csv::WriterBuilder::new()
+            .has_headers(false)
+            .from_writer(Vec::new());
+        if with_names {
+            writer.write_record(NAMES)?;
+        }
+        for view in views {
+            writer.serialize(view)?;
+        }
+        let written = writer.into_inner();
+        return written
+            .map(Bytes::from)
+            .map_err(|error| std::io::Error::other(error.to_string()));
+    }
+    let mut lines = Vec::new();
+    for view in views {
+        serde_json::to_writer(&mut lines, &view)?;
+        lines.push(b'\n');
+    }
+    Ok(lines.into())
+}
+
+/// The columns, also of a list without devices.
+const NAMES: [&str; 13] = [
+    "device",
+    "wave",
+    "state",
+    "reason",
+    "attempts",
+    "task",
+    "rolls_back",
+    "version_before",
+    "time_zone",
+    "queued",
+    "begun",
+    "ended",
+    "not_before",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_the_fields() {
+        let view = CampaignDeviceView::new("x", &Record::default());
+        let json = serde_json::to_string(&view).unwrap();
+        let places: Vec<usize> = NAMES
+            .iter()
+            .map(|name| json.find(&format!("\"{name}\":")).unwrap())
+            .collect();
+        assert!(places.is_sorted(), "{json}");
+        assert_eq!(json.matches("\":").count(), NAMES.len());
+        let devices = [(Arc::from("02A1B2-X-1"), Record::default())];
+        let csv = write(&devices, Format::Csv, true).unwrap();
+        let text = String::from_utf8(csv.to_vec()).unwrap();
+        assert!(text.starts_with("device,wave,state,"), "{text}");
+        assert!(text.contains("\n02A1B2-X-1,1,pending,,0,"), "{text}");
+    }
+}
