@@ -30,7 +30,7 @@ pub use api::Api;
 pub use authentication::{DeviceAuthentication, FactoryCredentials, Require, Scheme};
 pub use files::{FileAccess, Files};
 pub use http_proxy::{HostAndPort, HttpProxy};
-pub use instance::{ANY_HOST, Instance, check_name};
+pub use instance::{ANY_HOST, Instance, UnknownDevices, check_name};
 pub use network::Network;
 pub use oidc::{Oidc, OidcRole};
 pub use operations::{Backup, Log, LogFormat, Metrics, Shutdown, Telemetry};

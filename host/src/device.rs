@@ -428,8 +428,6 @@ pub struct Summary {
     pub tags_of_code: BTreeSet<String>,
     /// What people call it; may be empty.
     pub label: String,
-    /// What people want to remember of it; may be empty.
-    pub notes: String,
     /// It is unknown, and waits for somebody to let it in.
     pub quarantined: bool,
     /// When the first Inform came.

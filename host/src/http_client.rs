@@ -11,6 +11,11 @@ use tokio_rustls::rustls::crypto::ring;
 /// # Errors
 /// When the system's authorities cannot be read.
 pub fn new(time_max: Duration) -> reqwest::Result<reqwest::Client> {
+    builder(time_max).build()
+}
+
+/// [`new`], for who trusts other authorities too.
+pub fn builder(time_max: Duration) -> reqwest::ClientBuilder {
     // One that is there already does as well.
     let _ = ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -18,5 +23,4 @@ pub fn new(time_max: Duration) -> reqwest::Result<reqwest::Client> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("patchbay/", env!("CARGO_PKG_VERSION")))
-        .build()
 }

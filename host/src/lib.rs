@@ -30,9 +30,11 @@ pub mod work;
 pub mod files;
 
 pub mod query;
+pub mod search;
 pub mod store;
 pub mod traces;
 
+pub mod audit;
 pub mod events;
 
 pub mod links;
@@ -40,6 +42,7 @@ pub mod snippets;
 
 pub mod access;
 pub mod api;
+pub(crate) mod export;
 
 pub mod backup;
 pub mod health;
@@ -123,6 +126,8 @@ pub struct Acs {
     pub gate: access::Gate,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
+    /// The searches of devices under way.
+    pub searches: search::Searches,
     /// What is counted.
     pub counters: metrics::Counters,
     /// Whether all this can do its work.
@@ -276,6 +281,7 @@ impl Acs {
             campaigns: work::campaign::Campaigns::default(),
             modes: nat::census::Modes::default(),
             events,
+            searches: search::Searches::default(),
             counters: metrics::Counters::default(),
             health: health::Health::default(),
             backups: backup::Backups::default(),
@@ -330,6 +336,8 @@ impl Acs {
         if let Some(xmpp) = &self.xmpp {
             xmpp.run(listeners.xmpp, &mut tasks, &closing);
         }
+        let follower = self.events.follow();
+        tasks.spawn(Arc::clone(&self).audit_events(follower));
         let counting = Arc::clone(&self);
         let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
         tasks.spawn(Arc::clone(&self).run_campaigns(shutdown.clone()));
@@ -344,6 +352,7 @@ impl Acs {
         tracing::info!(drain_seconds, "the host is about to stop");
         tokio::time::sleep(Duration::from_secs(drain_seconds)).await;
         close.send_replace(true);
+        self.events.close();
         let grace = async { while tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, grace).await;
         tasks.abort_all();
@@ -414,9 +423,12 @@ async fn sweep(acs: Arc<Acs>) {
             let backing_up = Arc::clone(&acs);
             tokio::spawn(async move { backing_up.back_up_if_due().await });
             let sweeping = Arc::clone(&acs);
-            let swept = tokio::task::spawn_blocking(move || sweeping.traces.sweep(now.unix)).await;
-            if let Ok(Err(error)) = swept {
-                tracing::error!(%error, "cannot remove old traces");
+            let swept = tokio::task::spawn_blocking(move || {
+                let audit = sweeping.store.sweep_audit(now.unix);
+                sweeping.traces.sweep(now.unix).and(audit)
+            });
+            if let Ok(Err(error)) = swept.await {
+                tracing::error!(%error, "cannot remove old traces or audit records");
             }
         }
     }

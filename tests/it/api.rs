@@ -76,10 +76,10 @@ async fn the_instance_may_stand_in_the_path() {
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let host = Setup::new().start().await;
-    let answer = http(host.api, "PATCH", "/v1/devices/x", &token(), b"").await;
+    let answer = http(host.api, "PUT", "/v1/devices/x", &token(), b"").await;
     assert_eq!(answer.status, 405);
     let head = answer.head.to_ascii_lowercase();
-    assert!(head.contains("allow: delete, get"), "{head}");
+    assert!(head.contains("allow: delete, get, patch"), "{head}");
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["error"]["code"], "method-not-allowed");
     host.stop().await;

@@ -1,10 +1,14 @@
 //! What happens, told to the systems around.
 
-use cpe_sim::{CpeConfig, Vendor};
-use patchbay::events::Follower;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::harness::{Setup, Sim, guest, put_plugin_as};
+use cpe_sim::{CpeConfig, Vendor};
+use patchbay::events::{Event, Follower, HISTORY_EVENTS_MAX, What};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::harness::{Host, PATIENCE, Setup, Sim, TOKEN, guest, put_plugin_as};
 use crate::tasks::{of, queue};
 
 /// What a follower has not seen, as it goes out.
@@ -152,4 +156,159 @@ async fn plugins_as_they_come_and_go() {
     assert_eq!(events[0]["data"]["plugin"], "broken");
     assert!(events[0]["data"]["error"].is_string());
     assert_eq!(events[2].get("instance"), None);
+}
+
+/// A stream of events, read by hand.
+struct Reader {
+    connection: BufReader<TcpStream>,
+}
+
+/// An event as it came.
+#[derive(Debug, Default)]
+struct Came {
+    id: String,
+    kind: String,
+    data: Value,
+}
+
+impl Reader {
+    async fn open(host: &Host, query: &str, last: Option<&str>) -> Reader {
+        let mut connection = TcpStream::connect(host.api).await.unwrap();
+        let last = last.map_or_else(String::new, |last| format!("Last-Event-ID: {last}\r\n"));
+        let query = query.replace(' ', "%20").replace('"', "%22");
+        let request = format!(
+            "GET /v1/events?query={query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n{last}\r\n"
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut reader = Reader {
+            connection: BufReader::new(connection),
+        };
+        assert_eq!(reader.line().await, "HTTP/1.1 200 OK");
+        while !reader.line().await.is_empty() {}
+        // The first says where the stream stands.
+        assert!(!reader.block().await.id.is_empty());
+        reader
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.connection.read_line(&mut line);
+        let read = tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        assert!(read > 0, "the stream ended");
+        line.trim_end().to_owned()
+    }
+
+    async fn block(&mut self) -> Came {
+        let mut came = Came::default();
+        let mut is_empty = true;
+        loop {
+            // What frames the pieces of a chunked body is no field.
+            let line = self.line().await;
+            match line.split_once(':') {
+                Some(("id", id)) => id.trim().clone_into(&mut came.id),
+                Some(("event", kind)) => kind.trim().clone_into(&mut came.kind),
+                Some(("data", data)) => came.data = serde_json::from_str(data).unwrap(),
+                _ if line.is_empty() && !is_empty => return came,
+                _ => continue,
+            }
+            is_empty = false;
+        }
+    }
+
+    /// The next event that is one.
+    async fn next(&mut self) -> Came {
+        loop {
+            let came = self.block().await;
+            if !came.kind.is_empty() {
+                return came;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_are_streamed_and_resumed() {
+    let host = Setup::new().start().await;
+    let sim = of(&host, Vendor::tr181()).await;
+    let query = "kind = \"task.*\" and device.product_class = *";
+    let mut all = Reader::open(&host, "", None).await;
+    let mut tasks = Reader::open(&host, query, None).await;
+    let first = queue(&host, &sim, json!({ "op": "reboot" })).await;
+    let tag = format!("{}/tags/gold", sim.at());
+    assert_eq!(host.api("PUT", &tag, None).await.0, 204);
+    let second = queue(&host, &sim, json!({ "op": "rpc-methods" })).await;
+    let came = tasks.next().await;
+    assert_eq!(
+        (came.kind.as_str(), &came.data["data"]["task"]),
+        ("task.queued", &json!(first))
+    );
+    assert_eq!(came.data["number"].to_string(), came.id);
+    assert_eq!(tasks.next().await.data["data"]["task"], json!(second));
+    for kind in ["task.queued", "device.changed", "task.queued"] {
+        assert_eq!(all.next().await.kind, kind);
+    }
+    // Who was away gets what it has missed, of what it asked for.
+    drop(tasks);
+    let mut again = Reader::open(&host, query, Some(&came.id)).await;
+    assert_eq!(again.next().await.data["data"]["task"], json!(second));
+    let mut gold = Reader::open(&host, "device.tag = gold", Some(&came.id)).await;
+    assert_eq!(gold.next().await.kind, "device.changed");
+    // The number of another life of the host.
+    let mut stranger = Reader::open(&host, "", Some("17")).await;
+    let lost = stranger.next().await;
+    assert_eq!(
+        (lost.kind.as_str(), lost.data),
+        ("lost", json!({ "count": null }))
+    );
+    for wrong in ["/v1/events?query=kidn=x", "/v1/events?after=x"] {
+        assert_eq!(host.api("GET", wrong, None).await.0, 400, "{wrong}");
+    }
+    assert_eq!(host.acs.events.streams.count(), 4);
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_costs_no_memory_and_is_cut_off() {
+    let host = Setup::new().start().await;
+    let mut slow = Reader::open(&host, "", None).await;
+    let instance = "default".into();
+    let webhook = "x".repeat(900);
+    // More than the history and all buffers in between hold.
+    for number in 0..4 * HISTORY_EVENTS_MAX {
+        let what = What::WebhookTest {
+            webhook: webhook.clone(),
+        };
+        let event = Event::of_instance(1, &instance, what);
+        host.acs.events.emit(event);
+        if number % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut seen = 0;
+    let lost = loop {
+        let came = slow.next().await;
+        if came.kind == "lost" {
+            break came.data["count"].as_u64().unwrap();
+        }
+        seen += 1;
+    };
+    assert!(
+        lost > 0 && seen < 3 * HISTORY_EVENTS_MAX,
+        "{lost} lost, {seen} seen"
+    );
+    // After what it could still be given, it is over.
+    let mut rest = Vec::new();
+    let end = slow.connection.read_to_end(&mut rest);
+    tokio::time::timeout(PATIENCE, end).await.unwrap().unwrap();
+    assert_eq!(host.acs.events.streams.count(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_does_not_hold_up_the_end_of_the_host() {
+    let host = Setup::new().start().await;
+    let mut reader = Reader::open(&host, "", None).await;
+    let begun = std::time::Instant::now();
+    host.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let mut rest = Vec::new();
+    reader.connection.read_to_end(&mut rest).await.unwrap();
 }

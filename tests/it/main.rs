@@ -7,8 +7,10 @@ mod harness;
 mod instances;
 mod kept;
 
+mod access;
 mod adaptive;
 mod api;
+mod audit;
 mod authentication;
 mod backup;
 mod bad_input;
@@ -34,6 +36,7 @@ mod proxies;
 mod quirks;
 mod reload;
 mod schemas;
+mod search;
 mod session_rules;
 mod shipped;
 mod short_inform;

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use patchbay::device::{DeviceKey, Summary};
-use patchbay::store::{Store, StoreConfig};
+use patchbay::store::{AuditHead, Store, StoreConfig};
 use patchbay::work::task::{NewTask, Operation, TaskId, TaskState};
 
 const ROUNDS: u64 = 5;
@@ -116,7 +117,7 @@ impl Writer {
             }
             if step % 10 == 0 {
                 let record = format!("{} {} {step}", self.round, self.number);
-                let number = self.store.audit(1, record.as_bytes()).await.unwrap();
+                let number = self.store.audit(1, record.as_bytes(), b"").await.unwrap();
                 self.acknowledge(format_args!("audit {number} {record}"));
                 let name = format!("setting-{}", self.number);
                 let value = self.round * 1_000_000 + step;
@@ -255,11 +256,15 @@ fn verify(shadow: &Path, acknowledged: &Acknowledged) {
             assert_eq!(task.device, device.to_string());
         }
     }
-    let audit = store.audit_log().read(0, usize::MAX).unwrap();
-    let audit: BTreeMap<u64, &[u8]> = audit.iter().map(|r| (r.number, &*r.bytes)).collect();
+    let mut audit: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+    let visit = |record: AuditHead<'_>| {
+        audit.insert(record.number, record.head.to_vec());
+        ControlFlow::Continue(())
+    };
+    store.audit_forwards(None, visit).unwrap();
     for (number, record) in &acknowledged.audit {
         assert_eq!(
-            audit.get(number).copied(),
+            audit.get(number).map(Vec::as_slice),
             Some(record.as_bytes()),
             "audit record {number}"
         );

@@ -140,10 +140,10 @@ impl Principal {
         self.instances_where(|_| true)
     }
 
-    /// The instance that is meant where none is named: the only one it knows.
+    /// The instance that is meant where none is named: `default`, or the first that it knows.
     pub fn instance(&self) -> Arc<str> {
         match self.instances() {
-            Instances::Only(names) if names.len() == 1 => names.into_iter().next(),
+            Instances::Only(names) if !names.contains(DEFAULT_NAME) => names.into_iter().next(),
             _ => None,
         }
         .unwrap_or_else(|| DEFAULT_NAME.into())

@@ -149,7 +149,7 @@ impl Role {
             return true;
         };
         let named = |name: &str| operations.contains(name);
-        named(&name_of(operation)) || (named("set-open") && sets_open_values(operation))
+        named(operation.name()) || (named("set-open") && sets_open_values(operation))
     }
 
     /// Whether who has this role has all of the other, so that it may give it away.
@@ -215,13 +215,6 @@ fn operations_of(names: &[String]) -> Result<BTreeSet<String>, String> {
         ));
     }
     Ok(names.iter().cloned().collect())
-}
-
-/// As the API names it.
-fn name_of(operation: &Operation) -> String {
-    let value = serde_json::to_value(operation).unwrap_or_default();
-    let name = value.get("op").and_then(|op| op.as_str());
-    name.unwrap_or_default().to_owned()
 }
 
 /// Whether it sets nothing secret, and nothing of what keeps the device ours.

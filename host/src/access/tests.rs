@@ -95,12 +95,10 @@ async fn a_grant_is_for_its_instance_alone() {
     assert!(!may(&anna, Some("east"), "devices:read"));
     assert!(!may(&anna, None, "devices:read"));
     assert!(!may(&anna, Some("north"), "users:read"));
-    assert_eq!(anna.instance().as_ref(), DEFAULT);
+    assert_eq!(anna.instance().as_ref(), "north");
     user(&gate, "otto", vec![grant("operator", Some("north"))]).await;
     assert_eq!(login(&gate, "otto").await.instance().as_ref(), "north");
 }
-
-const DEFAULT: &str = crate::instance::DEFAULT_NAME;
 
 #[tokio::test]
 async fn support_sets_nothing_that_is_secret_or_keeps_the_device_ours() {

@@ -151,7 +151,7 @@ impl Gate {
             return Err(Refusal::Bad("expected a time to come as the end".into()));
         }
         let _changing = self.changing.lock().await;
-        let mut table = Table::clone(&self.table.load());
+        let table = self.table.load();
         self.check_grants(&table, &new.grants)?;
         self.check_may_change(asking, &new.grants)?;
         if table.tokens.len() >= TOKENS_MAX {
@@ -170,11 +170,17 @@ impl Gate {
             created_by: asking.name.to_string(),
             expires: new.expires,
         };
+        Ok((self.put_token(token).await?, text))
+    }
+
+    /// Stores a token, then lets it act. Only while `changing` is held.
+    pub(super) async fn put_token(&self, token: Token) -> Result<Arc<Token>, Refusal> {
         let setting = format!("{TOKEN}{}", token.id);
         self.store.put_setting(&setting, &json(&token)).await?;
+        let mut table = Table::clone(&self.table.load());
         table.put_token(token.clone());
         self.table.store(Arc::new(table));
-        Ok((Arc::new(token), text))
+        Ok(Arc::new(token))
     }
 
     /// The tokens that somebody may see, the last made first.
@@ -233,9 +239,20 @@ impl Gate {
 
 /// Whoever has the token of the file: an administrator of everything.
 pub(super) fn config() -> Principal {
+    administrator(&format!("token:{CONFIG}"))
+}
+
+impl Principal {
+    /// Whoever may open the store on this machine, with `patchbay user`.
+    pub fn of_the_command() -> Principal {
+        administrator("command:user")
+    }
+}
+
+fn administrator(name: &str) -> Principal {
     let admin = built_in().iter().find(|role| &*role.name == "admin");
     Principal {
-        name: format!("token:{CONFIG}").into(),
+        name: name.into(),
         proof: Proof::Token(CONFIG.into()),
         must_change_password: false,
         grants: admin

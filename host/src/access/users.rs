@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::records::{Table, USER, User, json};
+use super::records::{Table, Token, USER, User, json};
 use super::role::check_name;
 use super::{Gate, Grant, Person, Principal, Refusal, password, secret};
 use crate::device::UnixTime;
@@ -178,6 +178,40 @@ impl Gate {
         table.users.remove(name);
         self.table.store(Arc::new(table));
         self.end_all(name).await
+    }
+
+    /// An instance is gone: so is what was granted there, or it would be for the next of that
+    /// name. Durable on return.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn forget_instance(&self, name: &str) -> Result<(), Refusal> {
+        let is_there = |grant: &Grant| grant.instance.as_deref() == Some(name);
+        let changing = self.changing.lock().await;
+        let table = self.table.load();
+        for user in table.users.values() {
+            if user.grants.iter().any(is_there) {
+                let mut user = User::clone(user);
+                user.grants.retain(|grant| !is_there(grant));
+                self.put_user(user).await?;
+            }
+        }
+        for token in table.tokens.values() {
+            if token.grants.iter().any(is_there) {
+                let mut token = Token::clone(token);
+                token.grants.retain(|grant| !is_there(grant));
+                self.put_token(token).await?;
+            }
+        }
+        drop(changing);
+        let is_of = |person: &Person| match person {
+            Person::User(_) => false,
+            Person::Oidc { grants, .. } => grants.iter().any(is_there),
+        };
+        self.logins
+            .end(&self.store, |login| is_of(&login.person))
+            .await?;
+        Ok(())
     }
 
     /// Stores a user, then lets it act. Only while `changing` is held.

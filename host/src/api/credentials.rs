@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Body, Path};
 use super::scope::Scope;
 use crate::Acs;
@@ -20,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
 }
 
 /// Characters of a user name or a password (TR-098 and TR-181: `string(256)`).
-const CHARS_MAX: usize = 256;
+pub(super) const CHARS_MAX: usize = 256;
 
 /// What the device is expected to show.
 #[derive(Deserialize, ToSchema)]
@@ -103,6 +104,7 @@ pub(super) async fn expect(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Body(request): Body<CredentialsRequest>,
 ) -> Result<StatusCode, ApiError> {
     let Some(told) = parse_device_id(&id) else {
@@ -127,12 +129,15 @@ pub(super) async fn expect(
         ..Summary::default()
     };
     let (cell, _) = acs.store.register(&scope.key(&acs, &id)?, summary)?;
+    let credentials = Credentials {
+        username,
+        password: request.password,
+    };
     cell.lock().summary_mut(|summary| {
+        let before = summary.login.credentials.as_ref();
+        trail.between(before, Some(&credentials));
         summary.login = Login {
-            credentials: Some(Credentials {
-                username,
-                password: request.password,
-            }),
+            credentials: Some(credentials),
             pending_credentials: Vec::new(),
             // Factory credentials are not what was asked for.
             has_shown_own: true,
@@ -155,9 +160,11 @@ pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let cell = scope.cell(&acs, &id)?;
     cell.lock().summary_mut(|summary| {
+        trail.removed(&summary.login.credentials);
         summary.login = Login::default();
     });
     acs.store.persist(&cell).await?;

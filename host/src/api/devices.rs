@@ -1,6 +1,6 @@
 //! `/v1/devices`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,27 +12,29 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::credentials::LoginView;
-use super::error::{ApiError, Optional, Page, PageQuery, Path, Query, Time};
+use super::error::{ApiError, Optional, Path, Query, Time};
 use super::reachability::{ReachabilityView, WakeView, wake_view};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
+use crate::events::{DeviceDeleted, Event, What};
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::WakeReport;
+use crate::store::DeviceCell;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
-        .routes(routes!(list))
         .routes(routes!(one, forget))
         .routes(routes!(tag, untag))
         .routes(routes!(wake))
 }
 
 /// Tags of one device.
-const TAGS_MAX: usize = 100;
+pub(super) const TAGS_MAX: usize = 100;
 /// Characters of one tag.
-const TAG_CHARS_MAX: usize = 64;
+pub(super) const TAG_CHARS_MAX: usize = 64;
 
 /// A device.
 #[derive(Serialize, ToSchema)]
@@ -50,6 +52,10 @@ pub(super) struct DeviceView {
     data_model: DataModel,
     cwmp_version: String,
     tags: Vec<String>,
+    /// What people call it.
+    label: String,
+    /// It is unknown, and nothing is done with it until somebody releases it.
+    quarantined: bool,
     /// Null: it is expected, and has not come yet.
     first_contact: Option<Time>,
     last_contact: Option<Time>,
@@ -144,6 +150,8 @@ pub(super) fn view(
         data_model: summary.data_model,
         cwmp_version: summary.cwmp_version.clone(),
         tags: summary.tags.iter().cloned().collect(),
+        label: summary.label.clone(),
+        quarantined: summary.quarantined,
         first_contact: Time::maybe(summary.first_contact),
         last_contact: Time::maybe(contacts.last_contact),
         last_full_refresh: Time::maybe(contacts.last_full),
@@ -178,36 +186,6 @@ fn xmpp_view(acs: &Acs, key: &DeviceKey, summary: &Summary) -> Option<XmppView> 
         since: since.or(last_change).filter(|_| seen).map(Time),
         resource: presence.map(|presence| presence.resource),
     })
-}
-
-/// The devices, by id.
-#[utoipa::path(
-    get, path = "/devices", operation_id = "list_devices",
-    params(PageQuery),
-    responses((status = 200, description = "A page of them", body = Page<DeviceView>)), tag = "Devices",
-    security(("token" = ["devices:read"]))
-)]
-pub(super) async fn list(
-    State(acs): State<Arc<Acs>>,
-    scope: Scope,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<Page<DeviceView>>, ApiError> {
-    let limit = page.limit()?;
-    let listed = acs
-        .store
-        .devices(&scope.instance.name, page.after.as_deref(), limit)?;
-    let now = acs.clock.unix();
-    let next = (listed.len() == limit)
-        .then(|| listed.last().map(|l| l.key.id.to_string()))
-        .flatten();
-    let items = listed
-        .iter()
-        .map(|l| {
-            let udp = acs.udp_address(&l.key, None, now);
-            view(&acs, &l.key, &l.summary, l.contacts, udp)
-        })
-        .collect();
-    Ok(Json(Page { items, next }))
 }
 
 /// Which parameters to show.
@@ -269,6 +247,10 @@ pub(super) async fn forget(
     if acs.store.delete(&key).await? {
         acs.short_informs.note(&key, None);
         acs.short_informs.release(&key);
+        acs.events.unreachable.came(&key);
+        let what = What::DeviceDeleted(DeviceDeleted {});
+        let event = Event::of_device(acs.clock.unix(), &key, what);
+        acs.events.emit(event);
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::no_device(&key))
@@ -285,6 +267,7 @@ pub(super) async fn tag(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path((id, tag)): Path<(String, String)>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     if tag.is_empty() || tag.chars().count() > TAG_CHARS_MAX || tag.chars().any(char::is_control) {
         return Err(ApiError::bad(format!(
@@ -293,10 +276,10 @@ pub(super) async fn tag(
     }
     let cell = scope.cell(&acs, &id)?;
     let mut full = false;
-    cell.lock().summary_mut(|summary| {
-        full = summary.tags.len() >= TAGS_MAX && !summary.tags.contains(&tag);
+    retag(&acs, &cell, &trail, |tags| {
+        full = tags.len() >= TAGS_MAX && !tags.contains(&tag);
         if !full {
-            summary.tags.insert(tag);
+            tags.insert(tag);
         }
     });
     if full {
@@ -319,13 +302,25 @@ pub(super) async fn untag(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path((id, tag)): Path<(String, String)>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let cell = scope.cell(&acs, &id)?;
-    cell.lock().summary_mut(|summary| {
-        summary.tags.remove(&tag);
+    retag(&acs, &cell, &trail, |tags| {
+        tags.remove(&tag);
     });
     acs.store.persist(&cell).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Changes tags, and tells so.
+fn retag(acs: &Acs, cell: &DeviceCell, trail: &Trail, change: impl FnOnce(&mut BTreeSet<String>)) {
+    let mut device = cell.lock();
+    let before = device.summary().tags.clone();
+    device.summary_mut(|summary| change(&mut summary.tags));
+    let after = &device.summary().tags;
+    acs.events
+        .tags(acs.clock.unix(), cell.key(), &before, after);
+    trail.between(Some(&before), Some(after));
 }
 
 /// How to wake.

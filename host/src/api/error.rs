@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::error::Category;
 use utoipa::{IntoParams, ToSchema};
 
+use super::audit::Refused;
 use crate::access::Refusal;
 use crate::device::{DeviceKey, UnixTime};
 use crate::nat::pace::Full;
@@ -113,6 +114,16 @@ impl ApiError {
         }
     }
 
+    /// Too many do this at once.
+    pub(super) fn busy() -> ApiError {
+        ApiError {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "busy",
+            retry_after: Some(5),
+            ..ApiError::bad("too many exports or streams are under way: try again")
+        }
+    }
+
     pub(super) fn forbidden(message: impl Into<String>) -> ApiError {
         ApiError {
             status: StatusCode::FORBIDDEN,
@@ -150,6 +161,7 @@ pub(super) struct ErrorDetail {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let refused = Refused(format!("{}: {}", self.code, self.message));
         let body = ErrorBody {
             error: ErrorDetail {
                 code: self.code,
@@ -157,6 +169,7 @@ impl IntoResponse for ApiError {
             },
         };
         let mut response = (self.status, Json(body)).into_response();
+        response.extensions_mut().insert(refused);
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response

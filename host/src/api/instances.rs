@@ -190,6 +190,7 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     acs.instances.remove(&name).await?;
+    acs.gate.forget_instance(&name).await?;
     tracing::info!(instance = name, "an instance was removed");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, Path, Query, maybe_time, time};
 use super::scope::Scope;
 use crate::Acs;
@@ -132,16 +133,18 @@ pub(super) async fn login(
     State(acs): State<Arc<Acs>>,
     From(client): From,
     headers: HeaderMap,
+    trail: Trail,
     body: Result<Json<LoginRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     acs.gate.check_site(&headers)?;
     let Json(request) = body?;
     let (name, password) = (&request.username, &request.password);
     let now = acs.clock.now();
+    let name = &name.to_ascii_lowercase();
+    trail.by(&format!("user:{name}"));
     let cookie = acs.gate.login(name, password, client, now).await?;
-    let name = name.to_ascii_lowercase();
     let body = LoggedIn {
-        must_change_password: acs.gate.must_change_password(&name),
+        must_change_password: acs.gate.must_change_password(name),
         name: format!("user:{name}"),
     };
     let cookie = acs.gate.session_cookie(&cookie, client);

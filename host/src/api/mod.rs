@@ -10,12 +10,15 @@ mod openapi;
 mod request_id;
 mod scope;
 
+mod audit;
 mod backups;
 mod campaigns;
 mod credentials;
 mod devices;
+mod events;
 mod faults;
 mod files;
+mod imports;
 mod instances;
 mod leases;
 mod links;
@@ -23,9 +26,11 @@ mod login;
 mod models;
 mod operations;
 mod plugins;
+mod projection;
 mod reachability;
 mod refusals;
 mod roles;
+mod search;
 mod sessions;
 mod status;
 mod task_view;
@@ -35,13 +40,16 @@ mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use http::header;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
@@ -49,17 +57,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::Acs;
-use crate::access::Refusal;
+use crate::access::{Instances, Refusal, Resource};
 use error::ApiError;
-pub(crate) use error::{Time, time};
+pub(crate) use error::time;
 use openapi::{Needed, Needs, Untold};
-use request_id::RequestId;
 use scope::{Scope, WantedInstance};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Items of a page if the request names no number, and at most.
 const PAGE: (usize, usize) = (100, 1_000);
+/// How long a client may leave what it was sent unread.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
 /// Where the API is.
 const PREFIX: &str = "/v1";
 /// Where its text is.
@@ -73,6 +82,12 @@ pub async fn serve(acs: Arc<Acs>, listener: TcpListener, mut shutdown: watch::Re
         let _ = shutdown.wait_for(|stop| *stop).await;
     };
     let service = router(acs).into_make_service_with_connect_info::<SocketAddr>();
+    // Who reads a stream of events and does not go on is gone.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = SockRef::from(&*connection).set_tcp_user_timeout(Some(UNREAD_MAX)) {
+            tracing::debug!(%error, "a connection to the API without a time limit");
+        }
+    });
     let served = axum::serve(listener, service)
         .with_graceful_shutdown(stop)
         .await;
@@ -91,6 +106,8 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(backups::routes())
         .merge(campaigns::routes())
         .merge(devices::routes())
+        .merge(search::routes())
+        .merge(imports::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
         .merge(leases::routes())
@@ -100,6 +117,8 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(refusals::routes())
         .merge(files::routes())
         .merge(plugins::routes())
+        .merge(audit::routes())
+        .merge(events::routes())
         .merge(login::routes())
         .merge(users::routes())
         .merge(roles::routes())
@@ -118,12 +137,13 @@ pub fn router(acs: Arc<Acs>) -> Router {
         acs: Arc::clone(&acs),
         needed: Needed::of(&openapi, PREFIX),
     };
+    let recorder = audit::Recorder::new(Arc::clone(&acs), &openapi, PREFIX);
     let guarded = Router::new()
         .nest(PREFIX, routes)
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(Arc::clone(&acs), audit))
         .layer(middleware::from_fn_with_state(guard, let_in))
+        .layer(middleware::from_fn_with_state(recorder, audit::record))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&acs),
             measured::measure,
@@ -175,6 +195,9 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     let principal = acs
         .gate
         .authenticate(request.method(), request.headers(), now)?;
+    let trail = request.extensions().get::<audit::Trail>();
+    let trail = trail.cloned().unwrap_or_default();
+    trail.by(&principal.name);
     let permission = match needs {
         Ok(Needs::Permission(permission)) => Some(permission),
         Ok(Needs::Principal | Needs::Nothing) => None,
@@ -201,46 +224,14 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     let path = request.extensions().get::<MatchedPath>();
     let path = path.map(MatchedPath::as_str);
     let scope = Scope::find(acs, wanted, Arc::new(principal), permission, path)?;
+    let of_users = permission.is_some_and(|needed| needed.resource == Resource::Users);
+    if !(of_users && scope.principal.instances() == Instances::All) {
+        trail.within(&scope.instance.name);
+    }
     request.extensions_mut().insert(scope);
     Ok(())
 }
 
 async fn unknown(request: Request) -> ApiError {
     ApiError::not_found(format!("there is nothing at {}", request.uri().path()))
-}
-
-/// Every request that changes something goes to the audit log, with its result, before
-/// the caller hears of it.
-async fn audit(State(acs): State<Arc<Acs>>, request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    let (method, path) = (
-        request.method().to_string(),
-        request.uri().path().to_owned(),
-    );
-    let who = request
-        .extensions()
-        .get::<Scope>()
-        .map(|scope| Arc::clone(&scope.principal.name));
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0.clone());
-    let response = next.run(request).await;
-    let at = acs.clock.unix();
-    let record = serde_json::json!({
-        "at": Time(at), "actor": who, "method": method, "path": path,
-        "status": response.status().as_u16(), "request": id,
-    });
-    match acs.store.audit(at, record.to_string().as_bytes()).await {
-        Ok(_) => response,
-        Err(error) => {
-            tracing::error!(%error, method, path, "cannot write the audit log");
-            ApiError::internal(format!(
-                "done, but the audit log cannot be written: {error}"
-            ))
-            .into_response()
-        }
-    }
 }

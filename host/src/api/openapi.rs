@@ -186,7 +186,7 @@ pub(super) enum Untold {
 }
 
 /// What an operation's `security` says; `None`: nothing, or what is no permission.
-fn needs(operation: &Operation) -> Option<Needs> {
+pub(super) fn needs(operation: &Operation) -> Option<Needs> {
     let requirements = serde_json::to_value(operation.security.as_ref()?).ok()?;
     let [requirement] = requirements.as_array()?.as_slice() else {
         return None;

@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 use super::error::{ApiError, Query, Time, limit};
 use super::scope::Scope;
 use crate::Acs;
-use crate::door::refusals::{Entry, Why};
+use crate::access::Instances;
+use crate::door::refusals::{Entry, Refused, Why};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new().routes(routes!(list))
@@ -59,7 +60,7 @@ impl From<Entry> for RefusalView {
 #[derive(Serialize, ToSchema)]
 pub(super) struct RefusalsView {
     instance: String,
-    /// How often, by reason, since the host started.
+    /// How often, by reason, of those that are remembered.
     counts: BTreeMap<String, u64>,
     /// The last ones.
     items: Vec<RefusalView>,
@@ -87,16 +88,24 @@ pub(super) async fn list(
     scope: Scope,
     Query(query): Query<RefusalsQuery>,
 ) -> Result<Json<RefusalsView>, ApiError> {
-    let entries = acs.refusals.last(limit(query.limit)?);
-    let counts = acs.refusals.counts();
-    let counts = counts.filter(|(_, count)| *count > 0);
-    let counts = counts.filter_map(|(why, count)| match json!(why) {
-        Value::String(name) => Some((name, count)),
-        _ => None,
-    });
+    // Who came to the address of no instance concerns whoever has the host.
+    let is_of_host = scope.principal.instances() == Instances::All;
+    let name = &scope.instance.name;
+    let is_seen = |refused: &Refused| match &refused.instance {
+        Some(instance) => instance == name,
+        None => is_of_host,
+    };
+    let limit = limit(query.limit)?;
+    let entries = acs.refusals.last_where(limit, is_seen);
+    let mut counts = BTreeMap::new();
+    for entry in acs.refusals.last_where(usize::MAX, is_seen) {
+        if let Value::String(why) = json!(entry.refused.why) {
+            *counts.entry(why).or_default() += entry.times;
+        }
+    }
     Ok(Json(RefusalsView {
-        instance: scope.instance.name.to_string(),
-        counts: counts.collect(),
+        instance: name.to_string(),
+        counts,
         items: entries.into_iter().map(RefusalView::from).collect(),
     }))
 }

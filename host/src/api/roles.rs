@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, Path};
 use super::scope::Scope;
 use crate::Acs;
@@ -29,15 +30,29 @@ pub(super) struct RoleView {
     name: String,
     /// It cannot be changed.
     is_built_in: bool,
-    #[serde(flatten)]
-    text: RoleText,
+    /// For people.
+    description: String,
+    /// `devices:read`, `files:*`, `*:read`.
+    permissions: Vec<String>,
+    /// Only these devices, as a query; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    devices: Option<String>,
+    /// Of `tasks:write` only these operations; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    operations: Option<Vec<String>>,
 }
 
 fn view(role: &Role) -> RoleView {
+    let text = role.text.clone();
     RoleView {
         name: role.name.to_string(),
         is_built_in: role.is_built_in,
-        text: role.text.clone(),
+        description: text.description,
+        permissions: text.permissions,
+        devices: text.devices,
+        operations: text.operations,
     }
 }
 
@@ -88,15 +103,18 @@ pub(super) async fn write(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
     body: Result<Json<RoleText>, JsonRejection>,
 ) -> Result<(StatusCode, Json<RoleView>), ApiError> {
     for_the_host(&scope)?;
     let Json(text) = body?;
+    let before = acs.gate.role(&name);
     let (role, is_new) = acs.gate.put_role(&scope.principal, &name, text).await?;
     let status = match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };
+    trail.between(before.as_deref().map(view), Some(view(&role)));
     Ok((status, Json(view(&role))))
 }
 
@@ -115,9 +133,12 @@ pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     for_the_host(&scope)?;
+    let before = acs.gate.role(&name);
     acs.gate.remove_role(&name).await?;
+    trail.removed(before.as_deref().map(view));
     Ok(StatusCode::NO_CONTENT)
 }
 

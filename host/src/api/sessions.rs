@@ -83,6 +83,7 @@ pub(super) async fn of_device(
 )]
 pub(super) async fn one(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -90,7 +91,7 @@ pub(super) async fn one(
         Some(id) => (id, true),
         None => (&*id, wants_text(&headers)),
     };
-    let session = read(&acs, id.parse().map_err(ApiError::bad)?).await?;
+    let session = find(&acs, &scope, id).await?;
     Ok(answer(session, plain))
 }
 
@@ -103,10 +104,11 @@ pub(super) async fn one(
 )]
 pub(super) async fn export(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let session = read(&acs, id.parse().map_err(ApiError::bad)?).await?;
+    let session = find(&acs, &scope, &id).await?;
     exported(vec![session], wants_text(&headers)).await
 }
 
@@ -231,12 +233,27 @@ pub(super) fn wants_text(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.trim_start().starts_with("text/plain"))
 }
 
+/// A session of a device that the principal may see.
+async fn find(acs: &Arc<Acs>, scope: &Scope, id: &str) -> Result<Session, ApiError> {
+    let id: SessionId = id.parse().map_err(ApiError::bad)?;
+    let session = read(acs, id).await?;
+    let is_here = *session.head.instance == *scope.instance.name;
+    if is_here && scope.sees(acs, &session.head.device)? {
+        return Ok(session);
+    }
+    Err(no_session(id))
+}
+
 async fn read(acs: &Arc<Acs>, id: SessionId) -> Result<Session, ApiError> {
     let reading = Arc::clone(acs);
     let session = tokio::task::spawn_blocking(move || reading.traces.session(id))
         .await
         .map_err(|error| ApiError::internal(error.to_string()))??;
-    session.ok_or_else(|| ApiError::not_found(format!("there is no trace of a session {id}")))
+    session.ok_or_else(|| no_session(id))
+}
+
+fn no_session(id: SessionId) -> ApiError {
+    ApiError::not_found(format!("there is no trace of a session {id}"))
 }
 
 fn answer(session: Session, plain: bool) -> Response {

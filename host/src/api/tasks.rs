@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::devices::wait;
 use super::error::{ApiError, Body, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
@@ -62,6 +63,7 @@ pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
+    trail: Trail,
     Body(request): Body<CreateTask>,
 ) -> Result<Response, ApiError> {
     let wait = wait(&acs, request.wait_seconds)?;
@@ -93,6 +95,8 @@ pub(super) async fn create(
         expires,
     };
     let mut task = acs.store.enqueue(new, now).await?;
+    let operation = task.operation.without_secrets();
+    trail.made(serde_json::json!({ "task": task.id, "operation": operation }));
     drop(files);
     let refused = match request.wake {
         true => acs.wake(cell.key()).err(),
@@ -169,8 +173,10 @@ pub(super) async fn cancel(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<TaskView>, ApiError> {
     let task = find(&acs, &scope, &id)?;
+    trail.of(&task.device_key());
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
     Ok(Json(TaskView::of(&acs, &task)))
 }
@@ -178,6 +184,10 @@ pub(super) async fn cancel(
 fn find(acs: &Acs, scope: &Scope, id: &str) -> Result<Arc<Task>, ApiError> {
     let id: TaskId = id.parse().map_err(ApiError::bad)?;
     let task = acs.store.task(&scope.instance.name, id)?;
+    let task = match task {
+        Some(task) if scope.sees(acs, &task.device)? => Some(task),
+        _ => None,
+    };
     task.ok_or_else(|| ApiError::not_found(format!("there is no task {id}")))
 }
 
@@ -259,8 +269,12 @@ fn page(acs: &Acs, scope: &Scope, query: ListQuery) -> Result<Json<Page<TaskView
     let next = (tasks.len() == limit)
         .then(|| tasks.last().map(|task| task.id.to_string()))
         .flatten();
-    Ok(Json(Page {
-        items: tasks.iter().map(|task| TaskView::of(acs, task)).collect(),
-        next,
-    }))
+    let mut items = Vec::new();
+    for task in &tasks {
+        // A page of somebody who may see some devices only has fewer items.
+        if scope.sees(acs, &task.device)? {
+            items.push(TaskView::of(acs, task));
+        }
+    }
+    Ok(Json(Page { items, next }))
 }

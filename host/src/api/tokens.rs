@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, PageQuery, Path, Query, time};
 use super::scope::Scope;
 use crate::Acs;
@@ -141,6 +142,7 @@ pub(super) struct CreateToken {
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     body: Result<Json<CreateToken>, JsonRejection>,
 ) -> Result<(StatusCode, Json<TokenView>), ApiError> {
     let Json(request) = body?;
@@ -165,6 +167,7 @@ pub(super) async fn create(
         token: Some(text),
         ..view(&acs, unused(token))
     };
+    trail.made(&made);
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -201,7 +204,10 @@ pub(super) async fn revoke(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
+    let before = acs.gate.token(&scope.principal, &id)?;
     acs.gate.revoke_token(&scope.principal, &id).await?;
+    trail.removed(view(&acs, before));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, PageQuery, Path, Query, time};
 use super::scope::Scope;
 use crate::Acs;
@@ -116,6 +117,7 @@ pub(super) struct NewUser {
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     body: Result<Json<NewUser>, JsonRejection>,
 ) -> Result<(StatusCode, Json<UserView>), ApiError> {
     let Json(new) = body?;
@@ -124,7 +126,9 @@ pub(super) async fn create(
         .gate
         .create_user(&scope.principal, &new.name, new.grants, new.password, now)
         .await?;
-    Ok((StatusCode::CREATED, Json(given(made))))
+    let made = given(made);
+    trail.made(&made);
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// A user.
@@ -171,14 +175,19 @@ pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
     body: Result<Json<UserChange>, JsonRejection>,
 ) -> Result<Json<UserView>, ApiError> {
     let Json(change) = body?;
+    let before = acs.gate.user(&scope.principal, &name)?;
+    let before = view(&before.user, before.user.grants.clone());
     let user = acs
         .gate
         .change_user(&scope.principal, &name, change.grants, change.is_disabled)
         .await?;
-    Ok(Json(view(&user, user.grants.clone())))
+    let after = view(&user, user.grants.clone());
+    trail.between(Some(&before), Some(&after));
+    Ok(Json(after))
 }
 
 /// Removes a user and ends its sessions.
@@ -196,8 +205,11 @@ pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
+    let before = acs.gate.user(&scope.principal, &name)?;
     acs.gate.remove_user(&scope.principal, &name).await?;
+    trail.removed(view(&before.user, before.grants));
     Ok(StatusCode::NO_CONTENT)
 }
 

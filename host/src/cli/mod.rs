@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod backup;
 mod bench;
 mod config_file;
@@ -16,6 +17,7 @@ mod sim;
 mod snippet;
 mod stun_bench;
 mod supervisor;
+mod user;
 mod xmpp_accounts;
 
 use std::path::PathBuf;
@@ -59,6 +61,11 @@ enum Command {
         /// The backup.
         backup: PathBuf,
     },
+    /// Make users and give them passwords, when nobody can log in; the server must not run.
+    User(user::User),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Start the server with all shipped plugins and a few simulated devices.
     Demo(demo::Demo),
     /// Run simulated devices against a server.
@@ -100,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::Health(health) => run(health.ask()),
         Command::Backup(backup) => run(backup.make()),
         Command::Restore { config, backup } => run(restore::restore(config, &backup)),
+        Command::User(user) => run(user.run()),
+        Command::Audit(audit) => audit.run(),
         Command::Demo(demo) => run(demo.run()),
         Command::Sim(sim) => run(sim.run()),
         Command::Floor { listen, parse } if parse => run(bench::floor::serve_parsed(listen)),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::supervisor;
+use crate::audit;
 use crate::config::{Config, XmppMode};
 use crate::{Acs, Listeners, telemetry};
 
@@ -68,6 +69,9 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
         "patchbay serves"
     );
     if let Some(first) = acs.gate.first_admin(acs.clock.unix()).await? {
+        let sides = audit::Sides::of(None, Some(serde_json::json!({ "name": first.name })));
+        let entry = audit::Entry::by_host("first-admin-made");
+        acs.audit(acs.clock.unix(), &entry, &sides).await?;
         // Not in the log, which is kept and sent around; and no filter of it may swallow this.
         eprintln!(
             "\nNobody can log in to the API yet. A first admin was made; this is shown once:\n\n    \

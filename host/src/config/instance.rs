@@ -70,6 +70,8 @@ pub struct Instance {
     pub connection_request_seconds_max: u64,
     /// The time from an accepted connection request to the session.
     pub session_after_wake_seconds_max: u64,
+    /// What becomes of a device that nobody has announced, when it comes for the first time.
+    pub unknown_devices: UnknownDevices,
     /// How devices show who they are.
     pub device_authentication: DeviceAuthentication,
     /// The proxy near the devices that connection requests go through.
@@ -97,11 +99,25 @@ impl Default for Instance {
             connection_request_from: Vec::new(),
             connection_request_seconds_max: 10,
             session_after_wake_seconds_max: 30,
+            unknown_devices: UnknownDevices::default(),
             device_authentication: DeviceAuthentication::default(),
             http_proxy: None,
             waking: Waking::default(),
         }
     }
+}
+
+/// What becomes of a device that nobody has announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownDevices {
+    /// It is let in.
+    #[default]
+    Accept,
+    /// It is registered, and nothing is done with it until somebody releases it.
+    Quarantine,
+    /// It is refused, and nothing is kept but that.
+    Refuse,
 }
 
 /// Whether an instance may have this name: 1 to 32 of `a-z`, `0-9` and `-`, a letter first.

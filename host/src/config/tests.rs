@@ -26,7 +26,7 @@ fn the_example_has_every_setting_with_its_default() {
             "shutdown"
         ]
         .map(keys),
-        [13, 7, 5, 3, 5, 7, 16, 4, 17, 4, 0, 2, 2, 1]
+        [13, 7, 5, 3, 5, 7, 17, 4, 17, 4, 0, 2, 2, 1]
     );
 }
 

@@ -12,6 +12,7 @@ use super::identity::Identity;
 use super::{Conversation, Depth, Jobs, ReachedAt, Refused, Reply, Times, Trace};
 use crate::Acs;
 use crate::clock::Now;
+use crate::config::UnknownDevices;
 use crate::device::{DeviceKey, Mode, Summary, device_id};
 use crate::door::{Peer, Proof};
 use crate::events::{Between, DeviceChanged, DeviceRegistered, Event, What, short};
@@ -80,6 +81,11 @@ impl Caller {
     /// What is known of that device, with what the Inform tells.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// Whether it was never seen nor announced, in an instance that refuses such devices.
+    pub fn is_refused(&self) -> bool {
+        self.known.is_none() && self.instance.settings.unknown_devices == UnknownDevices::Refuse
     }
 
     /// The span of the session.
@@ -151,12 +157,17 @@ impl Conversation {
             reached_at,
         };
         let reply = if acs.store.takes_writes() || inform.is_routine() {
-            conversation.depth = conversation.depth_of(now);
+            conversation.depth = match conversation.summary.quarantined {
+                true => Depth::Quarantine,
+                false => conversation.depth_of(now),
+            };
             conversation.remember_inform(inform, peer, message.version, now);
-            conversation.tag_by_code(now);
-            conversation.resolve_rebooted(now).await;
-            conversation.resolve_transfers(now).await;
-            conversation.tell_campaigns(now);
+            if conversation.depth != Depth::Quarantine {
+                conversation.tag_by_code(now);
+                conversation.resolve_rebooted(now).await;
+                conversation.resolve_transfers(now).await;
+                conversation.tell_campaigns(now);
+            }
             conversation.session.reply(None)?
         } else {
             // What its events tell is told once, and would not outlive this process.
@@ -235,7 +246,7 @@ impl Conversation {
         }
         let bootstrap = inform.has_event(EventKind::Bootstrap);
         let mut device = self.cell.lock();
-        if bootstrap {
+        if bootstrap && self.depth != Depth::Quarantine {
             // Nothing that was known of a device holds after a factory reset (TR-069 §3.7.1.5).
             device.tree_mut().remove_prefix("");
             device.summary_mut(|summary| {
@@ -265,7 +276,9 @@ impl Conversation {
             });
         }
         let mut over_limit = None;
-        for parameter in &inform.parameters {
+        // Of a device that was not let in yet nothing is kept but who it says it is.
+        let is_let_in = self.depth != Depth::Quarantine;
+        for parameter in inform.parameters.iter().filter(|_| is_let_in) {
             let set = device.tree_mut().set(
                 &parameter.path,
                 &parameter.value,
@@ -357,6 +370,7 @@ async fn correct(
 /// The caller's place in the store, made if it is new.
 fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Refused> {
     let Caller {
+        instance,
         key,
         summary: told,
         known,
@@ -365,10 +379,14 @@ fn register(acs: &Acs, caller: &Caller, now: Now) -> Result<Arc<DeviceCell>, Ref
     } = caller;
     let (cell, is_new) = match known {
         Some(cell) if !cell.is_deleted() => (Arc::clone(cell), false),
-        _ => acs
-            .store
-            .register(key, Summary::clone(told))
-            .map_err(unreadable)?,
+        _ => {
+            let unknown = instance.settings.unknown_devices;
+            let summary = Summary {
+                quarantined: unknown == UnknownDevices::Quarantine,
+                ..Summary::clone(told)
+            };
+            acs.store.register(key, summary).map_err(unreadable)?
+        }
     };
     // A device may be expected before its first contact.
     let is_awaited = !is_new && cell.lock().summary().first_contact == 0;

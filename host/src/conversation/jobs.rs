@@ -152,7 +152,7 @@ impl Conversation {
             self.fail_interrupted(now).await;
             self.jobs.stage = match self.depth {
                 Depth::Full => Stage::Nat,
-                Depth::Errands | Depth::Glance => Stage::Tasks,
+                Depth::Errands | Depth::Glance | Depth::Quarantine => Stage::Tasks,
             };
             if let Some(login) = self.new_login() {
                 return Some(Job::Login(login));

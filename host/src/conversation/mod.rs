@@ -89,6 +89,8 @@ pub struct Conversation {
 /// How much a session does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Depth {
+    /// The device waits for somebody to let it in: nothing is asked of it, nothing runs.
+    Quarantine,
     /// Nothing but the Inform is looked at: a short periodic one, and nobody needs the device.
     Glance,
     /// Between two full sessions of a device that informs every few seconds: what waits for it.
@@ -238,7 +240,7 @@ impl Conversation {
             self.depth = Depth::Errands;
         }
         let next = match self.depth {
-            Depth::Glance => None,
+            Depth::Quarantine | Depth::Glance => None,
             Depth::Errands | Depth::Full => self.next_request(outcome, now).await,
         };
         let reply = self.session.reply(next)?;
@@ -328,7 +330,7 @@ impl Conversation {
         if self.depth == Depth::Full {
             self.cell.contacted_fully(now.unix);
         }
-        if self.depth != Depth::Glance {
+        if !matches!(self.depth, Depth::Quarantine | Depth::Glance) {
             let told = short_inform::told(&self.summary);
             self.acs.short_informs.note(self.device(), told);
         }

@@ -219,6 +219,13 @@ async fn begin(post: &Post<'_>, message: &mut Message, raw: &Bytes) -> Result<Re
     let span = caller.span().clone();
     let let_in = authentication::let_in(post, &caller);
     let proof = let_in.instrument(span.clone()).await?;
+    if caller.is_refused() {
+        let reason = "expected a device that was announced: the instance refuses others \
+                      (unknown_devices)";
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, Why::UnknownDevice, reason);
+        let refusal = refusal.told("this device is not known here");
+        return Err(refusal.of(device.id.to_string()));
+    }
     let step = acs
         .by_url
         .step(acs, &device, caller.known(), post.uri, now.instant);

@@ -53,6 +53,8 @@ pub enum Why {
     WrongDevice,
     /// It shows factory credentials, and has had its own.
     FactorySpent,
+    /// Nobody has announced it, and the instance takes no others.
+    UnknownDevice,
     /// It has failed too often.
     TooManyFailures,
     /// Too many sessions are open.
@@ -64,7 +66,7 @@ pub enum Why {
 }
 
 /// All of them, to be counted.
-const WHYS: [Why; 19] = [
+const WHYS: [Why; 20] = [
     Why::NoPost,
     Why::NoHttp,
     Why::Tls,
@@ -80,6 +82,7 @@ const WHYS: [Why; 19] = [
     Why::WrongCredentials,
     Why::WrongDevice,
     Why::FactorySpent,
+    Why::UnknownDevice,
     Why::TooManyFailures,
     Why::TooManySessions,
     Why::File,
@@ -106,6 +109,7 @@ impl Why {
             Why::WrongCredentials => "wrong-credentials",
             Why::WrongDevice => "wrong-device",
             Why::FactorySpent => "factory-spent",
+            Why::UnknownDevice => "unknown-device",
             Why::TooManyFailures => "too-many-failures",
             Why::TooManySessions => "too-many-sessions",
             Why::File => "file",
@@ -229,11 +233,18 @@ impl Refusals {
 
     /// The last ones, the latest first.
     pub fn last(&self, limit: usize) -> Vec<Entry> {
+        self.last_where(limit, |_| true)
+    }
+
+    /// The last ones that are so.
+    pub fn last_where(&self, limit: usize, is_so: impl Fn(&Refused) -> bool) -> Vec<Entry> {
         let entries = self.entries.lock();
         entries
             .iter()
+            .map(|(_, entry)| entry)
+            .filter(|entry| is_so(&entry.refused))
             .take(limit)
-            .map(|(_, entry)| entry.clone())
+            .cloned()
             .collect()
     }
 

@@ -5,8 +5,10 @@
 //! one costs nothing but its own completeness. What it does not do: wait, write, or know who
 //! follows. Webhooks are made of it, durably, in `outbox.rs`.
 
+mod filter;
 mod reachable;
 mod ring;
+mod streams;
 mod what;
 
 #[cfg(test)]
@@ -19,8 +21,10 @@ use utoipa::ToSchema;
 
 use crate::device::{DeviceKey, UnixTime};
 
+pub use filter::{EVENTS, Heard};
 pub use reachable::Unreachable;
 pub use ring::{Events, Follower, HISTORY_EVENTS_MAX, News};
+pub use streams::{Stream, Streams};
 pub use what::{
     Between, CampaignEvent, CampaignStep, DeviceChanged, DeviceDeleted, DeviceReachable,
     DeviceRegistered, DeviceUnreachable, FaultRaised, KINDS, PluginEvent, PluginStep, SessionEnded,

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Event, Unreachable};
+use super::{Event, Streams, Unreachable};
 use crate::device::UnixTime;
 
 /// Events that are kept for those who come back or are slow. An event has at most some KB, most
@@ -24,6 +25,9 @@ const TAKEN_MAX: usize = 256;
 pub struct Events {
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
+    closed: AtomicBool,
+    /// The streams of the API that follow.
+    pub streams: Streams,
     /// The devices that could not be woken and have not come since.
     pub unreachable: Unreachable,
 }
@@ -58,8 +62,21 @@ impl Events {
                 events: VecDeque::new(),
             }),
             newest: watch::Sender::new(next - 1),
+            closed: AtomicBool::new(false),
+            streams: Streams::default(),
             unreachable: Unreachable::default(),
         }
+    }
+
+    /// No more events: followers are told, so that nobody waits for the host's end.
+    pub fn close(&self) {
+        self.closed.store(true, Relaxed);
+        self.newest.send_modify(|_| {});
+    }
+
+    /// Whether the host stops.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
     }
 
     /// Gives an event its number and tells it to whoever follows. Never waits: costs an
@@ -135,13 +152,14 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Waits until there is something, and takes it. Never empty, unless events were lost.
+    /// Waits until there is something, and takes it. Empty only if events were lost or the host
+    /// stops.
     pub async fn next(&mut self) -> News {
         loop {
             // Seen before it is read: what comes in between wakes the next round.
             self.newest.mark_unchanged();
             let news = self.take();
-            if !news.events.is_empty() || news.lost != Some(0) {
+            if !news.events.is_empty() || news.lost != Some(0) || self.events.is_closed() {
                 return news;
             }
             if self.newest.changed().await.is_err() {

@@ -153,3 +153,59 @@ fn told(events: &Events) -> Vec<serde_json::Value> {
         .map(|event| serde_json::json!(event.told()))
         .collect()
 }
+
+#[test]
+fn events_are_asked_for_by_their_fields_and_their_device() {
+    use crate::query::Query;
+    let fault = FaultRaised {
+        rpc: "SetParameterValues".to_owned(),
+        code: Some(9005),
+        text: "Invalid parameter name".to_owned(),
+        parameters: vec!["Device.A".to_owned(), "Device.B".to_owned()],
+        task: None,
+        plugin: None,
+    };
+    let event = Event::of_device(1_000, &key("00AABB-Box-1"), What::Fault(fault));
+    let device = crate::device::Summary {
+        tags: ["gold".to_owned()].into(),
+        software_version: "1.10".to_owned(),
+        ..crate::device::Summary::default()
+    };
+    let check = |query: &str, with: bool, without: bool| {
+        let parsed = Query::parse_for(&EVENTS, query).unwrap();
+        let heard = Heard::new(&event, Some(&device));
+        assert_eq!(parsed.matches(&heard, 1_060), with, "{query}");
+        let heard = Heard::new(&event, None);
+        assert_eq!(parsed.matches(&heard, 1_060), without, "{query}");
+    };
+    check("", true, true);
+    check("fault", true, true);
+    check("kind = fault.raised", true, true);
+    check("kind = \"task.*\"", false, false);
+    check(
+        "kind in (task.failed, fault.raised) and device.tag = gold",
+        true,
+        false,
+    );
+    check("device.software_version > 1.9", true, false);
+    check("data.code = 9005", true, true);
+    check("data.code >= 9100", false, false);
+    check("data.code > 900", true, true);
+    check("data.parameters = Device.B", true, true);
+    check("data.text = \"Invalid*\" and age(at) < 2m", true, true);
+    check("has(data.task)", false, false);
+    check("device = \"*Box*\"", true, true);
+    assert!(Query::parse_for(&EVENTS, "kidn = x").is_err());
+}
+
+#[test]
+fn streams_are_limited_for_each_and_in_all() {
+    let events = Arc::new(Events::new(1));
+    let anna: Arc<str> = "user:anna".into();
+    let places: Vec<_> = (0..20).map(|_| events.stream(&anna).unwrap()).collect();
+    assert!(events.stream(&anna).is_none());
+    assert!(events.stream(&"user:ben".into()).is_some());
+    drop(places);
+    assert_eq!(events.streams.count(), 0);
+    assert!(events.stream(&anna).is_some());
+}

@@ -112,8 +112,9 @@ pub trait Subject {
     /// not at hand.
     fn any(&self, field: &Field, test: &mut dyn FnMut(Datum<'_>) -> bool) -> Option<bool>;
 
-    /// Whether `test` holds for any of the texts that tell it from others.
-    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> bool;
+    /// Whether `test` holds for any of the texts that tell it from others. `None`: for none of those
+    /// at hand, and there are more.
+    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool>;
 }
 
 impl Query {
@@ -174,6 +175,10 @@ impl Query {
         self.root.judge(subject, now)
     }
 
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
     /// The paths of the parameters that it asks for.
     pub fn paths(&self) -> Vec<&str> {
         let mut paths = Vec::new();
@@ -198,7 +203,7 @@ impl Node {
             Node::And(nodes) => decided(nodes, false, |node| node.judge(subject, now)),
             Node::Or(nodes) => decided(nodes, true, |node| node.judge(subject, now)),
             Node::Not(node) => node.judge(subject, now).map(|is| !is),
-            Node::Word(pattern) => Some(subject.any_identifying(&mut |text| pattern.is_in(text))),
+            Node::Word(pattern) => subject.any_identifying(&mut |text| pattern.is_in(text)),
             Node::Has(field) => subject.any(field, &mut |_| true),
             Node::Is {
                 field,

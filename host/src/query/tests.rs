@@ -18,9 +18,9 @@ impl Subject for Thing<'_> {
         Some(values.any(|(_, datum)| test(*datum)))
     }
 
-    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+    fn any_identifying(&self, test: &mut dyn FnMut(&str) -> bool) -> Option<bool> {
         let mut values = self.0.iter().filter_map(|(_, datum)| datum.text());
-        values.any(test)
+        Some(values.any(test))
     }
 }
 
@@ -122,6 +122,20 @@ fn what_is_not_at_hand_is_left_open_unless_it_does_not_matter() {
     ] {
         assert_eq!(judge(query), judged, "{query}");
     }
+}
+
+#[test]
+fn queries_together() {
+    let parse = |text| Query::parse(text).unwrap();
+    let (one, other) = (parse("tag = a or tag = vip"), parse("tag = b"));
+    let matches = |query: Query| {
+        let thing = Thing(&[("tag", Datum::Text("vip"))]);
+        query.matches(&thing, NOW)
+    };
+    assert!(!matches(one.clone().and(other.clone())));
+    assert!(matches(one.clone().and(Query::all())));
+    assert!(matches(other.clone().or(one)));
+    assert!(other.or(Query::all()).is_all());
 }
 
 #[test]

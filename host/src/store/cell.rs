@@ -84,6 +84,10 @@ impl DeviceCell {
         self.deleted.load(Ordering::Acquire)
     }
 
+    pub(super) fn contact_block(&self) -> &Arc<ContactBlock> {
+        &self.contacts
+    }
+
     /// With the cell locked, so that a write that is being made goes before the deletion.
     pub(super) fn set_deleted(&self, _locked: &mut Device) {
         self.deleted.store(true, Ordering::Release);
@@ -126,6 +130,8 @@ pub struct Device {
     summary: Arc<Summary>,
     tree: Tree,
     summary_changed: bool,
+    /// What searches find is not what the summary says.
+    row_stale: bool,
     /// The index does not have it yet.
     is_new: bool,
 }
@@ -136,6 +142,7 @@ impl Device {
             summary: Arc::new(summary),
             tree: Tree::default(),
             summary_changed: true,
+            row_stale: true,
             is_new: true,
         }
     }
@@ -145,6 +152,7 @@ impl Device {
             summary: Arc::new(summary),
             tree,
             summary_changed: false,
+            row_stale: false,
             is_new: false,
         }
     }
@@ -169,6 +177,7 @@ impl Device {
         if changed {
             self.summary = Arc::new(summary);
             self.summary_changed = true;
+            self.row_stale = true;
         }
         changed
     }
@@ -192,6 +201,11 @@ impl Device {
     /// Both at once, for what reads one to change the other.
     pub fn summary_and_tree_mut(&mut self) -> (&Summary, &mut Tree) {
         (&self.summary, &mut self.tree)
+    }
+
+    /// Whether its row is to be made anew; it counts as made from now on.
+    pub(super) fn take_row_stale(&mut self) -> bool {
+        std::mem::take(&mut self.row_stale)
     }
 
     /// Whether there is something to write.

@@ -1,6 +1,11 @@
 //! Values of any size as records that are small enough: compressed, then cut.
 //!
-//! The first byte of chunk 0 says whether the joined bytes are plain or zstd's.
+//! The first byte of chunk 0 says whether the joined bytes are plain or zstd's; before it there may
+//! be a head, which is read without unpacking.
+
+use std::cell::RefCell;
+
+use zstd::bulk::Decompressor;
 
 use super::StoreError;
 use super::backend::{Backend, Batch, Start};
@@ -13,6 +18,13 @@ const COMPRESS_FROM_BYTES: usize = 256;
 const ZSTD_LEVEL: i32 = 1;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+/// Before a head: its length in two bytes, the head, and then what is packed.
+const HEADED: u8 = 2;
+
+thread_local! {
+    /// Making one costs more than most values.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// Compresses `bytes` if that pays; the result begins with the byte that says so.
 pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
@@ -31,7 +43,7 @@ pub(super) fn unpack(
     packed: &[u8],
     bytes_max: usize,
 ) -> Result<Vec<u8>, StoreError> {
-    match packed.split_first() {
+    match split_head(packed).1.split_first() {
         Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
         Some((&ZSTD, bytes)) => {
             // The frame says its size: no more is allocated than that, nor than may be.
@@ -41,7 +53,7 @@ pub(super) fn unpack(
             let capacity = size.map_or(bytes_max, |size| {
                 bytes_max.min(usize::try_from(size).unwrap_or(bytes_max))
             });
-            zstd::bulk::decompress(bytes, capacity).map_err(|cause| unreadable(what, cause))
+            decompress(bytes, capacity).map_err(|cause| unreadable(what, cause))
         }
         Some((first, _)) => Err(unreadable(
             what,
@@ -51,10 +63,50 @@ pub(super) fn unpack(
     }
 }
 
+fn decompress(bytes: &[u8], capacity: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let mut decompressor = match kept.take() {
+            Some(kept) => kept,
+            None => Decompressor::new()?,
+        };
+        let unpacked = decompressor.decompress(bytes, capacity)?;
+        *kept = Some(decompressor);
+        Ok(unpacked)
+    })
+}
+
+/// The head of a packed value, and the value. A value without one has an empty head.
+pub(super) fn split_head(packed: &[u8]) -> (&[u8], &[u8]) {
+    let head = || {
+        let (first, rest) = packed.split_first()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        (*first == HEADED).then(|| rest.split_at_checked(length))?
+    };
+    head().unwrap_or((&[], packed))
+}
+
+/// [`put`] with a head.
+pub(super) fn put_headed(batch: &mut Batch, key: &Key, head: &[u8], bytes: &[u8]) -> u16 {
+    let packed = pack(bytes);
+    let Ok(length) = u16::try_from(head.len()) else {
+        return put_packed(batch, key, &packed);
+    };
+    let mut headed = Vec::with_capacity(packed.len() + head.len() + 3);
+    headed.push(HEADED);
+    headed.extend(length.to_be_bytes());
+    headed.extend(head);
+    headed.extend(packed);
+    put_packed(batch, key, &headed)
+}
+
 /// Puts `bytes` below `key`; how many chunks it made. Chunks that an earlier value had beyond
 /// that are the caller's to remove.
 pub(super) fn put(batch: &mut Batch, key: &Key, bytes: &[u8]) -> u16 {
-    let packed = pack(bytes);
+    put_packed(batch, key, &pack(bytes))
+}
+
+fn put_packed(batch: &mut Batch, key: &Key, packed: &[u8]) -> u16 {
     let mut chunks = 0_u16;
     for chunk in packed.chunks(CHUNK_BYTES) {
         batch.put(key.clone().u16(chunks).bytes(), chunk.to_vec());

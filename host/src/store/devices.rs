@@ -65,6 +65,7 @@ impl Store {
         let (key, number, contacts) = core.devices.add(key);
         let cell = Arc::new(DeviceCell::new(key, number, contacts, Device::new(summary)));
         core.devices.keep(&cell);
+        core.devices.index(&cell, &mut cell.lock());
         core.dirty.push(&cell);
         Ok((cell, true))
     }
@@ -152,7 +153,11 @@ impl Store {
     /// Call it after a change: queues the device for the next round of write-behind if there
     /// is something to write. Costs nothing worth counting if not.
     pub fn touched(&self, cell: &Arc<DeviceCell>) {
-        if cell.lock().is_changed() {
+        let mut locked = cell.lock();
+        let changed = locked.is_changed();
+        self.core().devices.index(cell, &mut locked);
+        drop(locked);
+        if changed {
             self.core().dirty.push(cell);
         }
     }
@@ -165,6 +170,7 @@ impl Store {
         let place = self.core().committer.reserve().await?;
         let (writing, summary) = {
             let mut locked = cell.lock();
+            self.core().devices.index(cell, &mut locked);
             let mut batch = Batch::default();
             let summary = cell.take_changes(&mut locked, &mut batch);
             // The cell must not be let go and loaded again before this is applied.
@@ -205,7 +211,11 @@ impl Core {
         Ok(Some(cell))
     }
 
-    fn summary(&self, key: &DeviceKey, number: u64) -> Result<Option<Summary>, StoreError> {
+    pub(super) fn summary(
+        &self,
+        key: &DeviceKey,
+        number: u64,
+    ) -> Result<Option<Summary>, StoreError> {
         if let Some(cell) = self.devices.peek(key) {
             return Ok(Some(cell.lock().summary().clone()));
         }

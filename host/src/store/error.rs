@@ -101,6 +101,12 @@ pub enum StoreError {
         /// Bytes that came.
         found: usize,
     },
+    /// What a page is to begin after is not what a page gave.
+    #[error("{0}")]
+    Cursor(String),
+    /// Who waited for it is gone.
+    #[error("the search was cancelled")]
+    Cancelled,
     /// The device is not known.
     #[error("there is no device {0}")]
     NoSuchDevice(DeviceKey),
@@ -126,6 +132,7 @@ impl StoreError {
             self,
             StoreError::TooMuch { .. }
                 | StoreError::Name { .. }
+                | StoreError::Cursor(_)
                 | StoreError::NoSuchDevice(_)
                 | StoreError::NoSuchTask(_)
                 | StoreError::TaskState { .. }

@@ -28,6 +28,7 @@ mod parts;
 mod paths;
 mod plugin_memory;
 mod registry;
+mod search;
 mod segment_file;
 mod segment_read;
 mod segments;
@@ -48,18 +49,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use audit::{AuditHead, Hash, Unverified, Verified, hex, unhex, verify};
 pub use campaigns::{CampaignDeviceFilter, DevicesPage, Told};
 pub use cell::{Device, DeviceCell};
 pub use devices::Listed;
 pub use error::StoreError;
 pub use faults::FaultRecord;
 pub use plugin_memory::{MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX};
+pub use search::{Cancel, Fields, Found, Search, SearchPage, Sort};
 pub use segment_read::Head;
 pub use segments::{HEAD_BYTES_MAX, RECORD_BYTES_MAX, Record, Segments, SegmentsConfig};
 pub use stats::Stats;
 pub use task_index::TaskObserver;
 pub use task_list::{Order, TaskFilter};
-pub use tree::{Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
+pub use tree::{
+    Changed, PARAMETERS_PER_DEVICE_MAX, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX,
+    matches as path_matches,
+};
 
 /// Of the log of the storage engine: below this level it writes down the records themselves, secrets and all.
 pub const ENGINE_QUIET: &str = "sled=warn";
@@ -129,12 +135,14 @@ struct Core {
     backend: Arc<backend::Backend>,
     committer: commit::Committer,
     devices: registry::Registry,
+    built: search::Built,
     tasks: task_index::Tasks,
     sweep: task_list::Sweep,
     faults: Arc<faults::Faults>,
     memory: Arc<plugin_memory::Memory>,
     dirty: write_behind::Dirty,
     audit: Arc<Segments>,
+    chain: audit::Chain,
     traces: Segments,
     /// Keep the directory ours while anything of this is alive.
     _claim: start::Claim,
@@ -179,7 +187,7 @@ impl Store {
         let flushed = self.flush().await;
         self.core().dirty.close();
         self.core().committer.close();
-        flushed
+        flushed.and(self.note_audit_end())
     }
 
     /// Whether promises can be kept: no write has failed, and the store is not closed.

@@ -1,20 +1,21 @@
 //! How a tree is stored: cut into parts along its sorted order, so that a session that
 //! changes one value rewrites one part, compressed, of a few kilobytes.
 //!
-//! A part's record begins with the format's byte (1) and a time (8 bytes); then for each
+//! The head of a part's record is its first path, so that who wants one parameter unpacks one part.
+//! What is packed begins with the format's byte (1) and a time (8 bytes); then for each
 //! parameter: bytes it shares with the path before, the rest of its path, the type (a number
 //! of `TYPES`, or 255 and the text), whether it can be set, the time of reading as seconds
 //! after the part's, the value. Numbers and lengths are LEB128.
 
 use cwmp::XsdType;
 
-use crate::device::Reading;
+use crate::device::{Reading, UnixTime};
 
 use super::StoreError;
-use super::backend::Batch;
+use super::backend::{Batch, Pair};
 use super::chunks;
 use super::keys::{Key, unreadable};
-use super::tree::{PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
+use super::tree::{self, PATH_BYTES_MAX, Tree, VALUE_BYTES_MAX};
 
 /// A part that became larger than this, before compression, is cut.
 const PART_BYTES_MAX: usize = 8 * 1024;
@@ -107,7 +108,7 @@ pub(super) fn write(tree: &mut Tree, key: &Key, batch: &mut Batch) {
         let part_key = key.clone().u16(part.id);
         let mut pieces = pieces.into_iter();
         match pieces.next() {
-            Some(first) => part.chunks = chunks::put(batch, &part_key, &first.bytes),
+            Some(first) => part.chunks = first.put(batch, &part_key),
             None if !part.start.is_empty() => {
                 remove_chunks(batch, &part_key, 0..stored);
                 continue; // its range is now the part's before
@@ -118,7 +119,7 @@ pub(super) fn write(tree: &mut Tree, key: &Key, batch: &mut Batch) {
         parts.push(part);
         for piece in pieces {
             let id = free_ids.take();
-            let chunks = chunks::put(batch, &key.clone().u16(id), &piece.bytes);
+            let chunks = piece.put(batch, &key.clone().u16(id));
             parts.push(Part {
                 start: piece.start,
                 id,
@@ -135,17 +136,11 @@ pub(super) fn write(tree: &mut Tree, key: &Key, batch: &mut Batch) {
 /// Makes a tree of its records, as a scan below the tree's key gives them. A record that
 /// cannot be read is left out (its parameters are readings: the device has them) and reported
 /// to `bad`.
-pub(super) fn read(
-    records: &[(Vec<u8>, Vec<u8>)],
-    key_bytes: usize,
-    mut bad: impl FnMut(StoreError),
-) -> Tree {
+pub(super) fn read(records: &[Pair], key_bytes: usize, mut bad: impl FnMut(StoreError)) -> Tree {
     let mut tree = Tree::default();
     let mut parts: Vec<Part> = Vec::new();
     let mut unreadable_parts = Vec::new();
-    let ids = records
-        .chunk_by(|(one, _), (other, _)| part_id(one, key_bytes) == part_id(other, key_bytes));
-    for chunk_records in ids {
+    for chunk_records in parts_of(records, key_bytes) {
         let Some(id) = chunk_records
             .first()
             .and_then(|(key, _)| part_id(key, key_bytes))
@@ -153,13 +148,7 @@ pub(super) fn read(
             bad(unreadable(WHAT, "its key is too short"));
             continue;
         };
-        let packed: Vec<u8> = chunk_records
-            .iter()
-            .flat_map(|(_, chunk)| chunk)
-            .copied()
-            .collect();
-        let start = chunks::unpack(WHAT, &packed, RECORD_BYTES_MAX)
-            .and_then(|bytes| decode(&bytes, &mut tree));
+        let start = unpack(chunk_records).and_then(|bytes| decode(&bytes, &mut tree));
         let chunks = u16::try_from(chunk_records.len()).unwrap_or(u16::MAX);
         match start {
             Ok(start) => parts.push(Part {
@@ -185,6 +174,60 @@ pub(super) fn read(
     };
     tree.shrink();
     tree
+}
+
+/// Calls `visit` with each parameter below the path or pattern that the records of a tree have.
+/// Only the parts that can have any are unpacked.
+pub(super) fn visit(
+    records: &[Pair],
+    key_bytes: usize,
+    pattern: &str,
+    mut visit: impl FnMut(&str, &str, UnixTime),
+) -> Result<(), StoreError> {
+    let literal = tree::literal(pattern);
+    let mut parts: Vec<(&str, &[Pair])> = parts_of(records, key_bytes)
+        .filter_map(|records| {
+            let (_, first) = records.first()?;
+            let (head, _) = chunks::split_head(first);
+            Some((std::str::from_utf8(head).ok()?, records))
+        })
+        .collect();
+    parts.sort_unstable_by_key(|(head, _)| *head);
+    for (number, (head, records)) in parts.iter().enumerate() {
+        let next = parts.get(number + 1).map(|(next, _)| *next);
+        // Parts without a head may have anything.
+        let ends_before = next.is_some_and(|next| !head.is_empty() && next <= literal);
+        let begins_after = *head > literal && !head.starts_with(literal);
+        if ends_before || begins_after {
+            continue;
+        }
+        each(&unpack(records)?, |path, raw| {
+            let is_past = path > literal && !path.starts_with(literal);
+            if path.starts_with(literal) && tree::matches(pattern, path) {
+                visit(path, raw.value, raw.read_at);
+            }
+            !is_past
+        })?;
+    }
+    Ok(())
+}
+
+/// The records of each part.
+fn parts_of(records: &[Pair], key_bytes: usize) -> impl Iterator<Item = &[Pair]> {
+    records
+        .chunk_by(move |(one, _), (other, _)| part_id(one, key_bytes) == part_id(other, key_bytes))
+}
+
+fn unpack(chunk_records: &[Pair]) -> Result<Vec<u8>, StoreError> {
+    if let [(_, only)] = chunk_records {
+        return chunks::unpack(WHAT, only, RECORD_BYTES_MAX);
+    }
+    let packed: Vec<u8> = chunk_records
+        .iter()
+        .flat_map(|(_, chunk)| chunk)
+        .copied()
+        .collect();
+    chunks::unpack(WHAT, &packed, RECORD_BYTES_MAX)
 }
 
 fn part_id(key: &[u8], key_bytes: usize) -> Option<u16> {
@@ -224,6 +267,12 @@ impl FreeIds {
 struct Piece {
     start: Box<str>,
     bytes: Vec<u8>,
+}
+
+impl Piece {
+    fn put(&self, batch: &mut Batch, key: &Key) -> u16 {
+        chunks::put_headed(batch, key, self.start.as_bytes(), &self.bytes)
+    }
 }
 
 /// The records of the parameters from `start` to before `end`: one, or more if it is too large
@@ -307,6 +356,33 @@ fn text(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Puts the parameters of a record into the tree and says which is the first.
 fn decode(bytes: &[u8], tree: &mut Tree) -> Result<Box<str>, StoreError> {
+    let mut first: Option<Box<str>> = None;
+    each(bytes, |path, raw| {
+        if first.is_none() {
+            first = Some(path.into());
+        }
+        let reading = Reading {
+            value: raw.value.into(),
+            xsd_type: XsdType::new(raw.xsd_type),
+            read_at: raw.read_at,
+            writable: raw.writable,
+        };
+        tree.restore(path, reading);
+        true
+    })?;
+    first.ok_or_else(|| unreadable(WHAT, "it has no parameters"))
+}
+
+/// A parameter as it stands in a record, but for its path.
+struct Raw<'a> {
+    value: &'a str,
+    xsd_type: &'a str,
+    read_at: UnixTime,
+    writable: Option<bool>,
+}
+
+/// Calls `visit` with each parameter of a record, by path, until it wants no more.
+fn each(bytes: &[u8], mut visit: impl FnMut(&str, Raw<'_>) -> bool) -> Result<(), StoreError> {
     let mut input = Input(bytes);
     match input.byte() {
         Some(FORMAT) => {}
@@ -320,24 +396,22 @@ fn decode(bytes: &[u8], tree: &mut Tree) -> Result<Box<str>, StoreError> {
     let ends_early = || unreadable(WHAT, "it ends within a parameter");
     let base = input.time().ok_or_else(ends_early)?;
     let mut path: Vec<u8> = Vec::new();
-    let mut first: Option<Box<str>> = None;
     while !input.0.is_empty() {
-        let reading = decode_parameter(&mut input, &mut path, base).ok_or_else(ends_early)?;
+        let raw = raw(&mut input, &mut path, base).ok_or_else(ends_early)?;
         let path = std::str::from_utf8(&path).map_err(|error| unreadable(WHAT, error))?;
-        if first.is_none() {
-            first = Some(path.into());
+        if !visit(path, raw) {
+            break;
         }
-        tree.restore(path, reading);
     }
-    first.ok_or_else(|| unreadable(WHAT, "it has no parameters"))
+    Ok(())
 }
 
-fn decode_parameter(input: &mut Input<'_>, path: &mut Vec<u8>, base: i64) -> Option<Reading> {
+fn raw<'a>(input: &mut Input<'a>, path: &mut Vec<u8>, base: i64) -> Option<Raw<'a>> {
     path.truncate(usize::try_from(input.number()?).ok()?);
     path.extend(input.text()?);
     let xsd_type = match input.byte()? {
-        OTHER_TYPE => XsdType::new(std::str::from_utf8(input.text()?).ok()?),
-        position => XsdType::new(TYPES.get(usize::from(position))?),
+        OTHER_TYPE => std::str::from_utf8(input.text()?).ok()?,
+        position => TYPES.get(usize::from(position))?,
     };
     let writable = match input.byte()? {
         0 => None,
@@ -346,9 +420,8 @@ fn decode_parameter(input: &mut Input<'_>, path: &mut Vec<u8>, base: i64) -> Opt
     };
     let after = input.number()?;
     let after = (after >> 1).cast_signed() ^ -(after & 1).cast_signed();
-    let value = std::str::from_utf8(input.text()?).ok()?.into();
-    Some(Reading {
-        value,
+    Some(Raw {
+        value: std::str::from_utf8(input.text()?).ok()?,
         xsd_type,
         read_at: base.wrapping_add(after),
         writable,

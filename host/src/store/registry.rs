@@ -9,14 +9,15 @@ use std::sync::Arc;
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use crate::device::{Contacts, DeviceKey};
+use crate::device::{Contacts, DeviceKey, Summary};
 
 use super::StoreError;
 use super::backend::{Backend, Batch};
-use super::cell::DeviceCell;
+use super::cell::{Device, DeviceCell};
 use super::contacts::{BLOCK_DEVICES, ContactBlock};
 use super::keys::{Key, KeyReader, Kind, number_value, unreadable};
 use super::paths::HASHER;
+use super::search::Rows;
 
 /// Cells that are looked at for one to let go, before the cache grows over its limit.
 const EVICT_TRIES: usize = 16;
@@ -32,23 +33,55 @@ pub(super) struct Registry {
     instances: RwLock<HashMap<Arc<str>, Arc<Instance>>>,
 }
 
-/// The devices of an instance.
+/// The devices of an instance. Who takes both locks takes that of the rows first.
 #[derive(Debug)]
-struct Instance {
-    name: Arc<str>,
-    index: RwLock<Index>,
+pub(super) struct Instance {
+    pub(super) name: Arc<str>,
+    pub(super) rows: RwLock<Rows>,
+    pub(super) index: RwLock<Index>,
 }
 
 #[derive(Debug, Default)]
-struct Index {
-    numbers: BTreeMap<Arc<str>, u64>,
+pub(super) struct Index {
+    pub(super) numbers: BTreeMap<Arc<str>, u64>,
     next: u64,
     /// By number / 256.
     contacts: BTreeMap<u64, Arc<ContactBlock>>,
 }
 
+impl Instance {
+    /// Nothing is put back for a device that is gone.
+    pub(super) fn put_row(
+        &self,
+        key: &DeviceKey,
+        number: u64,
+        summary: &Summary,
+        contacts: &Arc<ContactBlock>,
+    ) {
+        let mut rows = self.rows.write();
+        if self.index.read().numbers.get(&*key.id) == Some(&number) {
+            rows.put(key, number, summary, contacts);
+        }
+    }
+
+    /// As [`Instance::put_row`]; a row that is there is newer.
+    pub(super) fn put_row_if_absent(
+        &self,
+        key: &DeviceKey,
+        number: u64,
+        summary: &Summary,
+        contacts: &Arc<ContactBlock>,
+    ) {
+        let mut rows = self.rows.write();
+        let is_known = self.index.read().numbers.get(&*key.id) == Some(&number);
+        if is_known && !rows.has(number) {
+            rows.put(key, number, summary, contacts);
+        }
+    }
+}
+
 impl Index {
-    fn block(&mut self, number: u64) -> Arc<ContactBlock> {
+    pub(super) fn block(&mut self, number: u64) -> Arc<ContactBlock> {
         Arc::clone(self.contacts.entry(number / BLOCK_DEVICES).or_default())
     }
 }
@@ -135,7 +168,26 @@ impl Registry {
             .collect()
     }
 
-    fn instance(&self, name: &str) -> Option<Arc<Instance>> {
+    /// All instances that have had devices.
+    pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
+        self.instances.read().values().cloned().collect()
+    }
+
+    /// Makes the row of a device what its summary says, if that has changed.
+    pub(super) fn index(&self, cell: &DeviceCell, locked: &mut Device) {
+        if locked.take_row_stale()
+            && let Some(instance) = self.instance(&cell.key().instance)
+        {
+            instance.put_row(
+                cell.key(),
+                cell.number(),
+                locked.summary(),
+                cell.contact_block(),
+            );
+        }
+    }
+
+    pub(super) fn instance(&self, name: &str) -> Option<Arc<Instance>> {
         self.instances.read().get(name).cloned()
     }
 
@@ -146,6 +198,7 @@ impl Registry {
             let new = || {
                 Arc::new(Instance {
                     name: Arc::clone(&name),
+                    rows: RwLock::default(),
                     index: RwLock::default(),
                 })
             };
@@ -279,7 +332,10 @@ impl Registry {
     /// Out of the index and the cache.
     pub(super) fn forget(&self, key: &DeviceKey) {
         if let Some(instance) = self.instance(&key.instance) {
-            instance.index.write().numbers.remove(&*key.id);
+            let number = instance.index.write().numbers.remove(&*key.id);
+            if let Some(number) = number {
+                instance.rows.write().remove(number);
+            }
         }
         self.cells.lock().pop(key);
     }

@@ -1,11 +1,12 @@
 //! Reading a series of segment files.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::StoreError;
 use super::segment_file::{Records, split_head};
-use super::segments::{Record, Segments};
+use super::segments::{Record, Segments, list};
 use crate::device::UnixTime;
 
 /// What an index needs of a record.
@@ -19,6 +20,7 @@ pub struct Head<'a> {
     pub head: &'a [u8],
     /// Packed bytes in the file.
     pub bytes: usize,
+    pub(super) packed: &'a [u8],
 }
 
 impl Segments {
@@ -44,7 +46,70 @@ impl Segments {
                         at,
                         head,
                         bytes: packed.len(),
+                        packed,
                     });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The heads of records after `after` (of all, if `None`), oldest first, until `visit` has
+    /// seen enough.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(super) fn forwards(
+        &self,
+        after: Option<u64>,
+        mut visit: impl FnMut(Head<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        let files = self.files()?;
+        let ends = files
+            .iter()
+            .skip(1)
+            .map(|file| file.first)
+            .chain([u64::MAX]);
+        for (file, end) in files.iter().zip(ends) {
+            if end <= from {
+                continue;
+            }
+            let bytes = read_file(&file.path)?.unwrap_or_default();
+            let records =
+                Records::new(&bytes, file.first).skip_while(|(number, ..)| *number < from);
+            for record in records {
+                if visit(head_of(record)).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The heads of records before `before` (of all, if `None`), newest first, until `visit` has
+    /// seen enough.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(super) fn backwards(
+        &self,
+        before: Option<u64>,
+        mut visit: impl FnMut(Head<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let before = before.unwrap_or(u64::MAX);
+        for file in self.files()?.iter().rev() {
+            if file.first >= before {
+                continue;
+            }
+            let bytes = read_file(&file.path)?.unwrap_or_default();
+            let records = Records::new(&bytes, file.first);
+            let records: Vec<_> = records
+                .take_while(|(number, ..)| *number < before)
+                .collect();
+            for record in records.into_iter().rev() {
+                if visit(head_of(record)).is_break() {
+                    return Ok(());
                 }
             }
         }
@@ -130,6 +195,35 @@ impl Segments {
         }
         Ok(found)
     }
+}
+
+fn head_of((number, at, packed): (u64, UnixTime, &[u8])) -> Head<'_> {
+    let (head, packed) = split_head(packed);
+    Head {
+        number,
+        at,
+        head,
+        bytes: packed.len(),
+        packed,
+    }
+}
+
+/// The records of a series in this directory, oldest first, until `visit` has seen enough. Only
+/// reads: the series may be in use. What is damaged is left out, a torn tail too.
+pub(super) fn each_record(
+    directory: &Path,
+    mut visit: impl FnMut(Record) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    for file in list(directory)? {
+        let bytes = read_file(&file.path)?.unwrap_or_default();
+        let mut records = Records::new(&bytes, file.first);
+        while let Some(record) = records.next_record(|_| true)? {
+            if visit(record).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `None`: removed by the retention meanwhile.

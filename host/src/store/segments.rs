@@ -278,6 +278,11 @@ impl Segments {
         self.state.lock().files.front().map_or(0, |file| file.first)
     }
 
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.state.lock().files.iter().map(|file| file.bytes).sum()
@@ -350,7 +355,7 @@ impl State {
     }
 }
 
-fn list(directory: &Path) -> Result<VecDeque<Segment>, StoreError> {
+pub(super) fn list(directory: &Path) -> Result<VecDeque<Segment>, StoreError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(io("list", directory))? {
         let entry = entry.map_err(io("list", directory))?;

@@ -39,7 +39,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The committer last: the other one waits for it.
+        // The committer last: others wait for it.
+        self.core.built.stop();
         self.core.dirty.close();
         for thread in self.threads.drain(..) {
             if thread.thread().name() == Some(COMMIT_THREAD) {
@@ -53,6 +54,7 @@ impl Drop for Running {
 
 const COMMIT_THREAD: &str = "store-commit";
 const WRITE_BEHIND_THREAD: &str = "store-readings";
+const SEARCH_THREAD: &str = "store-search";
 
 pub(super) fn open(config: StoreConfig) -> Result<Store, StoreError> {
     let directory = config.directory.clone();
@@ -102,11 +104,13 @@ fn start(
         committer: Committer::new(Arc::clone(&backend)),
         backend,
         devices,
+        built: super::search::Built::default(),
         tasks,
         sweep: super::task_list::Sweep::default(),
         faults: Arc::default(),
         memory: Arc::default(),
         dirty: Dirty::default(),
+        chain: super::audit::Chain::open(&audit)?,
         audit: Arc::new(audit),
         traces,
         config,
@@ -115,8 +119,14 @@ fn start(
     // Made first, so that a thread that does not start leaves none behind.
     let mut running = Running {
         core: Arc::clone(&core),
-        threads: Vec::with_capacity(2),
+        threads: Vec::with_capacity(3),
     };
+    let searched = Arc::clone(&core);
+    running
+        .threads
+        .push(spawn(SEARCH_THREAD, directory, move || {
+            super::search::build(&searched);
+        })?);
     let behind = Arc::clone(&core);
     running
         .threads

@@ -134,13 +134,27 @@ impl Tree {
         &'t self,
         pattern: &'t str,
     ) -> impl Iterator<Item = (&'t str, &'t Reading)> + 't {
-        let literal = pattern
-            .split_once('*')
-            .map_or(pattern, |(literal, _)| literal);
+        let literal = literal(pattern);
         self.from(literal)
             .map(|entry| (&*entry.path, &entry.reading))
             .take_while(move |(path, _)| path.starts_with(literal))
             .filter(move |(path, _)| matches(pattern, path))
+    }
+
+    /// Calls `visit` with what [`Tree::prefix`] gives, in no order: without making one.
+    pub(super) fn each(&self, pattern: &str, mut visit: impl FnMut(&str, &Reading)) {
+        if !pattern.is_empty() && !pattern.ends_with('.') && !pattern.contains('*') {
+            if let Some(reading) = self.get(pattern) {
+                visit(pattern, reading);
+            }
+            return;
+        }
+        let literal = literal(pattern);
+        for entry in &self.entries {
+            if entry.path.starts_with(literal) && matches(pattern, &entry.path) {
+                visit(&entry.path, &entry.reading);
+            }
+        }
     }
 
     /// The numbers of the rows of a table (its name ends in a dot) in which a value is known.
@@ -304,8 +318,16 @@ fn hash_at(entries: &[Entry], position: u32) -> u64 {
         .map_or(0, |entry| HASHER.hash_one(&*entry.path))
 }
 
-/// Whether `path` is the parameter of this name, or below this partial path.
-fn matches(pattern: &str, path: &str) -> bool {
+/// What every path begins with that a pattern matches.
+pub(super) fn literal(pattern: &str) -> &str {
+    pattern
+        .split_once('*')
+        .map_or(pattern, |(literal, _)| literal)
+}
+
+/// Whether `path` is the parameter of this name, or below this partial path; `*` stands for one whole
+/// name between dots.
+pub fn matches(pattern: &str, path: &str) -> bool {
     if pattern.is_empty() {
         return true;
     }

@@ -217,6 +217,7 @@ impl<'a> Round<'a> {
     fn device(&mut self, cell: &Arc<DeviceCell>) {
         cell.queued.store(false, Ordering::Release);
         let mut locked = cell.lock();
+        self.core.devices.index(cell, &mut locked);
         let mut batch = Batch::default();
         if let Err(error) = cell.take_changes(&mut locked, &mut batch) {
             self.core.dirty.refused.fetch_add(1, Ordering::Relaxed);

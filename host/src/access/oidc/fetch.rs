@@ -30,11 +30,7 @@ pub(super) struct Fetch(reqwest::Client);
 impl Fetch {
     /// Trusts the authorities of the system, and those of this file (PEM).
     pub(super) fn new(ca: Option<&Path>) -> Result<Fetch, OidcError> {
-        // Whoever was first has chosen ring too: it is the only one that is built in.
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(SECONDS_MAX);
+        let mut client = crate::http_client::builder(SECONDS_MAX);
         if let Some(path) = ca {
             let failed = |why: String| OidcError::Ca(path.to_owned(), why);
             let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;

@@ -43,8 +43,6 @@ const PENDING_SECONDS_MAX: i64 = 600;
 const PENDING_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 /// How long the provider's document and keys are believed.
 const PROVIDER_AGE_MAX: Duration = Duration::from_secs(3600);
-/// How old they must be to be read again for a key that is not among them.
-const PROVIDER_AGE_MIN: Duration = Duration::from_secs(30);
 /// Bytes of what is kept of where a person wanted to go.
 const BACK_BYTES_MAX: usize = 1024;
 
@@ -263,8 +261,9 @@ impl Oidc {
             SignatureVerificationError::NoMatchingKey,
         );
         if result.as_ref() == Err(&no_key) {
-            // The provider may have other keys than an hour ago.
-            provider = self.provider(PROVIDER_AGE_MIN, now.instant).await?;
+            // The provider may have other keys than an hour ago. Nobody makes us ask in vain: it has
+            // just given this token itself.
+            provider = self.provider(Duration::ZERO, now.instant).await?;
             result = self.verify(&provider, token, nonce);
         }
         match result {

@@ -1,9 +1,12 @@
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::super::backend::{Backend, Batch, MemoryBackend, Start};
 use super::super::start;
-use super::super::{FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError};
+use super::super::{
+    AuditHead, FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError,
+};
 use super::{check, config, key};
 use crate::device::Summary;
 use crate::work::task::TaskState;
@@ -164,12 +167,19 @@ fn settings_are_promises() {
 fn the_audit_log_is_durable_and_the_closed_store_says_so() {
     check(async |records| {
         let store = records.open();
-        assert_eq!(store.audit(5, b"first").await.unwrap(), 1);
-        assert_eq!(store.audit(6, b"second").await.unwrap(), 2);
-        let tail = store.audit_log().tail(None, 9, |_| true).unwrap();
-        assert_eq!(tail.iter().map(|r| r.at).collect::<Vec<_>>(), [6, 5]);
+        assert_eq!(store.audit(5, b"first", b"body").await.unwrap(), 1);
+        assert_eq!(store.audit(6, b"second", b"").await.unwrap(), 2);
+        let mut found = Vec::new();
+        let visit = |head: AuditHead<'_>| {
+            let (text, body) = (head.head.to_vec(), head.body().unwrap());
+            found.push((head.number, head.at, text, body));
+            ControlFlow::Continue(())
+        };
+        store.audit_backwards(None, visit).unwrap();
+        let first = (1, 5, b"first".to_vec(), b"body".to_vec());
+        assert_eq!(found, [(2, 6, b"second".to_vec(), vec![]), first]);
         store.close().await.unwrap();
-        assert_eq!(store.audit(7, b"third").await, Err(StoreError::Closed));
+        assert_eq!(store.audit(7, b"third", b"").await, Err(StoreError::Closed));
         assert_eq!(
             store.put_setting("x", &1.into()).await,
             Err(StoreError::Closed)
@@ -316,7 +326,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged() {
         store.persist(&cell).await,
         store.put_setting("x", &1.into()).await,
         store.delete(&device).await.map(drop),
-        store.audit(1, b"x").await.map(drop),
+        store.audit(1, b"x", b"").await.map(drop),
         store.flush().await,
     ];
     assert!(

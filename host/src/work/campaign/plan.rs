@@ -284,21 +284,3 @@ impl Acs {
         Ok(planned)
     }
 }
-
-impl Acs {
-    /// Until the search has one.
-    async fn matching(
-        &self,
-        instance: &str,
-        _query: &Query,
-    ) -> Result<Vec<DeviceKey>, crate::store::StoreError> {
-        let ids = self.store.device_ids(instance, None, usize::MAX);
-        Ok(ids
-            .into_iter()
-            .map(|id| DeviceKey {
-                instance: instance.into(),
-                id,
-            })
-            .collect())
-    }
-}
