@@ -9,6 +9,7 @@ mod discovery;
 mod files;
 mod http_proxy;
 mod instance;
+mod mistakes;
 mod network;
 mod oidc;
 mod operations;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::instance::DEFAULT_NAME;
 
@@ -41,7 +42,7 @@ pub use waking::Waking;
 pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the store, the traces and the audit log live.
@@ -105,7 +106,7 @@ impl Default for Config {
 }
 
 /// `[cwmp]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cwmp {
     /// Addresses to listen on; the standard's port is 7547.
@@ -157,7 +158,7 @@ impl Default for Cwmp {
 }
 
 /// `[cwmp.tls]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// Addresses to listen on, beside those without TLS.
@@ -186,7 +187,7 @@ impl Default for Tls {
 }
 
 /// `[store]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// How long readings may wait in memory before they are written; a crash loses no more than that.
@@ -208,7 +209,7 @@ impl Default for Store {
 }
 
 /// `[plugins]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Plugins {
     /// Look at the directory this often even without news from the file system
@@ -237,7 +238,7 @@ impl Default for Plugins {
 }
 
 /// `[traces]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Traces {
     /// Which sessions are kept with all their messages.
@@ -262,7 +263,7 @@ impl Default for Traces {
 }
 
 /// Which sessions are traced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeepTraces {
     /// None.
@@ -312,6 +313,25 @@ pub enum ConfigError {
     },
 }
 
+/// The settings that nobody is shown, wherever they stand.
+const SECRETS: [&str; 4] = ["token", "secret", "client_secret", "password"];
+
+fn mask(table: &mut toml::Table) {
+    for (name, value) in table.iter_mut() {
+        match value {
+            toml::Value::String(text) if SECRETS.contains(&name.as_str()) => {
+                "********".clone_into(text);
+            }
+            toml::Value::Table(inner) => mask(inner),
+            toml::Value::Array(items) => {
+                let tables = items.iter_mut().filter_map(toml::Value::as_table_mut);
+                tables.for_each(mask);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Whether a value lies in its range.
 fn within<T: PartialOrd + std::fmt::Display>(
     name: &'static str,
@@ -336,13 +356,20 @@ impl Config {
             path: path.into(),
             source,
         })?;
-        let mut config: Config = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        mistakes::read(&text).map_err(|text| ConfigError::Parse {
             path: path.into(),
-            text: error.to_string().trim_end().to_owned(),
-        })?;
-        config.read_environment();
-        config.check()?;
-        Ok(config)
+            text,
+        })
+    }
+
+    /// Every setting as TOML; secrets are masked.
+    ///
+    /// # Errors
+    /// When a value cannot be written as TOML.
+    pub fn shown(&self) -> Result<String, toml::ser::Error> {
+        let mut table = toml::Table::try_from(self)?;
+        mask(&mut table);
+        toml::to_string(&table)
     }
 
     /// The defaults, with the environment laid over them.

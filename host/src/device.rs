@@ -428,6 +428,8 @@ pub struct Summary {
     pub tags_of_code: BTreeSet<String>,
     /// What people call it; may be empty.
     pub label: String,
+    /// What people want to remember of it, the newest last.
+    pub notes: Vec<Note>,
     /// It is unknown, and waits for somebody to let it in.
     pub quarantined: bool,
     /// When the first Inform came.
@@ -461,6 +463,19 @@ pub struct Summary {
     pub trace_until: UnixTime,
     /// Its XMPP account.
     pub xmpp: XmppAccount,
+}
+
+/// What somebody wants others to know of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Among the notes of the device; never given again while it has notes.
+    pub number: u32,
+    /// When it was written.
+    pub at: UnixTime,
+    /// Who wrote it.
+    pub by: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// Something that a device told or asked by itself: RequestDownload, Kicked,

@@ -5,6 +5,7 @@ mod isolation;
 mod oidc;
 mod people;
 mod routes;
+mod some_devices;
 
 use std::net::SocketAddr;
 

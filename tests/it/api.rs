@@ -1,6 +1,7 @@
 //! The northbound interface as its callers see it: who is let in, under which address, and what
 //! it says of itself.
 
+mod asking;
 mod client;
 mod schemathesis;
 

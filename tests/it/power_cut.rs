@@ -170,11 +170,7 @@ fn new_task(device: u64, step: u64) -> NewTask {
             paths: vec![format!("Device.{step}.")],
         },
     };
-    NewTask {
-        device: key(device),
-        operation,
-        expires: None,
-    }
+    NewTask::new(key(device), operation)
 }
 
 #[derive(Default)]

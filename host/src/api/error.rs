@@ -220,7 +220,9 @@ impl From<StoreError> for ApiError {
         match &error {
             StoreError::NoSuchDevice(key) => ApiError::no_device(key),
             StoreError::NoSuchTask(_) => ApiError::not_found(error.to_string()),
-            StoreError::TaskState { .. } => ApiError::conflict(error.to_string()),
+            StoreError::TaskState { .. } | StoreError::KeyTaken { .. } | StoreError::KeyBusy(_) => {
+                ApiError::conflict(error.to_string())
+            }
             error if error.is_callers() => ApiError::bad(error.to_string()),
             error => {
                 tracing::error!(%error, "the store failed a request of the API");

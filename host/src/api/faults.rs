@@ -10,14 +10,16 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, Path, Time};
+use super::error::{ApiError, Page, PageQuery, Path, Query, Time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::store::FaultRecord;
 use crate::work::task::{TaskId, TaskParameterError};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
-    OpenApiRouter::new().routes(routes!(of_device, clear))
+    OpenApiRouter::new()
+        .routes(routes!(of_device, clear))
+        .routes(routes!(list))
 }
 
 /// A fault of a device, or what else went wrong with it.
@@ -68,6 +70,46 @@ impl From<FaultRecord> for FaultView {
             plugin: fault.plugin,
         }
     }
+}
+
+/// A device, and what went wrong with it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FaultyDevice {
+    device: String,
+    /// The newest first.
+    faults: Vec<FaultView>,
+}
+
+/// The devices of the instance with faults.
+///
+/// To have the task of a fault done again: `POST /tasks/{task}/retry`.
+#[utoipa::path(
+    get, path = "/faults", operation_id = "list_faults", tag = "Faults",
+    params(PageQuery),
+    responses((status = 200, description = "A page of them", body = Page<FaultyDevice>)),
+    security(("token" = ["faults:read"]))
+)]
+pub(super) async fn list(
+    State(acs): State<Arc<Acs>>,
+    scope: Scope,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<FaultyDevice>>, ApiError> {
+    let limit = page.limit()?;
+    let instance = &scope.instance.name;
+    let keys = acs
+        .store
+        .devices_with_faults(instance, page.after.as_deref(), limit)?;
+    let next = keys.last().filter(|_| keys.len() == limit);
+    let next = next.map(|key| key.id.to_string());
+    let mut items = Vec::with_capacity(keys.len());
+    for key in keys {
+        let faults = acs.store.faults(&key)?;
+        items.push(FaultyDevice {
+            device: key.id.to_string(),
+            faults: faults.into_iter().map(FaultView::from).collect(),
+        });
+    }
+    Ok(Json(Page { items, next }))
 }
 
 /// The last faults of a device, the newest first.

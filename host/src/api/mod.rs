@@ -10,6 +10,7 @@ mod openapi;
 mod request_id;
 mod scope;
 
+mod asked;
 mod audit;
 mod backups;
 mod campaigns;
@@ -24,6 +25,7 @@ mod leases;
 mod links;
 mod login;
 mod models;
+mod notes;
 mod operations;
 mod plugins;
 mod projection;
@@ -110,6 +112,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(imports::routes())
         .merge(credentials::routes())
         .merge(faults::routes())
+        .merge(notes::routes())
         .merge(leases::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())

@@ -245,6 +245,22 @@ mod tests {
         assert!(!ids.is_empty());
     }
 
+    /// Changes of the interface are seen where they are reviewed.
+    #[test]
+    fn the_text_is_as_it_was_checked_in() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let text = crate::api::openapi().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(file, &text).unwrap();
+        }
+        let checked_in = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            checked_in == text,
+            "the API has changed: look at it with `patchbay openapi | diff docs/openapi.json -`, then write it \
+             with `patchbay openapi > docs/openapi.json`"
+        );
+    }
+
     #[test]
     fn what_says_nothing_is_refused() {
         #[utoipa::path(get, path = "/nothing")]

@@ -94,7 +94,10 @@ struct Log {
 /// How much is logged.
 #[utoipa::path(
     get, path = "/status/log", operation_id = "get_log_filter", tag = "Host",
-    responses((status = 200, description = "The filter in force", body = Log)),
+    responses(
+        (status = 200, description = "The filter in force", body = Log),
+        (status = 409, description = "The process has a log that is not Patchbay's"),
+    ),
     security(("token" = ["status:read"]))
 )]
 async fn log(_: Scope) -> Result<Json<Log>, ApiError> {
@@ -107,7 +110,10 @@ async fn log(_: Scope) -> Result<Json<Log>, ApiError> {
 #[utoipa::path(
     put, path = "/status/log", operation_id = "set_log_filter", tag = "Host",
     request_body = Log,
-    responses((status = 200, description = "The filter in force", body = Log)),
+    responses(
+        (status = 200, description = "The filter in force", body = Log),
+        (status = 409, description = "The process has a log that is not Patchbay's"),
+    ),
     security(("token" = ["status:write"]))
 )]
 async fn change_log(

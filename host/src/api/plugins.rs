@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use serde::Serialize;
+use axum::extract::{Request, State};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, Path, Time};
+use super::error::{ApiError, Body, Page, Path, Time};
 use crate::Acs;
-use crate::plugins::PluginStatus;
+use crate::plugins::{COMPONENT_BYTES_MAX, ManageError, PluginStatus, SETTINGS_BYTES_MAX};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(reload))
-        .routes(routes!(one))
+        .routes(routes!(one, put, change, delete))
+        .routes(routes!(settings, set_settings))
         .routes(routes!(rollback))
 }
 
@@ -91,6 +93,134 @@ pub(super) async fn rollback(
 
 fn no_plugin(name: &str) -> ApiError {
     ApiError::not_found(format!("there is no plugin {name:?}"))
+}
+
+/// The operator's file of a plugin.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginSettings {
+    /// TOML; empty = there is none.
+    #[schema(max_length = 1_048_576)]
+    text: String,
+}
+
+/// Whether a plugin is to run.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangePlugin {
+    enabled: bool,
+}
+
+/// Puts a plugin in the place of the one of that name: a component, or the text of a profile.
+///
+/// It is tried before it takes effect; if it is refused, the one before still runs.
+#[utoipa::path(
+    put, path = "/plugins/{name}", operation_id = "put_plugin", tag = "Plugins",
+    params(("name" = String, Path, description = "1 to 64 letters, digits, `-`, `_` and `.`")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A component of WebAssembly, or a profile in TOML; at most 32 MiB"),
+    responses((status = 200, description = "It runs, unless its settings disable it", body = PluginView)),
+    security(("token" = ["plugins:write"]))
+)]
+pub(super) async fn put(
+    State(acs): State<Arc<Acs>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Json<PluginView>, ApiError> {
+    let body = axum::body::to_bytes(request.into_body(), COMPONENT_BYTES_MAX).await;
+    let body = body.map_err(|_| {
+        ApiError::with_status(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("expected at most {COMPONENT_BYTES_MAX} bytes"),
+        )
+    })?;
+    acs.plugins.put(&name, body.into()).await?;
+    one(State(acs), Path(name)).await
+}
+
+/// Has a plugin run, or not.
+#[utoipa::path(
+    patch, path = "/plugins/{name}", operation_id = "change_plugin", tag = "Plugins",
+    params(("name" = String, Path, description = "The name of its file, without the ending")),
+    request_body = ChangePlugin,
+    responses((status = 200, description = "How it does from then on", body = PluginView)),
+    security(("token" = ["plugins:write"]))
+)]
+pub(super) async fn change(
+    State(acs): State<Arc<Acs>>,
+    Path(name): Path<String>,
+    Body(request): Body<ChangePlugin>,
+) -> Result<Json<PluginView>, ApiError> {
+    acs.plugins.set_enabled(&name, request.enabled).await?;
+    one(State(acs), Path(name)).await
+}
+
+/// Takes a plugin and its settings away.
+#[utoipa::path(
+    delete, path = "/plugins/{name}", operation_id = "delete_plugin", tag = "Plugins",
+    params(("name" = String, Path, description = "The name of its file, without the ending")),
+    responses((status = 204, description = "It is gone")),
+    security(("token" = ["plugins:write"]))
+)]
+pub(super) async fn delete(
+    State(acs): State<Arc<Acs>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    acs.plugins.delete(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The operator's file of a plugin. There may be secrets in it.
+#[utoipa::path(
+    get, path = "/plugins/{name}/settings", operation_id = "get_plugin_settings", tag = "Plugins",
+    params(("name" = String, Path, description = "The name of its file, without the ending")),
+    responses((status = 200, description = "The file", body = PluginSettings)),
+    security(("token" = ["plugins:write"]))
+)]
+pub(super) async fn settings(
+    State(acs): State<Arc<Acs>>,
+    Path(name): Path<String>,
+) -> Result<Json<PluginSettings>, ApiError> {
+    let text = acs.plugins.settings(&name).await?;
+    Ok(Json(PluginSettings { text }))
+}
+
+/// Replaces the operator's file of a plugin.
+///
+/// It is checked before it takes effect; what is wrong with it is told with its line.
+#[utoipa::path(
+    put, path = "/plugins/{name}/settings", operation_id = "set_plugin_settings", tag = "Plugins",
+    params(("name" = String, Path, description = "The name of its file, without the ending")),
+    request_body = PluginSettings,
+    responses((status = 200, description = "How it does from then on", body = PluginView)),
+    security(("token" = ["plugins:write"]))
+)]
+pub(super) async fn set_settings(
+    State(acs): State<Arc<Acs>>,
+    Path(name): Path<String>,
+    Body(request): Body<PluginSettings>,
+) -> Result<Json<PluginView>, ApiError> {
+    if request.text.len() > SETTINGS_BYTES_MAX {
+        return Err(ApiError::bad(format!(
+            "expected a text of at most {SETTINGS_BYTES_MAX} bytes, got {}",
+            request.text.len()
+        )));
+    }
+    acs.plugins.set_settings(&name, &request.text).await?;
+    one(State(acs), Path(name)).await
+}
+
+impl From<ManageError> for ApiError {
+    fn from(error: ManageError) -> ApiError {
+        match error {
+            ManageError::NoSuchPlugin(_) => ApiError::not_found(error.to_string()),
+            ManageError::Refused(_) => ApiError::bad(error.to_string()),
+            ManageError::Conflict(_) => ApiError::conflict(error.to_string()),
+            ManageError::Io(_) => {
+                tracing::error!(%error, "the plugins' directory");
+                ApiError::internal(error.to_string())
+            }
+        }
+    }
 }
 
 /// A plugin: a file in the directory, or what was one.

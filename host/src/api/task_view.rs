@@ -18,7 +18,13 @@ pub(super) struct TaskView {
     instance: String,
     device: String,
     operation: Operation,
-    state: TaskState,
+    state: ShownState,
+    /// A device's tasks with a higher one are done first.
+    priority: i8,
+    /// The caller's own name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    idempotency_key: Option<String>,
     /// How often its RPC left.
     attempts: u32,
     created: Time,
@@ -40,6 +46,40 @@ pub(super) struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     wake: Option<WakeOfTask>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ShownState {
+    /// It waits for the device's next session.
+    Queued,
+    /// It waits, and its device is being woken.
+    Waking,
+    /// Its RPC has left; no answer yet (for transfers: no TransferComplete yet).
+    Sent,
+    /// Ended well.
+    Done,
+    /// Ended by a fault or an unknown outcome.
+    Failed,
+    /// Not begun before its time was over.
+    Expired,
+    /// Taken back before it was sent.
+    Cancelled,
+}
+
+impl ShownState {
+    fn of(state: TaskState, is_waking: bool) -> ShownState {
+        match state {
+            TaskState::Queued if is_waking => ShownState::Waking,
+            TaskState::Queued => ShownState::Queued,
+            TaskState::Sent => ShownState::Sent,
+            TaskState::Done => ShownState::Done,
+            TaskState::Failed => ShownState::Failed,
+            TaskState::Expired => ShownState::Expired,
+            TaskState::Cancelled => ShownState::Cancelled,
+        }
+    }
 }
 
 /// How the device of a task is being woken, or why it is not.
@@ -139,14 +179,17 @@ impl TaskView {
         let wake = (task.state == TaskState::Queued)
             .then(|| acs.wakes.last(&task.device_key()))
             .flatten()
-            .filter(|report| report.started >= task.created)
-            .map(|report| wake_view(acs, &task.device_key(), &report));
+            .filter(|report| report.started >= task.created || !report.state.is_end());
+        let is_waking = wake.as_ref().is_some_and(|report| !report.state.is_end());
+        let wake = wake.map(|report| wake_view(acs, &task.device_key(), &report));
         TaskView {
             id: task.id,
             instance: task.instance.clone(),
             device: task.device.clone(),
             operation: task.operation.without_secrets(),
-            state: task.state,
+            state: ShownState::of(task.state, is_waking),
+            priority: task.priority,
+            idempotency_key: task.idempotency_key.clone(),
             attempts: task.attempts,
             created: Time(task.created),
             expires: task.expires.map(Time),

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use sha2::Digest as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::asked::Asked;
 use super::audit::Trail;
 use super::devices::wait;
-use super::error::{ApiError, Body, Page, PageQuery, Path, Query, limit};
+use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
 use super::task_view::TaskView;
 use crate::Acs;
-use crate::store::TaskFilter;
-use crate::work::task::{NewTask, Operation, Task, TaskId, TaskState};
+use crate::store::{DeviceCell, TaskFilter};
+use crate::work::task::{NewTask, Once, Task, TaskId, TaskState};
 use crate::work::{operation, transfer};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
@@ -27,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
         .routes(routes!(list))
         .routes(routes!(one))
         .routes(routes!(cancel))
+        .routes(routes!(retry))
 }
 
 /// The longest a task may wait for its device, seconds: a year.
@@ -36,7 +39,7 @@ const EXPIRES_SECONDS_MAX: i64 = 31_536_000;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateTask {
-    operation: Operation,
+    operation: Asked,
     /// Wake the device now instead of waiting for its next Inform.
     #[serde(default)]
     wake: bool,
@@ -47,6 +50,62 @@ pub(super) struct CreateTask {
     /// Give the task up if the device has not come by then.
     #[schema(minimum = 1, maximum = 31_536_000)]
     expires_seconds: Option<i64>,
+    /// A device's tasks with a higher one are done first.
+    #[serde(default)]
+    #[schema(minimum = -100, maximum = 100)]
+    priority: i8,
+    /// The caller's own name for what it asks: asked again under the same name, it is not done
+    /// again, and the task that was made is answered. The header `Idempotency-Key` says the same.
+    #[schema(min_length = 1, max_length = 128)]
+    idempotency_key: Option<String>,
+}
+
+/// Highest and lowest priority are as far from the usual one.
+const PRIORITY_MAX: i8 = 100;
+/// Characters of an idempotency key.
+const KEY_CHARS_MAX: usize = 128;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+impl CreateTask {
+    fn check(&self) -> Result<(), ApiError> {
+        if !(-PRIORITY_MAX..=PRIORITY_MAX).contains(&self.priority) {
+            return Err(ApiError::bad(format!(
+                "expected a priority of -{PRIORITY_MAX} to {PRIORITY_MAX}, got {}",
+                self.priority
+            )));
+        }
+        match self.expires_seconds {
+            Some(seconds) if !(1..=EXPIRES_SECONDS_MAX).contains(&seconds) => Err(ApiError::bad(
+                format!("expected expires_seconds of 1 to {EXPIRES_SECONDS_MAX}, got {seconds}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The caller's name for this, and what "this" is: neither waking nor waiting is of it.
+    fn once(&self, headers: &HeaderMap) -> Result<Option<Once>, ApiError> {
+        let header = headers.get(IDEMPOTENCY_KEY);
+        let header = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+        let key = match (header, self.idempotency_key.clone()) {
+            (Some(header), Some(field)) if header != field => {
+                return Err(ApiError::bad(
+                    "expected one idempotency key, got another one in the header",
+                ));
+            }
+            (header, field) => header.or(field),
+        };
+        let Some(key) = key else { return Ok(None) };
+        let plain = key.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+        if !(1..=KEY_CHARS_MAX).contains(&key.len()) || !plain {
+            return Err(ApiError::bad(format!(
+                "expected an idempotency key of 1 to {KEY_CHARS_MAX} ASCII characters, got {key:?}"
+            )));
+        }
+        let asked = (&self.operation, self.priority, self.expires_seconds);
+        let asked = serde_json::to_vec(&asked).map_err(|e| ApiError::internal(e.to_string()))?;
+        let asked = sha2::Sha256::digest(&asked).into();
+        Ok(Some(Once { key, asked }))
+    }
 }
 
 /// Asks something of a device.
@@ -55,58 +114,76 @@ pub(super) struct CreateTask {
 #[utoipa::path(
     post, path = "/devices/{id}/tasks", operation_id = "create_task",
     request_body = CreateTask,
-    params(("id" = String, Path, description = "Of the device")),
-    responses((status = 201, description = "The task, durable; if the request waited, as it then is", body = TaskView, headers(("Location" = String, description = "Of the task")))), tag = "Tasks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "As the field `idempotency_key`", min_length = 1, max_length = 128), ("id" = String, Path, description = "Of the device")),
+    responses((status = 200, description = "The task that was made under the same idempotency key", body = TaskView), (status = 201, description = "The task, durable; if the request waited, as it then is", body = TaskView, headers(("Location" = String, description = "Of the task")))), tag = "Tasks",
     security(("token" = ["tasks:write"]))
 )]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
+    headers: HeaderMap,
     trail: Trail,
     Body(request): Body<CreateTask>,
 ) -> Result<Response, ApiError> {
     let wait = wait(&acs, request.wait_seconds)?;
+    request.check()?;
+    let once = request.once(&headers)?;
     let cell = scope.cell(&acs, &device)?;
-    let mut operation = request.operation;
-    scope.check_operation(&acs, &cell, &operation)?;
+    let summary = cell.lock().summary().clone();
+    let data_model = summary.data_model;
+    let known = match &once {
+        Some(once) => acs.store.task_of_key(cell.key(), once)?,
+        None => None,
+    };
+    if let Some(task) = known {
+        let task = ended(&acs, task, wait).await?;
+        return Ok(Json(TaskView::of(&acs, &task)).into_response());
+    }
+    let operation = request.operation.operation(data_model);
+    let expires = request.expires_seconds;
+    let new = NewTask {
+        expires: expires.map(|seconds| acs.clock.unix() + seconds),
+        priority: request.priority,
+        once,
+        ..NewTask::new(cell.key().clone(), operation)
+    };
+    made(&acs, &scope, (&cell, &trail), new, request.wake, wait).await
+}
+
+/// Makes a task, and answers with it.
+async fn made(
+    acs: &Arc<Acs>,
+    scope: &Scope,
+    (cell, trail): (&DeviceCell, &Trail),
+    mut new: NewTask,
+    wake: bool,
+    wait: std::time::Duration,
+) -> Result<Response, ApiError> {
+    scope.check_operation(acs, cell, &new.operation)?;
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
     let summary = cell.lock().summary().clone();
-    transfer::prepare(&acs, &mut operation, cell.key(), &summary).map_err(ApiError::bad)?;
-    operation::check(&operation).map_err(ApiError::bad)?;
-    if let Some(diagnostics) = operation.diagnostics() {
+    transfer::prepare(acs, &mut new.operation, cell.key(), &summary).map_err(ApiError::bad)?;
+    operation::check(&new.operation).map_err(ApiError::bad)?;
+    if let Some(diagnostics) = new.operation.diagnostics() {
         let fits = diagnostics.check_model(summary.data_model);
         fits.map_err(ApiError::bad)?;
     }
-    let now = acs.clock.unix();
-    let expires = match request.expires_seconds {
-        None => None,
-        Some(seconds) if (1..=EXPIRES_SECONDS_MAX).contains(&seconds) => Some(now + seconds),
-        Some(seconds) => {
-            return Err(ApiError::bad(format!(
-                "expected expires_seconds of 1 to {EXPIRES_SECONDS_MAX}, got {seconds}"
-            )));
-        }
-    };
-    let new = NewTask {
-        device: cell.key().clone(),
-        operation,
-        expires,
-    };
-    let mut task = acs.store.enqueue(new, now).await?;
-    let operation = task.operation.without_secrets();
-    trail.made(serde_json::json!({ "task": task.id, "operation": operation }));
+    let mut task = acs.store.enqueue(new, acs.clock.unix()).await?;
+    let asked = task.operation.without_secrets();
+    trail.made(serde_json::json!({ "task": task.id, "operation": asked }));
     drop(files);
-    let refused = match request.wake {
+    // If it is refused, the task waits all the same: for the device's next Inform.
+    let refused = match wake {
         true => acs.wake(cell.key()).err(),
         false => None,
     };
     if !wait.is_zero() {
-        task = ended(&acs, task, wait).await?;
+        task = ended(acs, task, wait).await?;
     }
     let location = HeaderValue::from_str(&format!("/v1/tasks/{}", task.id));
-    let mut view = TaskView::of(&acs, &task);
+    let mut view = TaskView::of(acs, &task);
     if let Some(full) = refused {
         view = view.not_woken(&full);
     }
@@ -115,6 +192,48 @@ pub(super) async fn create(
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// How to ask again.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RetryTask {
+    /// Wake the device now instead of waiting for its next Inform.
+    wake: bool,
+    /// Wait so long for the end; 0 = do not wait. At most `api.wait_seconds_max` of the configuration.
+    #[schema(minimum = 0, maximum = 3600)]
+    wait_seconds: u64,
+}
+
+/// Asks the same of the device again, after a task has ended: a new task.
+#[utoipa::path(
+    post, path = "/tasks/{id}/retry", operation_id = "retry_task", tag = "Tasks",
+    params(("id" = TaskId, Path, description = "Of the task that has ended")),
+    request_body = Option<RetryTask>,
+    responses((status = 201, description = "The new task", body = TaskView, headers(("Location" = String, description = "Of the task")))),
+    security(("token" = ["tasks:write"]))
+)]
+pub(super) async fn retry(
+    State(acs): State<Arc<Acs>>,
+    scope: Scope,
+    Path(id): Path<String>,
+    trail: Trail,
+    Optional(request): Optional<RetryTask>,
+) -> Result<Response, ApiError> {
+    let wait = wait(&acs, request.wait_seconds)?;
+    let task = find(&acs, &scope, &id)?;
+    if !task.state.is_final() {
+        return Err(ApiError::conflict(format!(
+            "{} has not ended: cancel it first",
+            task.id
+        )));
+    }
+    let cell = scope.cell(&acs, &task.device)?;
+    let new = NewTask {
+        priority: task.priority,
+        ..NewTask::new(cell.key().clone(), task.operation.clone())
+    };
+    made(&acs, &scope, (&cell, &trail), new, request.wake, wait).await
 }
 
 /// The task as it is at its end, or when the time is over.

@@ -34,7 +34,7 @@ impl ConfigFile {
                     Some(path) => Config::load(&path)?,
                     None => Config::defaults()?,
                 };
-                println!("{config:#?}");
+                print!("{}", config.shown()?);
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::oidc::Oidc;
 use super::{ConfigError, within};
@@ -11,7 +11,7 @@ use super::{ConfigError, within};
 const TOKEN_CHARS_MIN: usize = 16;
 
 /// `[api]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
     /// Address to listen on.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
 /// `[api.oidc]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oidc {
     /// As the provider writes it in its tokens; https, unless it is this host.
@@ -38,7 +38,7 @@ pub struct Oidc {
 }
 
 /// `[[api.oidc.roles]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OidcRole {
     /// Without one: that of the groups.

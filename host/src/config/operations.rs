@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, within};
 
@@ -10,7 +10,7 @@ use super::{ConfigError, within};
 const SLOW_SECONDS_MAX: f64 = 86_400.0;
 
 /// `[log]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Which lines there are: `info`, `warn,patchbay::door=debug`. `PATCHBAY_LOG` in the environment goes
@@ -25,7 +25,7 @@ pub struct Log {
 }
 
 /// How lines of the log look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -46,7 +46,7 @@ impl Default for Log {
 }
 
 /// `[metrics]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     /// An address of its own for `/metrics`, `/health/live` and `/health/ready`, without a token. They are at
@@ -55,7 +55,7 @@ pub struct Metrics {
 }
 
 /// `[telemetry]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// Where traces of sessions and requests are sent, OTLP over HTTP: `http://collector:4318`. `/v1/traces`
@@ -79,7 +79,7 @@ impl Default for Telemetry {
 }
 
 /// `[backup]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Backup {
     /// A backup is made this often; 0: only when somebody asks for one.
@@ -98,7 +98,7 @@ impl Default for Backup {
 }
 
 /// `[shutdown]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
     /// For so long the host says that it is not ready, and serves all the same, before it stops: what

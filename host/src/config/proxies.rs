@@ -1,11 +1,11 @@
 //! How the proxies before the host say where a device comes from.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Cwmp};
 
 /// The header that the trusted proxies write. The other one is the client's own word, passed on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
     /// X-Forwarded-For, with X-Forwarded-Proto and X-Forwarded-Host.
@@ -16,7 +16,7 @@ pub enum ForwardedHeader {
 }
 
 /// Whether connections begin with a header of the PROXY protocol.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyProtocol {
     /// None does.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
@@ -10,7 +10,7 @@ use super::ConfigError;
 const STUN_HOST_BYTES_MAX: usize = 256;
 
 /// `[stun]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stun {
     /// Whether devices behind NAT are reached by UDP.

@@ -31,6 +31,62 @@ fn the_example_has_every_setting_with_its_default() {
 }
 
 #[test]
+fn what_is_shown_can_be_read_again_and_has_no_secret() {
+    let shown = Config::default().shown().unwrap();
+    let read: Config = toml::from_str(&shown).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{:?}", Config::default()));
+    let secrets = r#"
+        [api]
+        token = "hidden-hidden-hidden"
+        [xmpp]
+        secret = "hidden"
+        [instance.http_proxy]
+        address = "proxy:3128"
+        password = "hidden"
+        [[instance.device_authentication.factory_credentials]]
+        username = "seen"
+        password = "hidden"
+        [instances.acme.http_proxy]
+        address = "proxy:3128"
+        password = "hidden"
+    "#;
+    let config: Config = toml::from_str(secrets).unwrap();
+    let shown = config.shown().unwrap();
+    assert!(!shown.contains("hidden"), "{shown}");
+    assert_eq!(shown.matches("********").count(), 5, "{shown}");
+    assert!(shown.contains("seen"), "{shown}");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "[cwmp]\nbody_byte_max = 1\nsessions_max = 0\nlisten = [\n  \"nowhere\",\n]\n\n\
+                [store]\ncache_bytes = \"much\"\n[log]\nfilter = \"a=b=c\"\nformat = \"xml\"\n";
+    let told = mistakes::read(text).unwrap_err();
+    let at = |part: &str| {
+        told.find(part)
+            .unwrap_or_else(|| panic!("{part:?} is not in\n{told}"))
+    };
+    let places = [
+        at("line 2"),
+        at("line 3: cwmp.sessions_max = 0: expected 1 to"),
+        at("line 5"),
+        at("line 9"),
+        at("line 11: log.filter"),
+        at("line 12"),
+    ];
+    assert!(places.is_sorted(), "{told}");
+    // Nothing can be said of what is no TOML beyond its first mistake.
+    assert!(
+        mistakes::read("a = \nb = 1\n")
+            .unwrap_err()
+            .contains("line 1")
+    );
+    // A setting that the file does not have is told without a line.
+    let pair = "[cwmp]\nproxy_protocol = \"required\"\n";
+    assert!(mistakes::read(pair).unwrap_err().starts_with("line 2"));
+}
+
+#[test]
 fn errors_name_line_and_expected_value() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let check = |text: &str, parts: &[&str]| {

@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
@@ -13,7 +13,7 @@ const OWN_DOMAIN: &str = "patchbay.internal";
 pub const XMPP_PORT: u16 = 5222;
 
 /// `[xmpp]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Xmpp {
     /// Whose server it is.
@@ -64,7 +64,7 @@ pub struct Xmpp {
 }
 
 /// Whose XMPP server it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum XmppMode {
     /// None: no device is woken over XMPP.
@@ -78,7 +78,7 @@ pub enum XmppMode {
 }
 
 /// How devices get accounts on a server that is not ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum XmppAccounts {
     /// By commands for administrators (XEP-0133): the ACS has to be one there.

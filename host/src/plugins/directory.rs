@@ -2,7 +2,7 @@
 //! loaded, refused or dropped. Events of the file system only say "look again".
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
@@ -103,6 +103,16 @@ impl Directory {
             generation: 0,
             missing: false,
         }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Of plugins whose operator's file says nothing else.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.loader.limits
     }
 
     /// Looks at the directory and acts on what changed.
@@ -452,7 +462,7 @@ impl Loader {
 }
 
 /// The name is used in logs, in keys and in addresses of the API.
-fn check_name(name: &str) -> Result<(), String> {
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.len() <= NAME_BYTES_MAX && name.bytes().all(good) {
         return Ok(());

@@ -16,6 +16,7 @@ mod limits;
 mod listing;
 mod load;
 mod lookup;
+mod manage;
 mod matching;
 mod operator;
 mod overrides;
@@ -48,6 +49,7 @@ pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, KnownFuture, 
 pub use hooks::{AfterFault, HookCall, HttpMeta};
 pub use inspect::{Inspection, inspect};
 pub use limits::{DefaultLimits, Limits, TICK};
+pub use manage::{COMPONENT_BYTES_MAX, ManageError, SETTINGS_BYTES_MAX};
 pub(crate) use matching::glob;
 pub use overrides::{BooleanWords, Overrides};
 pub use policy::{Decision, Facts, Policy};

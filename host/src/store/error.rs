@@ -53,6 +53,17 @@ pub enum StoreError {
         /// What stands there.
         found: String,
     },
+    /// The idempotency key stands for something else that was asked of the device.
+    #[error("the idempotency key {key:?} stands for task {task}, which asked for something else")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// What it stands for.
+        task: TaskId,
+    },
+    /// A task with this idempotency key is being made at this moment.
+    #[error("a task with the idempotency key {0:?} is being made at this moment")]
+    KeyBusy(String),
     /// A write could not be made durable, so nothing is taken any more: what was acknowledged
     /// before is durable, nothing after is. Only a restart (after the cause is repaired) helps.
     #[error("the store takes no writes since one failed: {cause}")]
@@ -136,6 +147,8 @@ impl StoreError {
                 | StoreError::NoSuchDevice(_)
                 | StoreError::NoSuchTask(_)
                 | StoreError::TaskState { .. }
+                | StoreError::KeyTaken { .. }
+                | StoreError::KeyBusy(_)
         )
     }
 

@@ -1,6 +1,6 @@
 //! The last faults of each device: readings, for the people who look for what went wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::task::{TaskId, TaskParameterError};
 
-use super::backend::{Backend, Batch};
+use super::backend::{Backend, Batch, Start};
 use super::commit::{Durability, Waiting, Work};
-use super::keys::{self, Kind, of_device, unreadable};
+use super::keys::{self, Key, KeyReader, Kind, of_device, unreadable};
 use super::{Core, Store, StoreError, chunks};
 
 /// Bytes of a text; more is cut.
@@ -174,6 +174,53 @@ impl Store {
         stored(&core.backend, device)
     }
 
+    /// Devices of an instance that have faults, after `after` and at most `limit`: those with
+    /// short ids first.
+    ///
+    /// # Errors
+    /// When records cannot be read.
+    pub fn devices_with_faults(
+        &self,
+        instance: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        let core = self.core();
+        // As keys sort, which have the length before the text.
+        let turn = |id: &str| (id.len(), id.to_owned());
+        let is_next = |id: &str| after.is_none_or(|after| turn(id) > turn(after));
+        let prefix = Key::new(Kind::Faults).text(instance).bytes();
+        let mut found = BTreeSet::new();
+        let mut last = after.map(|id| over(&prefix, id));
+        // Some of those that are stored may have been cleared since.
+        let enough = limit.saturating_add(core.faults.changed.lock().len());
+        while found.len() < enough {
+            let start = last.as_deref().map_or(Start::First, Start::After);
+            let Some((key, _)) = core.backend.scan(&prefix, start, 1)?.pop() else {
+                break;
+            };
+            let mut reader = KeyReader::new(&key);
+            let (Some(_), Some(id)) = (reader.text(), reader.text()) else {
+                return Err(unreadable(WHAT, "a key is too short"));
+            };
+            found.insert(turn(id));
+            last = Some(over(&prefix, id));
+        }
+        for (device, list) in core.faults.changed.lock().iter() {
+            if *device.instance == *instance {
+                match list.faults.is_empty() {
+                    true => found.remove(&turn(&device.id)),
+                    false => is_next(&device.id) && found.insert(turn(&device.id)),
+                };
+            }
+        }
+        let keys = found.into_iter().take(limit).map(|(_, id)| DeviceKey {
+            instance: instance.into(),
+            id: id.into(),
+        });
+        Ok(keys.collect())
+    }
+
     /// Forgets the device's faults.
     pub fn clear_faults(&self, device: &DeviceKey) {
         let mut changed = self.core().faults.changed.lock();
@@ -181,6 +228,14 @@ impl Store {
         list.faults.clear();
         list.generation += 1;
     }
+}
+
+/// A key after all chunks of a device.
+fn over(prefix: &[u8], id: &str) -> Vec<u8> {
+    let last = Key::new(Kind::Faults).text(id).u16(u16::MAX).bytes();
+    // What follows the kind, below the instance.
+    let tail = last.get(1..).unwrap_or_default();
+    [prefix, tail].concat()
 }
 
 fn stored(backend: &Backend, device: &DeviceKey) -> Result<Vec<FaultRecord>, StoreError> {

@@ -15,6 +15,7 @@
 //! | `o` | instance, task number, chunk | its operation, JSON |
 //! | `r` | instance, task number, chunk | its result, JSON |
 //! | `d` | instance, device id, task number | nothing: the tasks of a device |
+//! | `k` | instance, device id, idempotency key | the task's number `u64`, SHA-256 of what was asked |
 //! | `x` | name, chunk | a setting, JSON |
 //! | `l` | instance, file number | a file without its bytes, JSON |
 //! | `u` | instance, device id, file number | nothing: the files that a device has sent |
@@ -54,6 +55,7 @@ pub(super) enum Kind {
     Operation = b'o',
     TaskResult = b'r',
     DeviceTasks = b'd',
+    TaskKey = b'k',
     Setting = b'x',
     File = b'l',
     DeviceFiles = b'u',

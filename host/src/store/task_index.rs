@@ -4,7 +4,8 @@
 //! what is shown changes when it is durable. So two steps never start from the same state,
 //! and nobody sees what a crash could take back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -71,6 +72,8 @@ pub(super) struct Index {
     entries: BTreeMap<TaskId, Entry>,
     by_device: HashMap<DeviceKey, OfDevice>,
     expiring: BTreeSet<(UnixTime, TaskId)>,
+    /// Idempotency keys of tasks that are being made.
+    pub(super) keys_coming: HashSet<(DeviceKey, String)>,
 }
 
 #[derive(Debug)]
@@ -85,10 +88,13 @@ struct Entry {
     ended: Option<watch::Sender<Option<Arc<Task>>>>,
 }
 
+/// A task's place: the highest priority first, then the oldest.
+type Turn = (Reverse<i8>, TaskId);
+
 #[derive(Debug, Default)]
 struct OfDevice {
-    /// In order.
-    tasks: Vec<TaskId>,
+    /// In the order in which they are done.
+    tasks: Vec<Turn>,
     /// Tasks that are being made.
     coming: usize,
     /// The device is being deleted.
@@ -124,7 +130,7 @@ impl Tasks {
         let Some(of_device) = state.by_device.remove(device) else {
             return;
         };
-        for id in of_device.tasks {
+        for (_, id) in of_device.tasks {
             if let Some(entry) = state.entries.remove(&id)
                 && let Some(expires) = entry.task.expires
             {
@@ -171,8 +177,9 @@ impl Index {
             self.expiring.insert((expires, id));
         }
         let tasks = &mut self.by_device.entry(device.clone()).or_default().tasks;
-        let position = tasks.partition_point(|known| *known < id);
-        tasks.insert(position, id);
+        let turn = (Reverse(task.priority), id);
+        let position = tasks.partition_point(|known| *known < turn);
+        tasks.insert(position, turn);
         let decided = Arc::clone(&task);
         self.entries.insert(
             id,
@@ -231,7 +238,7 @@ impl Index {
             self.expiring.remove(&(expires, task.id));
         }
         if let Some(of_device) = self.by_device.get_mut(&entry.device) {
-            of_device.tasks.retain(|known| *known != task.id);
+            of_device.tasks.retain(|(_, known)| *known != task.id);
         }
         self.drop_if_empty(&entry.device);
         if let Some(ended) = entry.ended {
@@ -249,7 +256,7 @@ impl Index {
             .is_some_and(|of_device| !of_device.tasks.is_empty())
     }
 
-    /// Of a device, in order, but for those that are about to end.
+    /// Of a device, in the order in which they are done, but for those that are about to end.
     pub(super) fn of_device(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
         self.entries_of(device)
             .filter(|entry| !entry.decided.state.is_final())
@@ -259,10 +266,10 @@ impl Index {
 
     /// The numbers of a device's unfinished tasks, in order.
     pub(super) fn ids_of(&self, device: &DeviceKey) -> Vec<TaskId> {
-        self.by_device
-            .get(device)
-            .map(|of_device| of_device.tasks.clone())
-            .unwrap_or_default()
+        let tasks = self.by_device.get(device).map(|of| of.tasks.iter());
+        let mut ids: Vec<TaskId> = tasks.into_iter().flatten().map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(super) fn interrupted_of(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
@@ -312,7 +319,7 @@ impl Index {
             .map(|of_device| of_device.tasks.as_slice());
         ids.unwrap_or_default()
             .iter()
-            .filter_map(|id| self.entries.get(id))
+            .filter_map(|(_, id)| self.entries.get(id))
     }
 
     fn drop_if_empty(&mut self, device: &DeviceKey) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::campaign::CampaignId;
-use crate::work::task::{Operation, Task, TaskError, TaskId, TaskState};
+use crate::work::task::{Once, Operation, Task, TaskError, TaskId, TaskState};
 use crate::work::transfer::Progress;
 
 use super::backend::{Backend, Batch, VALUE_BYTES_MAX};
@@ -34,6 +34,10 @@ struct Head {
     created: UnixTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<UnixTime>,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    priority: i8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sent: Option<UnixTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +53,10 @@ struct Head {
     /// There is a record of the result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     has_result: bool,
+}
+
+fn is_usual(priority: &i8) -> bool {
+    *priority == 0
 }
 
 pub(super) fn encode_operation(operation: &Operation) -> Result<Vec<u8>, StoreError> {
@@ -114,6 +122,8 @@ pub(super) fn put_step(
         attempts: task.attempts,
         created: task.created,
         expires: task.expires,
+        priority: task.priority,
+        idempotency_key: task.idempotency_key.clone(),
         sent: task.sent,
         accepted: task.accepted,
         ended: task.ended,
@@ -151,11 +161,55 @@ pub(super) fn remove(
     id: TaskId,
 ) -> Result<(), StoreError> {
     let of_task = |kind| of_task(kind, &device.instance, id);
+    for kind in [Kind::Pending, Kind::Ended] {
+        // A head that cannot be read keeps its key, and no more.
+        let record = backend.get(of_task(kind).as_ref())?;
+        let head = record.and_then(|record| head(&record).ok());
+        if let Some(name) = head.and_then(|head| head.idempotency_key) {
+            batch.remove(of_device(Kind::TaskKey, device).text(&name).bytes());
+        }
+    }
     batch.remove(of_device(Kind::DeviceTasks, device).u64(id.0).bytes());
     batch.remove(of_task(Kind::Pending).bytes());
     batch.remove(of_task(Kind::Ended).bytes());
     chunks::remove(backend, batch, &of_task(Kind::Operation))?;
     chunks::remove(backend, batch, &of_task(Kind::TaskResult))
+}
+
+/// What a task's idempotency key leads to.
+pub(super) fn put_key(batch: &mut Batch, device: &DeviceKey, once: &Once, id: TaskId) {
+    let mut value = id.0.to_be_bytes().to_vec();
+    value.extend(once.asked);
+    batch.put(
+        of_device(Kind::TaskKey, device).text(&once.key).bytes(),
+        value,
+    );
+}
+
+/// The task that was made under this key.
+///
+/// # Errors
+/// [`StoreError::KeyTaken`]: something else was asked under it.
+pub(super) fn by_key(
+    backend: &Backend,
+    device: &DeviceKey,
+    once: &Once,
+) -> Result<Option<TaskId>, StoreError> {
+    let key = of_device(Kind::TaskKey, device).text(&once.key);
+    let Some(record) = backend.get(key.as_ref())? else {
+        return Ok(None);
+    };
+    let Some((id, asked)) = record.split_first_chunk() else {
+        return Err(unreadable("idempotency key", "a record is too short"));
+    };
+    let id = TaskId(u64::from_be_bytes(*id));
+    if asked != once.asked {
+        return Err(StoreError::KeyTaken {
+            key: once.key.clone(),
+            task: id,
+        });
+    }
+    Ok(Some(id))
 }
 
 /// The numbers of a device's tasks, in order.
@@ -256,6 +310,8 @@ pub(super) fn whole(
         attempts: head.attempts,
         created: head.created,
         expires: head.expires,
+        priority: head.priority,
+        idempotency_key: head.idempotency_key,
         sent: head.sent,
         accepted: head.accepted,
         progress: head.progress,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::device::{DeviceKey, UnixTime};
-use crate::work::task::{NewTask, Task, TaskError, TaskId, TaskState};
+use crate::work::task::{NewTask, Once, Task, TaskError, TaskId, TaskState};
 use crate::work::transfer::Progress;
 
 use super::backend::{Backend, Batch};
 use super::commit::{Place, Waiting, Work};
-use super::keys::{Key, Kind};
+use super::keys::{self, Key, Kind};
 use super::task_index::{Index, TaskObserver};
 use super::task_records as records;
 use super::{Core, Store, StoreError, Told};
@@ -26,9 +26,10 @@ impl Store {
         self.core().tasks.observer.set(observer);
     }
 
-    /// Makes a task. Durable on return.
+    /// Makes a task, or finds the one that was made of the same [`Once`]. Durable on return.
     ///
     /// # Errors
+    /// [`StoreError::KeyTaken`], [`StoreError::KeyBusy`];
     /// [`StoreError::NoSuchDevice`], or [`StoreError::TooMuch`]: the device has too many
     /// unfinished tasks already, or the operation is too large.
     pub async fn enqueue(&self, new: NewTask, now: UnixTime) -> Result<Arc<Task>, StoreError> {
@@ -40,23 +41,49 @@ impl Store {
             if !core.devices.contains(&device) {
                 return Err(StoreError::NoSuchDevice(device));
             }
+            if let Some(once) = &new.once {
+                keys::check_name("an idempotency key", &once.key)?;
+            }
             let mut state = core.tasks.state.lock();
+            if let Some(once) = &new.once {
+                if let Some(id) = records::by_key(&core.backend, &device, once)? {
+                    drop(state);
+                    let known = self.task(&device.instance, id)?;
+                    return known.ok_or(StoreError::NoSuchTask(id));
+                }
+                let coming = (device.clone(), once.key.clone());
+                if state.keys_coming.contains(&coming) {
+                    return Err(StoreError::KeyBusy(once.key.clone()));
+                }
+            }
             state.announce(&device, core.config.tasks_pending_per_device_max)?;
             let mut batch = Batch::default();
             let id = next_id(&mut state, &mut batch);
             let task = Arc::new(Task {
                 expires: new.expires,
+                priority: new.priority,
+                idempotency_key: new.once.as_ref().map(|once| once.key.clone()),
                 ..Task::queued(id, &device, new.operation, now)
             });
             if let Err(error) = records::put_new(&mut batch, &device, &task, &operation) {
                 state.arrive(&device, None);
                 return Err(error);
             }
+            let coming = new.once.map(|once| {
+                records::put_key(&mut batch, &device, &once, id);
+                (device.clone(), once.key)
+            });
+            state.keys_coming.extend(coming.clone());
             let (core, arrived) = (Arc::clone(core), Arc::clone(&task));
             let after = move |result: Result<(), &StoreError>| {
                 let made = result.is_ok().then_some(arrived);
                 let task = made.clone();
-                core.tasks.state.lock().arrive(&device, task);
+                let mut state = core.tasks.state.lock();
+                if let Some(coming) = coming {
+                    state.keys_coming.remove(&coming);
+                }
+                state.arrive(&device, task);
+                drop(state);
                 if let Some(task) = made {
                     core.tasks.observer.tell(&task);
                 }
@@ -68,6 +95,22 @@ impl Store {
         };
         making.done().await?;
         Ok(task)
+    }
+
+    /// The task that was made of the same [`Once`].
+    ///
+    /// # Errors
+    /// [`StoreError::KeyTaken`]: something else was asked under its key.
+    pub fn task_of_key(
+        &self,
+        device: &DeviceKey,
+        once: &Once,
+    ) -> Result<Option<Arc<Task>>, StoreError> {
+        keys::check_name("an idempotency key", &once.key)?;
+        match records::by_key(&self.core().backend, device, once)? {
+            Some(id) => self.task(&device.instance, id),
+            None => Ok(None),
+        }
     }
 
     /// The task's RPC is about to leave: Queued → Sent, one more attempt. Send it only after
@@ -264,7 +307,8 @@ impl Store {
         self.core().tasks.state.lock().get(id)
     }
 
-    /// The unfinished tasks of a device (Queued and Sent), oldest first. From memory.
+    /// The unfinished tasks of a device (Queued and Sent), in the order in which they are done:
+    /// the highest priority first, then the oldest. From memory.
     pub fn pending(&self, device: &DeviceKey) -> Vec<Arc<Task>> {
         self.core().tasks.state.lock().of_device(device)
     }

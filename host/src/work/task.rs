@@ -472,6 +472,12 @@ pub struct Task {
     pub created: UnixTime,
     /// When it is given up if not begun.
     pub expires: Option<UnixTime>,
+    /// A device's tasks with a higher one are done first.
+    #[serde(default)]
+    pub priority: i8,
+    /// The caller's own name for what was asked, so that it is done once.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
     /// When its RPC last left.
     pub sent: Option<UnixTime>,
     /// When the device answered that the transfer runs: what is missing is its TransferComplete.
@@ -503,6 +509,8 @@ impl Task {
             attempts: 0,
             created: now,
             expires: None,
+            priority: 0,
+            idempotency_key: None,
             sent: None,
             accepted: None,
             progress: None,
@@ -566,4 +574,30 @@ pub struct NewTask {
     pub operation: Operation,
     /// When it is given up if not begun.
     pub expires: Option<UnixTime>,
+    /// A device's tasks with a higher one are done first.
+    pub priority: i8,
+    /// So that it is asked for once, however often the caller says so.
+    pub once: Option<Once>,
+}
+
+/// The caller's own name for what it asks of a device, and what that was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Of the caller's choice; at most 255 bytes.
+    pub key: String,
+    /// SHA-256 of what was asked: the same name for something else is an error.
+    pub asked: [u8; 32],
+}
+
+impl NewTask {
+    /// One that waits for the device as long as it takes.
+    pub fn new(device: DeviceKey, operation: Operation) -> NewTask {
+        NewTask {
+            device,
+            operation,
+            expires: None,
+            priority: 0,
+            once: None,
+        }
+    }
 }

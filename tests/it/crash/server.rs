@@ -49,7 +49,11 @@ impl Server {
         let stun = format!(
             "[stun]\nlisten = [\"{stun}\"]\nhost = \"127.0.0.1\"\nkeepalive_seconds_min = 2\nkeepalive_seconds_max = 4\n"
         );
-        Server::with(directory, &format!("{settings}{stun}"))
+        let server = Server::with(directory, &format!("{settings}{stun}"));
+        let settings = "[settings]\nperiodic_inform_interval_seconds = 86400\n";
+        let plugins = directory.join("plugins");
+        put_plugin(&plugins, &guest("shipped", "first-contact"), Some(settings));
+        server
     }
 
     /// The shipped NAT policy; `settings` of the instance, then sections.

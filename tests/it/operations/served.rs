@@ -41,6 +41,21 @@ impl Served {
     /// Starts one with these settings beside those that a test needs, and these variables.
     pub async fn start(settings: &str, environment: &[(&str, &str)]) -> Served {
         let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        Served::begin(directory, &data, settings, environment).await
+    }
+
+    /// The same with a data directory that there is.
+    pub async fn start_in(data: &Path, settings: &str, environment: &[(&str, &str)]) -> Served {
+        Served::begin(tempfile::tempdir().unwrap(), data, settings, environment).await
+    }
+
+    async fn begin(
+        directory: TempDir,
+        data: &Path,
+        settings: &str,
+        environment: &[(&str, &str)],
+    ) -> Served {
         let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let (cwmp, api) = (address(), address());
         let path = directory.path();
@@ -60,7 +75,7 @@ impl Served {
         set("instance", "connection_request_allow", loopback.into());
         let mut config = format!(
             "data_directory = {:?}\nplugin_directory = {:?}\n",
-            path.join("data"),
+            data,
             path.join("plugins")
         );
         config.push_str(&table.to_string());

@@ -229,6 +229,8 @@ fn asked(operation: Value, version: Version) -> Request {
         attempts: 1,
         created: 0,
         expires: None,
+        priority: 0,
+        idempotency_key: None,
         sent: None,
         accepted: None,
         progress: None,

@@ -10,11 +10,7 @@ pub(super) fn get(device: &DeviceKey) -> NewTask {
     let operation = Operation::Get {
         paths: vec!["Device.".to_owned()],
     };
-    NewTask {
-        device: device.clone(),
-        operation,
-        expires: None,
-    }
+    NewTask::new(device.clone(), operation)
 }
 
 fn reboot(device: &DeviceKey) -> NewTask {

@@ -12,6 +12,12 @@ use crate::work::task::{OUTCOME_UNKNOWN, Task, TaskError, TaskState};
 /// An Inform without a boot, so soon after the answer to Reboot, may be from before it.
 const SETTLE_SECONDS: i64 = 10;
 
+/// A device that did not come when it was called is called again after so long, then after twice
+/// that, and so on.
+const CALL_AGAIN_SECONDS: i64 = 30;
+/// How often that is doubled: to an hour, about.
+const CALLS_MAX: u8 = 7;
+
 /// No device is tried again sooner, seconds: so a minute's pace is known from when its devices
 /// last were begun.
 const TRY_AGAIN_SECONDS_MIN: i64 = 60;
@@ -302,14 +308,16 @@ impl Engine {
         }
     }
 
-    /// It comes when it likes.
+    /// It comes when it likes, or when it is called again: later and later.
     fn leave_to_itself(&mut self, at: usize, now: UnixTime) {
         let patience = self.definition.unreachable();
         self.change(at, |entry| {
             let first = entry.record.queued.unwrap_or(now);
+            let wait = CALL_AGAIN_SECONDS << entry.calls.min(CALLS_MAX);
+            entry.calls = entry.calls.saturating_add(1);
             entry.record.state = DeviceState::Queued;
             entry.reach = Reach::ByItself;
-            entry.due = Some((first + patience).max(now + 1));
+            entry.due = Some((first + patience).min(now + wait).max(now + 1));
         });
     }
 
@@ -336,8 +344,14 @@ impl Engine {
                 }
             }
             DeviceState::Queued => {
-                self.change(at, |entry| entry.due = Some(now + TAKES_TASK_SECONDS));
-                return self.withdraw(at, now);
+                let first = entry.record.queued.unwrap_or(now);
+                let over = first + self.definition.unreachable();
+                let next = over.max(now + TAKES_TASK_SECONDS);
+                self.change(at, |entry| entry.due = Some(next));
+                if over <= now {
+                    return self.withdraw(at, now);
+                }
+                self.line_up_to_call(at);
             }
             DeviceState::Waking => self.leave_to_itself(at, now),
             DeviceState::Sent => {

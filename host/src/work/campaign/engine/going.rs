@@ -177,6 +177,7 @@ impl Engine {
         self.count(at, false);
         let start = self.entries.get_mut(at).map(|entry| {
             entry.busy = true;
+            entry.calls = 0;
             entry.reach = reach;
             let record = &mut entry.record;
             record.state = DeviceState::Queued;

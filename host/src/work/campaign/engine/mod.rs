@@ -83,6 +83,8 @@ struct Entry {
     is_dirty: bool,
     /// It was asked whether it is back.
     asked: bool,
+    /// How often it was called in vain.
+    calls: u8,
     /// The device was deleted.
     gone: bool,
     due: Option<UnixTime>,
@@ -347,6 +349,7 @@ impl Engine {
             busy: false,
             is_dirty: false,
             asked: false,
+            calls: 0,
             gone: false,
             due: None,
         });

@@ -202,6 +202,26 @@ fn a_device_that_does_not_come_holds_up_nobody() {
 }
 
 #[test]
+fn a_device_that_did_not_come_is_called_again_later_and_later() {
+    let mut world = World::new(
+        json!({ "unreachable_seconds": 7200 }),
+        &[Behaviour {
+            can_be_called: false,
+            ..GOOD
+        }],
+    );
+    world.run(3600);
+    assert!(
+        (6..9).contains(&world.called.len()),
+        "{}",
+        world.called.len()
+    );
+    world.devices.get_mut("d0000").unwrap().does.can_be_called = true;
+    world.run(3600);
+    assert_eq!(world.counts(DeviceState::Done), 1, "{}", world.log());
+}
+
+#[test]
 fn short_informs_are_not_called() {
     let short = Behaviour {
         can_be_called: false,
