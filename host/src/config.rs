@@ -17,6 +17,7 @@ mod proxies;
 mod short_inform;
 mod stun;
 mod waking;
+mod webhooks;
 mod xmpp;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use proxies::{ForwardedHeader, ProxyProtocol};
 pub use short_inform::ShortInform;
 pub use stun::Stun;
 pub use waking::Waking;
+pub use webhooks::Webhooks;
 pub use xmpp::{XMPP_PORT, Xmpp, XmppAccounts, XmppMode};
 
 /// Everything the operator decides when the host starts.
@@ -67,6 +69,8 @@ pub struct Config {
     pub instances: BTreeMap<String, Instance>,
     /// How sessions are traced.
     pub traces: Traces,
+    /// Where events may be sent.
+    pub webhooks: Webhooks,
     /// The XMPP server that devices behind NAT keep a stream to.
     pub xmpp: Xmpp,
     /// What is written down of what happens.
@@ -95,6 +99,7 @@ impl Default for Config {
             instance: Instance::default(),
             instances: BTreeMap::new(),
             traces: Traces::default(),
+            webhooks: Webhooks::default(),
             xmpp: Xmpp::default(),
             log: Log::default(),
             metrics: Metrics::default(),

@@ -14,7 +14,7 @@ pub fn new(time_max: Duration) -> reqwest::Result<reqwest::Client> {
     builder(time_max).build()
 }
 
-/// [`new`], for who trusts other authorities too.
+/// [`new`], for who trusts other authorities too, or looks names up in another way.
 pub fn builder(time_max: Duration) -> reqwest::ClientBuilder {
     // One that is there already does as well.
     let _ = ring::default_provider().install_default();

@@ -124,6 +124,8 @@ pub struct Acs {
     pub modes: nat::census::Modes,
     /// Who is let in to the API.
     pub gate: access::Gate,
+    /// Where events are sent.
+    pub webhooks: events::Webhooks,
     /// What happened, for the systems around.
     pub events: Arc<events::Events>,
     /// The searches of devices under way.
@@ -228,6 +230,7 @@ impl Acs {
         let clock = clock::Clock;
         let events = Arc::new(events::Events::new(clock.unix()));
         let told = Arc::clone(&events);
+        let webhooks = events::Webhooks::open(&store, &config.webhooks.allow)?;
         store.observe_tasks(Box::new(move |task| told.task(task)));
         let plugins = PluginsConfig {
             events: Arc::clone(&events),
@@ -280,6 +283,7 @@ impl Acs {
             models: nat::supports::Models::default(),
             campaigns: work::campaign::Campaigns::default(),
             modes: nat::census::Modes::default(),
+            webhooks,
             events,
             searches: search::Searches::default(),
             counters: metrics::Counters::default(),
@@ -338,6 +342,7 @@ impl Acs {
         }
         let follower = self.events.follow();
         tasks.spawn(Arc::clone(&self).audit_events(follower));
+        tasks.spawn(Arc::clone(&self).serve_webhooks());
         let counting = Arc::clone(&self);
         let counting = tokio::task::spawn_blocking(move || counting.count_short_informs());
         tasks.spawn(Arc::clone(&self).run_campaigns(shutdown.clone()));

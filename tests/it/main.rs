@@ -49,4 +49,5 @@ mod traces;
 mod transfers;
 mod wake;
 mod waking;
+mod webhooks;
 mod xmpp;

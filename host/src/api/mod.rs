@@ -39,6 +39,7 @@ mod task_view;
 mod tasks;
 mod tokens;
 mod users;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -122,6 +123,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(plugins::routes())
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
         .merge(login::routes())
         .merge(users::routes())
         .merge(roles::routes())

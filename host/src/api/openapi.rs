@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Method;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Schema};
 use utoipa::{Modify, OpenApi as _, ToSchema as _};
 
 use super::error::ErrorBody;
@@ -86,11 +86,27 @@ pub(super) fn with_shared_answers(mut openapi: OpenApi) -> OpenApi {
 }
 
 fn share(method: &Method, operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(RefOr::T(Schema::Object(number))) = &mut parameter.schema
+            && number.minimum.is_some()
+            && number.maximum.is_none()
+        {
+            // The formats are of signed numbers; ours go further.
+            number.format = None;
+        }
+    }
     for answer in operation.responses.responses.values_mut() {
         if let RefOr::T(answer) = answer
             && answer.description.is_empty()
         {
             "As it was asked for".clone_into(&mut answer.description);
+        }
+        if let RefOr::T(answer) = answer
+            && let Some(RefOr::T(stream)) = answer.content.get_mut("text/event-stream")
+        {
+            // A schema would be that of each event, of which OpenAPI 3.1 has no idea.
+            stream.schema = None;
         }
     }
     let is_open = needs(operation) == Some(Needs::Nothing);

@@ -18,7 +18,7 @@ pub(super) struct TaskView {
     instance: String,
     device: String,
     operation: Operation,
-    state: ShownState,
+    state: StateOfTask,
     /// A device's tasks with a higher one are done first.
     priority: i8,
     /// The caller's own name for it.
@@ -51,7 +51,7 @@ pub(super) struct TaskView {
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum ShownState {
+enum StateOfTask {
     /// It waits for the device's next session.
     Queued,
     /// It waits, and its device is being woken.
@@ -68,16 +68,16 @@ enum ShownState {
     Cancelled,
 }
 
-impl ShownState {
-    fn of(state: TaskState, is_waking: bool) -> ShownState {
+impl StateOfTask {
+    fn of(state: TaskState, is_waking: bool) -> StateOfTask {
         match state {
-            TaskState::Queued if is_waking => ShownState::Waking,
-            TaskState::Queued => ShownState::Queued,
-            TaskState::Sent => ShownState::Sent,
-            TaskState::Done => ShownState::Done,
-            TaskState::Failed => ShownState::Failed,
-            TaskState::Expired => ShownState::Expired,
-            TaskState::Cancelled => ShownState::Cancelled,
+            TaskState::Queued if is_waking => StateOfTask::Waking,
+            TaskState::Queued => StateOfTask::Queued,
+            TaskState::Sent => StateOfTask::Sent,
+            TaskState::Done => StateOfTask::Done,
+            TaskState::Failed => StateOfTask::Failed,
+            TaskState::Expired => StateOfTask::Expired,
+            TaskState::Cancelled => StateOfTask::Cancelled,
         }
     }
 }
@@ -187,7 +187,7 @@ impl TaskView {
             instance: task.instance.clone(),
             device: task.device.clone(),
             operation: task.operation.without_secrets(),
-            state: ShownState::of(task.state, is_waking),
+            state: StateOfTask::of(task.state, is_waking),
             priority: task.priority,
             idempotency_key: task.idempotency_key.clone(),
             attempts: task.attempts,

@@ -5,10 +5,13 @@
 //! one costs nothing but its own completeness. What it does not do: wait, write, or know who
 //! follows. Webhooks are made of it, durably, in `outbox.rs`.
 
+mod delivery;
 mod filter;
+mod queue;
 mod reachable;
 mod ring;
 mod streams;
+mod webhook;
 mod what;
 
 #[cfg(test)]
@@ -21,10 +24,12 @@ use utoipa::ToSchema;
 
 use crate::device::{DeviceKey, UnixTime};
 
+pub use delivery::{DeadLetter, Doing, HOOKS_MAX, Hook, Webhooks};
 pub use filter::{EVENTS, Heard};
 pub use reachable::Unreachable;
 pub use ring::{Events, Follower, HISTORY_EVENTS_MAX, News};
 pub use streams::{Stream, Streams};
+pub use webhook::Webhook;
 pub use what::{
     Between, CampaignEvent, CampaignStep, DeviceChanged, DeviceDeleted, DeviceReachable,
     DeviceRegistered, DeviceUnreachable, FaultRaised, KINDS, PluginEvent, PluginStep, SessionEnded,

@@ -136,6 +136,21 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
+/// Whether an address is one of a network that is not the Internet: RFC 1918, RFC 6598, RFC 4193.
+pub fn is_private(address: IpAddr) -> bool {
+    let v4 = |v4: Ipv4Addr| {
+        let [first, second, ..] = v4.octets();
+        v4.is_private() || (first == 100 && (64..128).contains(&second))
+    };
+    match address.to_canonical() {
+        IpAddr::V4(address) => v4(address),
+        IpAddr::V6(address) => match embedded_v4(address) {
+            Some(address) => v4(address),
+            None => address.is_unique_local(),
+        },
+    }
+}
+
 /// The IPv4 address inside an IPv4-compatible, IPv4-translated (RFC 2765), NAT64 (RFC 6052) or
 /// 6to4 (RFC 3056) address.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {

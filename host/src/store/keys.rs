@@ -24,6 +24,8 @@
 //! | `h` | instance, campaign number | how far it is, JSON |
 //! | `w` | instance, campaign number, device id | how far a device of it is, JSON |
 //! | `j` | instance, campaign number, line number `u64` | a line of its log, JSON |
+//! | `q` | instance, webhook, event number | an event that waits for a webhook, packed |
+//! | `z` | instance, webhook, event number | one that was given up, JSON, packed |
 //!
 //! Texts are preceded by their length in one byte, so no key of one instance (or device, or
 //! plugin) is a prefix of another's; numbers are big-endian, so keys sort as numbers do.
@@ -64,6 +66,8 @@ pub(super) enum Kind {
     CampaignHead = b'h',
     CampaignDevice = b'w',
     CampaignLog = b'j',
+    Outbox = b'q',
+    DeadLetter = b'z',
 }
 
 /// A key in the making.

@@ -1,6 +1,8 @@
 //! A task: something asked of one device. It is a *promise*: durable before anybody is
 //! told that it exists, and its end is durable before anybody is told of that.
 
+mod new;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,6 +12,7 @@ use super::transfer::Progress;
 use crate::device::{DeviceKey, UnixTime, is_secret};
 use crate::files::FileId;
 use crate::traces::mask;
+pub use new::{NewTask, Once};
 
 /// A device that has accepted a transfer and has not told the end by then is not waited for
 /// any longer.
@@ -563,41 +566,4 @@ pub struct TaskParameterError {
     pub code: u32,
     /// For people.
     pub text: String,
-}
-
-/// A task that does not exist yet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewTask {
-    /// For which device.
-    pub device: DeviceKey,
-    /// What it does.
-    pub operation: Operation,
-    /// When it is given up if not begun.
-    pub expires: Option<UnixTime>,
-    /// A device's tasks with a higher one are done first.
-    pub priority: i8,
-    /// So that it is asked for once, however often the caller says so.
-    pub once: Option<Once>,
-}
-
-/// The caller's own name for what it asks of a device, and what that was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
-    /// Of the caller's choice; at most 255 bytes.
-    pub key: String,
-    /// SHA-256 of what was asked: the same name for something else is an error.
-    pub asked: [u8; 32],
-}
-
-impl NewTask {
-    /// One that waits for the device as long as it takes.
-    pub fn new(device: DeviceKey, operation: Operation) -> NewTask {
-        NewTask {
-            device,
-            operation,
-            expires: None,
-            priority: 0,
-            once: None,
-        }
-    }
 }

@@ -124,7 +124,7 @@ async fn people_say_refresh_firmware_and_backup() {
 
 #[tokio::test]
 async fn a_task_waits_queued_or_waking() {
-    let host = Setup::new().start().await;
+    let host = Setup::shipped().start().await;
     let live = Live::start(FleetConfig {
         boot_time: Duration::from_millis(50),
         ..FleetConfig::single(&host.url(), Vendor::tr098())

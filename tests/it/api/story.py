@@ -7,7 +7,7 @@ from patchbay_client import AuthenticatedClient
 from patchbay_client.api.devices import list_devices, tag_device
 from patchbay_client.api.files import download_file, list_files, upload_file
 from patchbay_client.api.tasks import create_task, get_task
-from patchbay_client.models import CreateTask, OperationReboot, OperationRebootOp, TaskState
+from patchbay_client.models import CreateTask, OperationReboot, OperationRebootOp, StateOfTask
 from patchbay_client.types import File
 
 url, token = sys.argv[1:]
@@ -22,7 +22,7 @@ assert "by-program" in list_devices.sync(client=client).items[0].tags
 
 operation = OperationReboot(op=OperationRebootOp.REBOOT)
 task = create_task.sync(device.id, client=client, body=CreateTask(operation=operation, wake=True, wait_seconds=20))
-assert task.state == TaskState.DONE, task
+assert task.state == StateOfTask.DONE, task
 assert get_task.sync(task.id, client=client).ended == task.ended
 assert isinstance(task.operation, OperationReboot)
 
