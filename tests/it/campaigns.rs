@@ -221,6 +221,8 @@ async fn outcomes_are_those_of_the_roles(fleets: &Fleets, results: &[Value], ref
             // Those that have their firmware are away before they can tell anything.
             (Role::StaysAway, "not-back") => {}
             (_, "failed") if is_unknown => unknown += 1,
+            // It was fetching its file when the host was killed.
+            (Role::Good, "failed") if reason.starts_with("fault 9017") => unknown += 1,
             // Called before the host was killed, or while it was.
             (_, "not-back") if versions[device] != NEW => unknown += 1,
             _ => panic!("{:?}: {result}", fleets.role(device)),

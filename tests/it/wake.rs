@@ -132,7 +132,7 @@ async fn a_task_that_wakes_its_device() {
     let task = host
         .post(&tasks, json!({ "operation": operation, "wake": true }))
         .await;
-    assert_eq!(task["state"], "queued", "{task}");
+    assert_eq!(task["state"], "waking", "{task}");
     let at = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
     let waiting = host
         .until(&at, |task| task["wake"]["state"] == "failed")

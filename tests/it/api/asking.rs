@@ -130,6 +130,11 @@ async fn a_task_waits_queued_or_waking() {
         ..FleetConfig::single(&host.url(), Vendor::tr098())
     })
     .await;
+    // It can be called once a flow has given it credentials.
+    host.until(&live.at, |device| {
+        device["connection_request"]["has_credentials"] == true
+    })
+    .await;
     let tasks = format!("{}/tasks", live.at);
     let get = json!({ "op": "rpc-methods" });
     let task = host
