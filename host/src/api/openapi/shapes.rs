@@ -34,6 +34,28 @@ pub(super) fn reshape(components: &mut Components) {
                 .map(|item| titled(name, item))
                 .collect();
         }
+        without_sign(schema);
+    }
+}
+
+/// The formats of numbers are of signed ones; those without a sign go further.
+fn without_sign(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            if object.minimum.is_some() && object.maximum.is_none() {
+                object.format = None;
+            }
+            object.properties.values_mut().for_each(without_sign);
+        }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                without_sign(items);
+            }
+        }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(without_sign),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(without_sign),
+        _ => {}
     }
 }
 
