@@ -55,7 +55,7 @@ async fn session_at(acs: &Arc<Acs>, cpe: &mut Cpe, at: UnixTime) -> (Vec<String>
     let mut message = Message::parse(&raw).unwrap();
     let caller = Caller::identify(
         acs,
-        &acs.instances.default_one(),
+        &acs.instances.get("default").unwrap(),
         &mut message,
         &head,
         &raw,

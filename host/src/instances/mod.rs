@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::config::{self, ANY_HOST, Config};
 use crate::device::DeviceKey;
-use crate::instance::{DEFAULT_NAME, Instance, PATH};
+use crate::instance::{Instance, PATH};
 use crate::store::Store;
 
 pub use change::ChangeError;
@@ -149,14 +149,6 @@ impl Instances {
         self.get(&device.instance).unwrap_or_else(|| {
             let settings = config::Instance::default();
             Arc::new(Instance::new(&device.instance, settings))
-        })
-    }
-
-    /// The instance that is always there.
-    pub fn default_one(&self) -> Arc<Instance> {
-        self.get(DEFAULT_NAME).unwrap_or_else(|| {
-            let settings = self.config.instance.clone();
-            Arc::new(Instance::new(DEFAULT_NAME, settings))
         })
     }
 

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::device::Summary;
+use crate::instance::DEFAULT_NAME;
 
 fn config(toml: &str) -> Config {
     let config: Config = toml::from_str(toml).unwrap();
@@ -102,7 +103,15 @@ async fn made_changed_and_removed_and_there_after_a_restart() {
     is_at(&instances, "/", "c", "default");
     let patch = json!({ "waking": { "waiting_max": null } });
     instances.change("default", &object(patch)).await.unwrap();
-    assert_eq!(instances.default_one().settings.waking.waiting_max, 5);
+    assert_eq!(
+        instances
+            .get(DEFAULT_NAME)
+            .unwrap()
+            .settings
+            .waking
+            .waiting_max,
+        5
+    );
 
     let again = opened(toml, &store);
     is_at(&again, "/", "b", "acme");
