@@ -20,8 +20,8 @@ use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query, limit
 use super::scope::Scope;
 use super::task_view::TaskView;
 use crate::store::{DeviceCell, TaskFilter};
-use crate::work::task::{NewTask, Once, Task, TaskId, TaskState};
-use crate::work::{operation, transfer};
+use crate::work::operation;
+use crate::work::task::{NewTask, Once, PRIORITY_MAX, Task, TaskId, TaskState};
 use crate::{Acs, spent};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
@@ -61,8 +61,6 @@ pub(super) struct CreateTask {
     idempotency_key: Option<String>,
 }
 
-/// Highest and lowest priority are as far from the usual one.
-const PRIORITY_MAX: i8 = 100;
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 128;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -167,12 +165,9 @@ async fn made(
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
     let summary = cell.lock().summary().clone();
-    transfer::prepare(acs, &mut new.operation, cell.key(), &summary).map_err(ApiError::bad)?;
+    let fits = acs.fit(&mut new.operation, cell.key(), &summary);
+    fits.map_err(ApiError::bad)?;
     operation::check(&new.operation).map_err(ApiError::bad)?;
-    if let Some(diagnostics) = new.operation.diagnostics() {
-        let fits = diagnostics.check_model(summary.data_model);
-        fits.map_err(ApiError::bad)?;
-    }
     let mut task = acs.store.enqueue(new, acs.clock.unix()).await?;
     trail.of(cell.key());
     trail.made(told(&task));

@@ -178,6 +178,34 @@ impl Script {
         self.ask("POST /devices/{id}/tasks", &tasks, body).await;
     }
 
+    async fn campaigns(&mut self) {
+        let campaign =
+            json!({ "name": "c", "query": "tag = nobody", "operation": { "op": "reboot" } });
+        let made = self
+            .ask("POST /campaigns", "/campaigns", campaign.clone())
+            .await;
+        let at = format!("/campaigns/{}", made["id"].as_str().unwrap());
+        let mut changed = campaign;
+        changed["name"] = "d".into();
+        self.ask("PUT /campaigns/{id}", &at, changed).await;
+        let clone = self
+            .ask("POST /campaigns/{id}/clone", &format!("{at}/clone"), ())
+            .await;
+        let clone = format!("/campaigns/{}", clone["id"].as_str().unwrap());
+        self.ask("DELETE /campaigns/{id}", &clone, ()).await;
+        // One that waits for its time: it does not end by itself meanwhile.
+        let later = json!({
+            "name": "later", "query": "tag = silver", "operation": { "op": "reboot" },
+            "schedule": { "start": "2099-01-01T00:00:00Z" },
+        });
+        let made = self.ask("POST /campaigns", "/campaigns", later).await;
+        let at = format!("/campaigns/{}", made["id"].as_str().unwrap());
+        for verb in ["start", "pause", "resume", "abort"] {
+            let operation = format!("POST /campaigns/{{id}}/{verb}");
+            self.ask(&operation, &format!("{at}/{verb}"), ()).await;
+        }
+    }
+
     async fn files(&mut self) {
         let at = "/files?name=x.bin&type=firmware";
         let headers = bearer(TOKEN);
@@ -326,6 +354,7 @@ async fn every_change_is_told_as_before_and_after() {
     };
     script.devices().await;
     script.tasks().await;
+    script.campaigns().await;
     script.files().await;
     script.plugins().await;
     script.people().await;
