@@ -4,6 +4,7 @@ mod expected;
 mod isolation;
 mod oidc;
 mod own_settings;
+mod parameters;
 mod people;
 mod routes;
 mod some_devices;

@@ -112,7 +112,20 @@ async fn logins_and_failed_ones() {
         let headers = "Content-Type: application/json\r\nX-Patchbay: 1\r\n";
         http(host.api, "POST", "/v1/login", headers, body.as_bytes()).await;
     }
-    let logins = records(&host, "action = login").await;
+    // A page of somebody else, with the cookie of a person.
+    let body = json!({ "username": "anna", "password": "a-long-enough-password" }).to_string();
+    let headers = "Content-Type: application/json\r\n";
+    let answer = http(host.api, "POST", "/v1/login", headers, body.as_bytes()).await;
+    let cookie = answer.head.split("patchbay_session=").nth(1).unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let headers = format!("Cookie: patchbay_session={cookie}\r\nOrigin: http://evil.example\r\n");
+    http(host.api, "POST", "/v1/logout", &headers, b"").await;
+    let [forged] = records(&host, "action = logout").await.try_into().unwrap();
+    assert_eq!(
+        (&forged["actor"], &forged["status"]),
+        (&json!("user:anna"), &json!(403))
+    );
+    let logins = records(&host, "action = login").await.split_off(1);
     let of = |record: &Value| (record["actor"].clone(), record["status"].clone());
     assert_eq!(
         of(&logins[0]),

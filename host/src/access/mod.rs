@@ -169,6 +169,12 @@ impl Gate {
         Ok(principal)
     }
 
+    /// Whose the cookie of a request is that was refused because of the page it came from.
+    pub fn name_of_cookie(&self, headers: &HeaderMap, now: UnixTime) -> Option<Arc<str>> {
+        let login = self.logins.find(site::cookie(headers, COOKIE)?, now)?;
+        Some(login.person.to_name())
+    }
+
     /// What somebody may do by now whose request goes on for long; that is no use of the token or the
     /// session. `None`: they are let in no more.
     pub fn again(&self, principal: &Principal, now: UnixTime) -> Option<Principal> {

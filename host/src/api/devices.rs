@@ -17,7 +17,7 @@ use super::audit::Trail;
 use super::credentials::LoginView;
 use super::error::{ApiError, Optional, Path, Query, Time};
 use super::reachability::{ReachabilityView, WakeView, wake_view};
-use super::scope::Scope;
+use super::scope::{PARAMETERS_READ, Scope};
 use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
 use crate::events::{DeviceDeleted, Event, What};
 use crate::nat::udp::UdpAddress;
@@ -72,7 +72,7 @@ pub(super) struct DeviceView {
     trace_until: Option<Time>,
     /// Null: XMPP is off.
     xmpp: Option<XmppView>,
-    /// By their names; absent in lists.
+    /// By their names; absent in lists, and for who may not read parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, ParameterView>>,
@@ -212,6 +212,10 @@ pub(super) async fn one(
     Query(query): Query<OneQuery>,
 ) -> Result<Json<DeviceView>, ApiError> {
     let cell = scope.cell(&acs, &id)?;
+    let sees_parameters = scope.sees_parameters(&acs, &cell)?;
+    if query.parameters.is_some() && !sees_parameters {
+        return Err(scope.lacks(PARAMETERS_READ));
+    }
     let mut device = cell.lock();
     let udp = acs.udp_address(cell.key(), Some(&device), acs.clock.unix());
     let mut view = view(&acs, cell.key(), device.summary(), cell.contacts(), udp);
@@ -228,7 +232,7 @@ pub(super) async fn one(
         };
         (path.to_owned(), parameter)
     });
-    view.parameters = Some(parameters.collect());
+    view.parameters = sees_parameters.then(|| parameters.collect());
     Ok(Json(view))
 }
 

@@ -197,12 +197,19 @@ async fn admit(guard: &Guard, request: &mut Request) -> Result<(), ApiError> {
     }
     let acs = &guard.acs;
     let now = acs.clock.unix();
-    let principal = acs
-        .gate
-        .authenticate(request.method(), request.headers(), now)?;
     let trail = request.extensions().get::<audit::Trail>();
     let trail = trail.cloned().unwrap_or_default();
-    trail.by(&principal.name);
+    let headers = request.headers();
+    let principal = acs.gate.authenticate(request.method(), headers, now);
+    let name = match &principal {
+        Ok(principal) => Some(Arc::clone(&principal.name)),
+        Err(Refusal::OtherSite(_)) => acs.gate.name_of_cookie(headers, now),
+        Err(_) => None,
+    };
+    if let Some(name) = name {
+        trail.by(&name);
+    }
+    let principal = principal?;
     let permission = match needs {
         Ok(Needs::Permission(permission)) => Some(permission),
         Ok(Needs::Principal | Needs::Nothing) => None,

@@ -14,7 +14,7 @@ use http::uri::PathAndQuery;
 
 use super::error::ApiError;
 use crate::Acs;
-use crate::access::{Access, Permission, Principal, Resource};
+use crate::access::{Access, Action, Permission, Principal, Resource};
 use crate::device::DeviceKey;
 use crate::instance::Instance;
 use crate::query::Query;
@@ -31,6 +31,9 @@ pub(super) struct Scope {
     /// The devices there that the operation may be about.
     pub(super) devices: Option<Arc<Query>>,
 }
+
+/// To see the values of parameters.
+pub(super) const PARAMETERS_READ: Permission = Permission::new(Resource::Parameters, Action::Read);
 
 /// Routes that show nothing of devices that a principal may not see, beside those of one device:
 /// to whoever may see some devices only, all others are closed.
@@ -86,11 +89,7 @@ impl Scope {
             }
             (Access::Denied, permission) => {
                 let permission = permission.map(|permission| permission.to_string());
-                return Err(ApiError::forbidden(format!(
-                    "{} may not do this: it needs the permission {}",
-                    principal.name,
-                    permission.unwrap_or_default()
-                )));
+                return Err(lacks(&principal, &permission.unwrap_or_default()));
             }
         };
         Ok(Scope {
@@ -138,6 +137,26 @@ impl Scope {
         }
     }
 
+    /// Of which devices the principal may see the values of parameters.
+    pub(super) fn parameters(&self) -> Access {
+        self.principal
+            .on(Some(&self.instance.name), PARAMETERS_READ)
+    }
+
+    /// Whether the principal may see the values of a device's parameters.
+    pub(super) fn sees_parameters(&self, acs: &Acs, cell: &DeviceCell) -> Result<bool, ApiError> {
+        match self.parameters() {
+            Access::Denied => Ok(false),
+            Access::All => Ok(true),
+            Access::Devices(devices) => sees(acs, Some(&devices), cell),
+        }
+    }
+
+    /// That the principal may not do what it wants.
+    pub(super) fn lacks(&self, permission: Permission) -> ApiError {
+        lacks(&self.principal, &permission.to_string())
+    }
+
     /// Whether the principal may ask this of the device: some roles have some operations only.
     pub(super) fn check_operation(
         &self,
@@ -159,6 +178,13 @@ impl Scope {
             ))),
         }
     }
+}
+
+fn lacks(principal: &Principal, permission: &str) -> ApiError {
+    ApiError::forbidden(format!(
+        "{} may not do this: it needs the permission {permission}",
+        principal.name
+    ))
 }
 
 /// Whether a device is among these.

@@ -22,7 +22,7 @@ use super::audit::Trail;
 use super::devices::{DeviceView, view};
 use super::error::{ApiError, Query, limit};
 use super::projection::Columns;
-use super::scope::Scope;
+use super::scope::{PARAMETERS_READ, Scope};
 use crate::Acs;
 use crate::access::{Access, Action, Permission, Resource};
 use crate::device::{DeviceKey, UnixTime};
@@ -157,22 +157,39 @@ async fn list(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = parse(asked.query.as_deref().unwrap_or_default())?;
-    let query = match &scope.devices {
+    let reads_parameters = !query.paths().is_empty();
+    let mut query = match &scope.devices {
         None => query,
         Some(devices) => query.and((**devices).clone()),
     };
     let sort = Sort::parse(asked.sort.as_deref().unwrap_or_default()).map_err(ApiError::bad)?;
     let format = asked.format.unwrap_or_else(|| Format::accepted(&headers));
-    if format == Format::Json {
-        return page(&acs, (&scope, &trail), &asked, &query, &sort).await;
+    let fields = asked.fields.as_deref();
+    let columns = match format {
+        Format::Json => fields.map(Columns::parse).transpose()?,
+        Format::Csv | Format::Ndjson => Some(Columns::of_table(fields)?),
+    };
+    let shows = |asks: fn(&Columns) -> bool| columns.as_ref().is_some_and(asks);
+    if shows(Columns::has_passwords) {
+        trail.act();
+        check_passwords(&scope)?;
     }
+    if reads_parameters || shows(|columns| !columns.paths().is_empty()) {
+        query = match scope.parameters() {
+            Access::All => query,
+            Access::Devices(devices) => query.and((*devices).clone()),
+            Access::Denied => return Err(scope.lacks(PARAMETERS_READ)),
+        };
+    }
+    let columns = match (format, columns) {
+        (Format::Csv | Format::Ndjson, Some(columns)) => columns,
+        (_, columns) => return page(&acs, &scope, &asked, (&query, &sort), columns).await,
+    };
     if asked.after.is_some() || asked.limit.is_some() || asked.count {
         return Err(ApiError::bad(
             "expected `after`, `limit` and `count` with pages of JSON only: a table has all that match",
         ));
     }
-    let columns = Columns::of_table(asked.fields.as_deref())?;
-    check_passwords(&scope, &trail, &columns)?;
     let devices = acs.sorted(&scope.instance.name, &query, &sort).await?;
     Ok(table(&acs, devices, columns, format))
 }
@@ -184,15 +201,11 @@ pub(super) fn parse(text: &str) -> Result<query::Query, ApiError> {
 
 async fn page(
     acs: &Arc<Acs>,
-    (scope, trail): (&Scope, &Trail),
+    scope: &Scope,
     asked: &ListQuery,
-    query: &query::Query,
-    sort: &Sort,
+    (query, sort): (&query::Query, &Sort),
+    columns: Option<Columns>,
 ) -> Result<Response, ApiError> {
-    let columns = asked.fields.as_deref().map(Columns::parse).transpose()?;
-    if let Some(columns) = &columns {
-        check_passwords(scope, trail, columns)?;
-    }
     let (instance, limit) = (&scope.instance.name, limit(asked.limit)?);
     let found = acs.search(instance, query, sort, asked.after.as_deref(), limit);
     let found = found.await?;
@@ -244,19 +257,12 @@ fn projected(
     items.collect()
 }
 
-fn check_passwords(scope: &Scope, trail: &Trail, columns: &Columns) -> Result<(), ApiError> {
-    if columns.has_passwords() {
-        trail.act();
-    }
+fn check_passwords(scope: &Scope) -> Result<(), ApiError> {
     let place = PASSWORDS.place(&scope.instance.name);
-    let may = matches!(scope.principal.on(place, PASSWORDS), Access::All);
-    if columns.has_passwords() && !may {
-        return Err(ApiError::forbidden(format!(
-            "{} may not see passwords: it needs the permission {PASSWORDS}",
-            scope.principal.name
-        )));
+    match scope.principal.on(place, PASSWORDS) {
+        Access::All => Ok(()),
+        Access::Devices(_) | Access::Denied => Err(scope.lacks(PASSWORDS)),
     }
-    Ok(())
 }
 
 /// All of these devices, a few at a time as the client takes them. A device that went meanwhile is

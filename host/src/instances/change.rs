@@ -83,18 +83,7 @@ impl Instances {
         let entry = self.entry(name);
         let entry = entry.ok_or_else(|| ChangeError::Unknown(name.to_owned()))?;
         let mut changed = entry.changed.clone();
-        let base = serde_json::to_value(self.base(name)).unwrap_or_default();
-        for (setting, value) in patch {
-            let before = base.get(setting);
-            if value.is_null() {
-                changed.remove(setting);
-                continue;
-            }
-            let current = changed.remove(setting);
-            let mut current = current.or_else(|| before.cloned()).unwrap_or_default();
-            merge(&mut current, value, before);
-            changed.insert(setting.clone(), current);
-        }
+        lay(&mut changed, patch);
         let after = self.put(name, entry.in_file, changed).await?;
         Ok((entry, after))
     }
@@ -241,8 +230,12 @@ impl Instances {
             return Ok(base);
         }
         let mut whole = serde_json::to_value(base).map_err(|error| error.to_string())?;
-        if let Value::Object(whole) = &mut whole {
-            whole.extend(changed.clone());
+        for (name, value) in changed {
+            match whole.get_mut(name) {
+                Some(setting) => merge(setting, value),
+                // It is none, which is said below.
+                None => whole[name] = value.clone(),
+            }
         }
         let settings: config::Instance = serde_path_to_error::deserialize(whole)
             .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
@@ -252,22 +245,35 @@ impl Instances {
     }
 }
 
-/// Lays a merge patch over a value (RFC 7396), in which null stands for the value in `base`.
-fn merge(into: &mut Value, patch: &Value, base: Option<&Value>) {
-    let (Value::Object(into), Value::Object(patch)) = (&mut *into, patch) else {
-        *into = patch.clone();
-        return;
-    };
+/// Lays a merge patch over another one: null takes away what that one changed. Of a group of settings
+/// only those that were named are kept: the others go on to follow `patchbay.toml`.
+fn lay(changed: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
-        let before = base.and_then(|base| base.get(name));
-        match (value, before) {
-            (Value::Null, None) => drop(into.remove(name)),
-            (Value::Null, Some(before)) => drop(into.insert(name.clone(), before.clone())),
-            _ => merge(
-                into.entry(name.clone()).or_insert(Value::Null),
-                value,
-                before,
-            ),
+        match value {
+            Value::Null => drop(changed.remove(name)),
+            Value::Object(patch) => {
+                let mut group = match changed.remove(name) {
+                    Some(Value::Object(group)) => group,
+                    _ => Map::new(),
+                };
+                lay(&mut group, patch);
+                if !group.is_empty() {
+                    changed.insert(name.clone(), group.into());
+                }
+            }
+            value => drop(changed.insert(name.clone(), value.clone())),
         }
+    }
+}
+
+/// Lays changes, in which nothing is null, over settings (RFC 7396).
+fn merge(into: &mut Value, changed: &Value) {
+    match (&mut *into, changed) {
+        (Value::Object(into), Value::Object(changed)) => {
+            for (name, value) in changed {
+                merge(into.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, changed) => *into = changed.clone(),
     }
 }

@@ -113,6 +113,20 @@ async fn made_changed_and_removed_and_there_after_a_restart() {
         5
     );
 
+    // Of a group what was not named goes on to follow the file.
+    let patch = json!({ "waking": { "calls_per_second_max": 3 } });
+    let (_, entry) = instances.change("default", &object(patch)).await.unwrap();
+    assert_eq!(
+        entry.changed["waking"],
+        json!({ "calls_per_second_max": 3 })
+    );
+    let other = opened(&toml.replace('5', "4"), &store);
+    let waking = other.get(DEFAULT_NAME).unwrap().settings.waking.clone();
+    assert_eq!((waking.waiting_max, waking.calls_per_second_max), (4, 3));
+    let patch = json!({ "waking": { "calls_per_second_max": null } });
+    let (_, entry) = instances.change("default", &object(patch)).await.unwrap();
+    assert!(!entry.changed.contains_key("waking"));
+
     let again = opened(toml, &store);
     is_at(&again, "/", "b", "acme");
     is_at(&again, "/", "c", "default");
