@@ -55,6 +55,8 @@ struct Made {
     contents: usize,
     /// Files of the audit log.
     audit_files: usize,
+    /// Files of the plugins' directory.
+    plugin_files: usize,
 }
 
 /// The backups that there are.
@@ -77,7 +79,6 @@ impl From<backup::Backup> for Backup {
 
 impl From<backup::BackupError> for ApiError {
     fn from(error: backup::BackupError) -> ApiError {
-        tracing::error!(%error, "no backup was made");
         match error {
             backup::BackupError::Store(error) => error.into(),
             error => ApiError::internal(error.to_string()),
@@ -100,8 +101,9 @@ async fn list(State(acs): State<Arc<Acs>>, _: Scope) -> Json<Backups> {
 
 /// Makes a backup.
 ///
-/// It lies below the data directory and has all records, the contents of files, the audit log. It is what `patchbay
-/// restore` takes; keep it on another machine.
+/// It lies below the data directory and has all records, the contents of files, the audit log, the plugins' directory;
+/// the oldest goes if there are more than `[backup]` keeps. It is what `patchbay restore` takes; keep it on another
+/// machine.
 #[utoipa::path(
     post, path = "/backups", operation_id = "create_backup", tag = "Host",
     responses((status = 201, description = "The backup", body = Made)),
@@ -112,7 +114,7 @@ async fn create(
     _: Scope,
 ) -> Result<(StatusCode, Json<Made>), ApiError> {
     // It goes on when the caller hangs up: half of one is of no use.
-    let making = tokio::spawn(async move { acs.back_up().await });
+    let making = tokio::spawn(async move { acs.back_up(acs.clock.unix()).await });
     let made = making
         .await
         .map_err(|error| ApiError::internal(error.to_string()))??;
@@ -121,6 +123,7 @@ async fn create(
         records: made.records,
         contents: made.contents,
         audit_files: made.audit_files,
+        plugin_files: made.plugin_files,
     };
     Ok((StatusCode::CREATED, Json(view)))
 }
