@@ -4,7 +4,7 @@
 mod http;
 mod sim;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,6 +53,11 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// The same on loopback.
+pub fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
 /// A built component, or a profile that is written down.
@@ -154,7 +159,7 @@ impl Setup {
     pub fn stun(mut self) -> Setup {
         self.stun = true;
         self.config(|config| {
-            config.stun.listen = vec!["127.0.0.1:0".parse().unwrap()];
+            config.stun.listen = vec![free_address()];
             config.stun.host = "127.0.0.1".into();
             config.stun.keepalive_seconds_min = 1;
             config.stun.keepalive_seconds_max = 1;
@@ -167,7 +172,7 @@ impl Setup {
             config.xmpp.mode = XmppMode::Embedded;
             config.xmpp.domain = "acs.example".into();
             config.xmpp.host = "127.0.0.1".into();
-            config.xmpp.listen = vec!["127.0.0.1:0".parse().unwrap()];
+            config.xmpp.listen = vec![free_address()];
         })
     }
 
@@ -202,11 +207,11 @@ impl Setup {
         for change in self.config {
             change(&mut config);
         }
-        config.cwmp.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.cwmp.listen = vec![free_address()];
         if config.cwmp.tls.certificate.is_some() {
-            config.cwmp.tls.listen = vec!["127.0.0.1:0".parse().unwrap()];
+            config.cwmp.tls.listen = vec![free_address()];
         }
-        config.api.listen = "127.0.0.1:0".parse().unwrap();
+        config.api.listen = free_address();
         config.stun.enabled = self.stun;
         serve(config, directory).await
     }
@@ -221,9 +226,7 @@ async fn serve(mut config: Config, directory: TempDir) -> Host {
     let tls = tls.map(|listener| listener.local_addr().unwrap());
     let metrics = listeners.metrics.as_ref();
     let metrics = metrics.map(|listener| listener.local_addr().unwrap());
-    // It is found at the same place after a restart.
-    (config.cwmp.listen, config.api.listen) = (vec![cwmp], api);
-    config.cwmp.tls.listen = tls.into_iter().collect();
+    // These too are found at the same place after a restart.
     if let Some(stun) = listeners.stun.first() {
         config.stun.listen = vec![stun.address().unwrap()];
     }

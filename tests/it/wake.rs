@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::harness::{Host, Live, PATIENCE, Setup, Sim};
+use crate::harness::{Host, Live, PATIENCE, Setup, Sim, free_address};
 
 /// Longer than any wake-up here takes.
 const WAIT_SECONDS: u64 = 20;
@@ -387,12 +387,7 @@ async fn answers_that_are_no_acceptance() {
     assert_eq!(report["state"], "failed", "{report}");
     host.api("DELETE", &sim.at(), None).await;
     // Nobody listens.
-    let free = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let sim = device(&host, free).await;
+    let sim = device(&host, free_address()).await;
     failed(
         &wake(&host, &sim.at()).await,
         false,

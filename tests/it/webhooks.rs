@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::harness::{Host, PATIENCE, Setup};
+use crate::harness::{Host, PATIENCE, Setup, free_address};
 
 /// A receiver that answers the first requests with these statuses, all others with 204.
 struct Receiver {
@@ -105,9 +105,7 @@ async fn an_event_arrives_signed_and_again_if_it_has_not() {
 async fn what_waits_survives_a_restart() {
     let host = setup().start().await;
     // Nobody is there yet.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let address = free_address();
     put(&host, address, "kind = webhook.test").await;
     host.api("POST", "/v1/webhooks/crm/test", None).await;
     host.until("/v1/webhooks/crm", |hook| hook["failed"] != 0)

@@ -1,19 +1,17 @@
 //! The host as a child process that can be killed, and its API for who expects that.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
-use cpe_sim::Seed;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::harness::{TOKEN, guest, put_plugin};
+use crate::harness::{TOKEN, free_address, guest, put_plugin};
 
 /// A start in a dev build, on a machine that is busy.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -45,7 +43,7 @@ impl Server {
 
     /// The shipped NAT policy, and STUN on some port: devices are reached in the mode that fits them.
     pub fn behind_nat(directory: &Path, settings: &str) -> Server {
-        let stun = free_address(&mut Seed::new(!u64::from(std::process::id())));
+        let stun = free_address();
         let stun = format!(
             "[stun]\nlisten = [\"{stun}\"]\nhost = \"127.0.0.1\"\nkeepalive_seconds_min = 2\nkeepalive_seconds_max = 4\n"
         );
@@ -58,8 +56,7 @@ impl Server {
 
     /// The shipped NAT policy; `settings` of the instance, then sections.
     fn with(directory: &Path, settings: &str) -> Server {
-        let mut seed = Seed::new(std::process::id().into());
-        let (cwmp, api) = (free_address(&mut seed), free_address(&mut seed));
+        let (cwmp, api) = (free_address(), free_address());
         let plugins = directory.join("plugins");
         std::fs::create_dir(&plugins).unwrap();
         put_plugin(&plugins, &guest("shipped", "nat-default"), None);
@@ -207,19 +204,6 @@ fn binary() -> PathBuf {
     match std::env::var_os("PATCHBAY_BIN") {
         Some(binary) => binary.into(),
         None => panic!("PATCHBAY_BIN names no patchbay binary: run these tests with tests/run"),
-    }
-}
-
-/// A port that is free and stays so while the host is down: not one of those that the system
-/// gives to outgoing connections, nor one that another test has for a host that is down.
-fn free_address(seed: &mut Seed) -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let port = 20_000 + seed.below(10_000) as u16;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if GIVEN.lock().unwrap().insert(port) && TcpListener::bind(address).is_ok() {
-            return address;
-        }
     }
 }
 

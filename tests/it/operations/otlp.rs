@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use super::served::Served;
-use crate::harness::{PATIENCE, Sim, TOKEN, free_port, http};
+use crate::harness::{PATIENCE, Sim, TOKEN, free_address, http};
 
 /// What a collector was sent.
 #[derive(Clone, Default)]
@@ -165,7 +165,7 @@ async fn sessions_and_requests_are_traced() {
 /// Neither devices nor people notice.
 #[tokio::test]
 async fn a_collector_that_is_dead_harms_nothing() {
-    let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let nobody = free_address();
     let served = Served::start(&settings(nobody), &[]).await;
     let mut sim = Sim::new(CpeConfig::tr181("1", &served.url()));
     sim.settle().await;

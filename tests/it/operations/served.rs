@@ -1,7 +1,7 @@
 //! `patchbay serve` as a child process, with a configuration that a test writes.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::harness::{PATIENCE, TOKEN, free_port, http};
+use crate::harness::{PATIENCE, TOKEN, free_address, http};
 
 /// The binary that tests/run has built.
 pub fn patchbay() -> PathBuf {
@@ -56,8 +56,7 @@ impl Served {
         settings: &str,
         environment: &[(&str, &str)],
     ) -> Served {
-        let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let (cwmp, api) = (address(), address());
+        let (cwmp, api) = (free_address(), free_address());
         let path = directory.path();
         std::fs::create_dir(path.join("plugins")).unwrap();
         let mut table: toml::Table = settings.parse().unwrap();

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::{FIRMWARE, download, firmware, given, of_serial, stage, upload};
 use crate::files::bring;
-use crate::harness::{Host, PATIENCE, Setup, http};
+use crate::harness::{Host, PATIENCE, Setup, free_address, http};
 use crate::tasks::{of, queue, run, task};
 
 #[tokio::test]
@@ -221,9 +221,7 @@ async fn where_the_device_is_sent() {
 
 #[tokio::test]
 async fn a_listener_for_files_alone() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = free_address();
     let host = Setup::new()
         .config(move |config| config.files.listen = Some(address))
         .start()

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::peers::{Connect, Slixmpp, key, request};
 use super::{behind_nat, opened, setup, wake};
-use crate::harness::{Host, Live, PATIENCE};
+use crate::harness::{Host, Live, PATIENCE, free_port};
 
 const SECRET: &str = "secret-of-the-acs";
 
@@ -41,11 +41,6 @@ enum Kind {
     Ejabberd,
 }
 
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 fn run(mut command: Command) {
     let program = format!("{command:?}");
     let output = command.output();
@@ -56,10 +51,10 @@ fn run(mut command: Command) {
 impl Server {
     async fn start(kind: Kind) -> Server {
         let directory = tempfile::tempdir().unwrap();
-        let (c2s, component) = (free_port().await, free_port().await);
+        let (c2s, component) = (free_port(), free_port());
         let process = match kind {
             Kind::Prosody => prosody(directory.path(), c2s, component),
-            Kind::Ejabberd => ejabberd(directory.path(), c2s, component, free_port().await),
+            Kind::Ejabberd => ejabberd(directory.path(), c2s, component, free_port()),
         };
         let server = Server {
             c2s,
@@ -304,7 +299,7 @@ async fn ejabberd_in_both_roles() {
 
 #[tokio::test]
 async fn a_link_that_is_lost_comes_back_and_says_why_it_is_down() {
-    let port = free_port().await;
+    let port = free_port();
     let host = setup()
         .config(move |config| {
             config.xmpp.mode = XmppMode::Component;
