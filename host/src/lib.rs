@@ -48,6 +48,7 @@ pub mod backup;
 pub mod health;
 pub mod http_client;
 pub mod metrics;
+pub mod reload;
 pub mod spent;
 pub mod telemetry;
 
