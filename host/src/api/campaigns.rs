@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Optional, Page, PageQuery, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
@@ -22,7 +23,7 @@ use crate::store::CampaignDeviceFilter;
 use crate::work::campaign::{
     CampaignError, CampaignId, Command, Definition, DeviceState, NewCampaign, Plan, Wanted,
 };
-use views::{CampaignDeviceView, CampaignView, Format, LogLineView};
+use views::{CampaignDeviceView, CampaignView, Format, LogLineView, Stand, Written};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -78,19 +79,26 @@ async fn list(
 async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     body: Result<Json<Definition>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(definition) = body?;
     may_do(&scope, &definition)?;
+    made(&acs, &scope, &trail, definition).await
+}
+
+async fn made(
+    acs: &Acs,
+    scope: &Scope,
+    trail: &Trail,
+    definition: Definition,
+) -> Result<Response, ApiError> {
     let new = NewCampaign {
         definition,
         by: scope.principal.name.to_string(),
     };
-    made(&acs, &scope, new).await
-}
-
-async fn made(acs: &Acs, scope: &Scope, new: NewCampaign) -> Result<Response, ApiError> {
     let shown = acs.create_campaign(&scope.instance.name, new).await?;
+    trail.made(Written::of(&shown));
     let view = CampaignView::new(&scope.instance.name, &shown);
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/campaigns/{}", shown.id)) {
@@ -197,12 +205,15 @@ async fn change(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     body: Result<Json<Definition>, JsonRejection>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let Json(definition) = body?;
     may_do(&scope, &definition)?;
-    let name = &scope.instance.name;
-    let shown = acs.change_campaign(name, parse(&id)?, definition).await?;
+    let (id, name) = (parse(&id)?, &scope.instance.name);
+    let before = acs.campaign(name, id)?;
+    let shown = acs.change_campaign(name, id, definition).await?;
+    trail.between(Some(Written::of(&before)), Some(Written::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
 }
 
@@ -217,9 +228,12 @@ async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
-    acs.remove_campaign(&scope.instance.name, parse(&id)?)
-        .await?;
+    let (id, name) = (parse(&id)?, &scope.instance.name);
+    let before = acs.campaign(name, id)?;
+    acs.remove_campaign(name, id).await?;
+    trail.removed(Written::of(&before));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -242,11 +256,14 @@ async fn start(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(Start { force }): Optional<Start>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let (id, name) = (parse(&id)?, &scope.instance.name);
-    may_do(&scope, &acs.campaign(name, id)?.definition)?;
+    let before = acs.campaign(name, id)?;
+    may_do(&scope, &before.definition)?;
     let shown = acs.start_campaign(name, id, force).await?;
+    trail.between(Some(Stand::of(&before)), Some(Stand::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
 }
 
@@ -278,11 +295,14 @@ impl Why {
 async fn steer(
     acs: &Arc<Acs>,
     scope: &Scope,
+    trail: &Trail,
     id: &str,
     command: Command,
 ) -> Result<Json<CampaignView>, ApiError> {
-    let name = &scope.instance.name;
-    let shown = acs.steer_campaign(name, parse(id)?, command).await?;
+    let (id, name) = (parse(id)?, &scope.instance.name);
+    let before = acs.campaign(name, id)?;
+    let shown = acs.steer_campaign(name, id, command).await?;
+    trail.between(Some(Stand::of(&before)), Some(Stand::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
 }
 
@@ -298,10 +318,11 @@ async fn pause(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(why): Optional<Why>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let why = why.of(&scope)?;
-    steer(&acs, &scope, &id, Command::Pause { why }).await
+    steer(&acs, &scope, &trail, &id, Command::Pause { why }).await
 }
 
 /// A paused campaign goes on. What a stop rule has counted so far is forgiven.
@@ -315,9 +336,10 @@ async fn resume(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<CampaignView>, ApiError> {
     let who = scope.principal.name.to_string();
-    steer(&acs, &scope, &id, Command::Resume { who }).await
+    steer(&acs, &scope, &trail, &id, Command::Resume { who }).await
 }
 
 /// No further device is begun, for good. Tasks that wait for their device are taken back; what is
@@ -332,10 +354,11 @@ async fn abort(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(why): Optional<Why>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let why = why.of(&scope)?;
-    steer(&acs, &scope, &id, Command::Abort { why }).await
+    steer(&acs, &scope, &trail, &id, Command::Abort { why }).await
 }
 
 /// The next wave may begin.
@@ -349,9 +372,10 @@ async fn approve(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<CampaignView>, ApiError> {
     let who = scope.principal.name.to_string();
-    steer(&acs, &scope, &id, Command::Approve { who }).await
+    steer(&acs, &scope, &trail, &id, Command::Approve { who }).await
 }
 
 /// What is rolled back, and why.
@@ -377,6 +401,7 @@ async fn roll_back(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(RollBack { wave, why }): Optional<RollBack>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let why = Why { why }.of(&scope)?;
@@ -388,7 +413,7 @@ async fn roll_back(
         &scope,
         &acs.campaign(&scope.instance.name, parse(&id)?)?.definition,
     )?;
-    steer(&acs, &scope, &id, Command::RollBack { wave, why }).await
+    steer(&acs, &scope, &trail, &id, Command::RollBack { wave, why }).await
 }
 
 /// What the copy of a campaign is called.
@@ -410,6 +435,7 @@ async fn clone(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(Clone { name }): Optional<Clone>,
 ) -> Result<Response, ApiError> {
     let first = acs.campaign(&scope.instance.name, parse(&id)?)?;
@@ -418,11 +444,7 @@ async fn clone(
         definition.name = name;
     }
     may_do(&scope, &definition)?;
-    let new = NewCampaign {
-        definition,
-        by: scope.principal.name.to_string(),
-    };
-    made(&acs, &scope, new).await
+    made(&acs, &scope, &trail, definition).await
 }
 
 /// Which devices of a campaign to list.

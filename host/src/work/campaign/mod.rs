@@ -15,6 +15,7 @@ mod definition;
 mod driver;
 mod engine;
 mod facts;
+mod newcomers;
 mod plan;
 mod record;
 mod schedule;

@@ -48,6 +48,13 @@ impl Engine {
         if !has_task(&entry.record, task.id) || !(is_going || state == DeviceState::NotBack) {
             return;
         }
+        if let Some(sent) = task.sent
+            && entry.record.begun.is_none()
+        {
+            // As it was before the host stopped: the pace counts it, whatever has come of it.
+            self.starts.push_back(sent);
+            self.change(at, |entry| entry.record.begun = Some(sent));
+        }
         match task.state {
             TaskState::Queued if state == DeviceState::Queued => self.still_queued(at, now),
             // A session that broke off: it is sent again in the next.
@@ -58,8 +65,15 @@ impl Engine {
             _ if state == DeviceState::NotBack => {}
             TaskState::Failed => self.task_failed(at, task.error.as_ref(), now),
             TaskState::Expired => {
-                let reason = "it did not come before the end of the campaign".to_owned();
-                self.end(at, DeviceState::Unreachable, Some(reason), now);
+                let (state, reason) = match task.sent {
+                    None => (DeviceState::Unreachable, "it did not come"),
+                    Some(_) => (
+                        DeviceState::Failed,
+                        "its session broke off, and it did not come",
+                    ),
+                };
+                let reason = format!("{reason} before the end of the campaign");
+                self.end(at, state, Some(reason), now);
             }
             TaskState::Cancelled => {
                 let reason = "its task was cancelled".to_owned();
@@ -87,19 +101,12 @@ impl Engine {
     }
 
     fn sent(&mut self, at: usize, task: &Task, now: UnixTime) {
-        let was_begun = self.entry(at).is_some_and(|e| e.record.begun.is_some());
-        let sent = task.sent.unwrap_or(now);
-        if !was_begun {
-            // As it was before the host stopped.
-            self.starts.push_back(sent);
-        }
         let progress = task.progress.clone().unwrap_or_default();
         let last = [task.sent, task.accepted, progress.begun, progress.moved];
         let last = last.into_iter().flatten().max().unwrap_or(now);
         let not_back = last + self.definition.not_back();
         self.change(at, |entry| {
             entry.record.state = DeviceState::Sent;
-            entry.record.begun.get_or_insert(sent);
             entry.due = Some(not_back);
         });
     }
@@ -337,7 +344,7 @@ impl Engine {
         let (state, wave, asked) = (entry.record.state, entry.record.wave, entry.asked);
         let seconds = self.definition.not_back_seconds;
         match state {
-            DeviceState::Pending => {
+            DeviceState::Pending | DeviceState::Conflict => {
                 self.change(at, |entry| entry.due = None);
                 if wave <= self.head.wave {
                     self.line_up(at);

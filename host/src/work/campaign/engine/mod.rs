@@ -237,7 +237,7 @@ impl Engine {
             return (CampaignState::Running, None);
         }
         let counts = self.counts.iter().take(usize::from(self.head.wave) + 1);
-        let left: u32 = counts.map(|counts| counts.total() - counts.ended()).sum();
+        let left: u32 = counts.map(Counts::to_come).sum();
         if left == 0 {
             let waits = match self.next_wave() {
                 Some(next) if self.needs_approval(next) => Waits::Approval,
@@ -309,6 +309,7 @@ impl Engine {
             let record = Record {
                 wave,
                 zone,
+                late: true,
                 ..Record::default()
             };
             let at = self.insert(device, record);
