@@ -135,7 +135,7 @@ fn a_table_of_mistakes() {
         ),
         (
             "[api]\nurl = \"acs\"\n[api.oidc]\nissuer = \"https://i.example\"\n",
-            &["line 2: api.url", "line 3", "client_id"],
+            &["line 3", "missing field `client_id`"],
         ),
     ] {
         let (is_good, told) = check(text);
