@@ -230,13 +230,7 @@ impl Instances {
             return Ok(base);
         }
         let mut whole = serde_json::to_value(base).map_err(|error| error.to_string())?;
-        for (name, value) in changed {
-            match whole.get_mut(name) {
-                Some(setting) => merge(setting, value),
-                // It is none, which is said below.
-                None => whole[name] = value.clone(),
-            }
-        }
+        merge(&mut whole, &Value::Object(changed.clone()));
         let settings: config::Instance = serde_path_to_error::deserialize(whole)
             .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
         let checked = settings.check(&self.config);
