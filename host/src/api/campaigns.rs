@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Optional, Page, PageQuery, Path, Query};
+use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::Access;
@@ -72,15 +71,15 @@ async fn list(
 /// Makes a campaign. It does nothing before it is started.
 #[utoipa::path(
     post, path = "/campaigns", operation_id = "create_campaign", tag = "Campaigns",
+    request_body = Definition,
     responses((status = 201, body = CampaignView)),
     security(("token" = ["campaigns:write"]))
 )]
 async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
-    body: Result<Json<Definition>, JsonRejection>,
+    Body(definition): Body<Definition>,
 ) -> Result<Response, ApiError> {
-    let Json(definition) = body?;
     may_do(&scope, &definition)?;
     let new = NewCampaign {
         definition,
@@ -115,6 +114,7 @@ fn may_do(scope: &Scope, definition: &Definition) -> Result<(), ApiError> {
 /// before there is one.
 #[utoipa::path(
     post, path = "/campaigns/preview", operation_id = "preview_new_campaign", tag = "Campaigns",
+    request_body = Definition,
     params(PageQuery),
     responses((status = 200, body = Plan)),
     security(("token" = ["campaigns:read"]))
@@ -123,9 +123,8 @@ async fn preview(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Query(query): Query<PageQuery>,
-    body: Result<Json<Definition>, JsonRejection>,
+    Body(definition): Body<Definition>,
 ) -> Result<Json<Plan>, ApiError> {
-    let Json(definition) = body?;
     plan(&acs, &scope, None, definition, &query).await
 }
 
@@ -189,6 +188,7 @@ async fn one(
 /// Changes a campaign that was not started yet, as a whole.
 #[utoipa::path(
     put, path = "/campaigns/{id}", operation_id = "change_campaign", tag = "Campaigns",
+    request_body = Definition,
     params(("id" = String, Path)),
     responses((status = 200, body = CampaignView)),
     security(("token" = ["campaigns:write"]))
@@ -197,9 +197,8 @@ async fn change(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-    body: Result<Json<Definition>, JsonRejection>,
+    Body(definition): Body<Definition>,
 ) -> Result<Json<CampaignView>, ApiError> {
-    let Json(definition) = body?;
     may_do(&scope, &definition)?;
     let name = &scope.instance.name;
     let shown = acs.change_campaign(name, parse(&id)?, definition).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::credentials::CHARS_MAX;
 use super::devices::{TAG_CHARS_MAX, TAGS_MAX};
-use super::error::{ApiError, Path, Query};
+use super::error::{ApiError, Body, Path, Query};
 use super::projection::{of_cell, tags_of_cell};
 use super::scope::Scope;
 use crate::Acs;
@@ -420,6 +420,7 @@ struct DeviceChange {
 /// Changes what people call a device.
 #[utoipa::path(
     patch, path = "/devices/{id}", operation_id = "change_device",
+    request_body = DeviceChange,
     params(("id" = String, Path, description = "Of the device")),
     responses((status = 204, description = "Done")), tag = "Devices",
     security(("token" = ["devices:annotate"]))
@@ -428,9 +429,8 @@ async fn label(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
-    body: Result<Json<DeviceChange>, JsonRejection>,
+    Body(change): Body<DeviceChange>,
 ) -> Result<StatusCode, ApiError> {
-    let Json(change) = body?;
     if !change.label.is_empty() {
         text("a label", &change.label, LABEL_CHARS_MAX).map_err(ApiError::bad)?;
     }

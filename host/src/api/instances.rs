@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, Path};
+use super::error::{ApiError, Body, Page, Path};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{Access, Action, Permission, Resource};
@@ -113,9 +112,8 @@ pub(super) async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page
 )]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
-    body: Result<Json<CreateInstance>, JsonRejection>,
+    Body(CreateInstance { name, settings }): Body<CreateInstance>,
 ) -> Result<Response, ApiError> {
-    let Json(CreateInstance { name, settings }) = body?;
     let entry = acs.instances.create(&name, settings).await?;
     tracing::info!(instance = name, "an instance was made");
     let mut response = (StatusCode::CREATED, Json(view(&acs, &entry))).into_response();
@@ -161,9 +159,8 @@ pub(super) async fn one(
 pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
-    body: Result<Json<Map<String, Value>>, JsonRejection>,
+    Body(patch): Body<Map<String, Value>>,
 ) -> Result<Json<InstanceView>, ApiError> {
-    let Json(patch) = body?;
     let entry = acs.instances.change(&name, &patch).await?;
     let settings: Vec<&String> = patch.keys().collect();
     tracing::info!(

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -16,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::PREFIX;
-use super::error::ApiError;
+use super::error::{ApiError, Body};
 use super::scope::Scope;
 use crate::{Acs, health, metrics, telemetry};
 
@@ -116,11 +115,7 @@ async fn log(_: Scope) -> Result<Json<Log>, ApiError> {
     ),
     security(("token" = ["status:write"]))
 )]
-async fn change_log(
-    scope: Scope,
-    log: Result<Json<Log>, JsonRejection>,
-) -> Result<Json<Log>, ApiError> {
-    let Json(log) = log?;
+async fn change_log(scope: Scope, Body(log): Body<Log>) -> Result<Json<Log>, ApiError> {
     telemetry::filter(&log.filter).map_err(|got| {
         ApiError::bad(format!(
             "filter: expected a level, target=level, or several with commas between, got {got}"

@@ -48,6 +48,13 @@ impl Engine {
         if !has_task(&entry.record, task.id) || !(is_going || state == DeviceState::NotBack) {
             return;
         }
+        if let Some(sent) = task.sent
+            && entry.record.begun.is_none()
+        {
+            // The host stopped before that was kept.
+            self.starts.push_back(sent);
+            self.change(at, |entry| entry.record.begun = Some(sent));
+        }
         match task.state {
             TaskState::Queued if state == DeviceState::Queued => self.still_queued(at, now),
             // A session that broke off: it is sent again in the next.
@@ -87,19 +94,12 @@ impl Engine {
     }
 
     fn sent(&mut self, at: usize, task: &Task, now: UnixTime) {
-        let was_begun = self.entry(at).is_some_and(|e| e.record.begun.is_some());
-        let sent = task.sent.unwrap_or(now);
-        if !was_begun {
-            // As it was before the host stopped.
-            self.starts.push_back(sent);
-        }
         let progress = task.progress.clone().unwrap_or_default();
         let last = [task.sent, task.accepted, progress.begun, progress.moved];
         let last = last.into_iter().flatten().max().unwrap_or(now);
         let not_back = last + self.definition.not_back();
         self.change(at, |entry| {
             entry.record.state = DeviceState::Sent;
-            entry.record.begun.get_or_insert(sent);
             entry.due = Some(not_back);
         });
     }
