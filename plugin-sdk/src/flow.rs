@@ -14,11 +14,11 @@ pub trait Flow {
     /// Flows run in this order, lower first.
     const PRIORITY: i32 = 0;
 
-    /// When it runs. Asked once, when the plugin is loaded or its settings change; none = never.
+    /// When it runs. Asked once, when the plugin is loaded or its settings change; none = only when a task asks for it.
     fn triggers() -> Vec<Trigger>;
 
-    /// The work, in each session that a trigger fits. An error is recorded as the device's fault, and the host
-    /// tries again, later and later.
+    /// The work, in each session that a trigger fits, or when a task asks for it. An error is recorded as the device's
+    /// fault, and the host tries again, later and later; so it does after a session that broke off in the middle.
     fn run(occasion: &Occasion) -> Result;
 }
 

@@ -1,7 +1,8 @@
-//! Campaigns over fleets in three NAT modes, against the host as a process of its own that is
+//! Campaigns over fleets in four NAT modes, against the host as a process of its own that is
 //! killed in the middle.
 
 mod fleet;
+mod flows;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Tasks: each operation on both data models, faults, order, expiry and cancellation.
 
+mod flows;
 mod lost;
 mod modules;
 mod transfers;

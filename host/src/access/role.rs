@@ -20,7 +20,7 @@ const PERMISSIONS_MAX: usize = 100;
 
 /// The operations that a role may name: those of tasks, and `set-open`, which sets nothing that
 /// is secret or below `ManagementServer.`
-pub const OPERATIONS: [&str; 22] = [
+pub const OPERATIONS: [&str; 23] = [
     "get",
     "set",
     "set-open",
@@ -42,6 +42,7 @@ pub const OPERATIONS: [&str; 22] = [
     "change-du-state",
     "set-vouchers",
     "get-options",
+    "flow",
     "raw",
 ];
 

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
@@ -21,7 +22,7 @@ use crate::store::CampaignDeviceFilter;
 use crate::work::campaign::{
     CampaignError, CampaignId, Command, Definition, DeviceState, NewCampaign, Plan, Wanted,
 };
-use views::{CampaignDeviceView, CampaignView, Format, LogLineView};
+use views::{CampaignDeviceView, CampaignView, Format, LogLineView, Stand, Written};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -78,18 +79,25 @@ async fn list(
 async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     Body(definition): Body<Definition>,
 ) -> Result<Response, ApiError> {
     may_do(&scope, &definition)?;
+    made(&acs, &scope, &trail, definition).await
+}
+
+async fn made(
+    acs: &Acs,
+    scope: &Scope,
+    trail: &Trail,
+    definition: Definition,
+) -> Result<Response, ApiError> {
     let new = NewCampaign {
         definition,
         by: scope.principal.name.to_string(),
     };
-    made(&acs, &scope, new).await
-}
-
-async fn made(acs: &Acs, scope: &Scope, new: NewCampaign) -> Result<Response, ApiError> {
     let shown = acs.create_campaign(&scope.instance.name, new).await?;
+    trail.made(Written::of(&shown));
     let view = CampaignView::new(&scope.instance.name, &shown);
     let mut response = (StatusCode::CREATED, Json(view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/campaigns/{}", shown.id)) {
@@ -197,11 +205,14 @@ async fn change(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Body(definition): Body<Definition>,
 ) -> Result<Json<CampaignView>, ApiError> {
     may_do(&scope, &definition)?;
-    let name = &scope.instance.name;
-    let shown = acs.change_campaign(name, parse(&id)?, definition).await?;
+    let (id, name) = (parse(&id)?, &scope.instance.name);
+    let before = acs.campaign(name, id)?;
+    let shown = acs.change_campaign(name, id, definition).await?;
+    trail.between(Some(Written::of(&before)), Some(Written::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
 }
 
@@ -216,9 +227,12 @@ async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
-    acs.remove_campaign(&scope.instance.name, parse(&id)?)
-        .await?;
+    let (id, name) = (parse(&id)?, &scope.instance.name);
+    let before = acs.campaign(name, id)?;
+    acs.remove_campaign(name, id).await?;
+    trail.removed(Written::of(&before));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -241,11 +255,14 @@ async fn start(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(Start { force }): Optional<Start>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let (id, name) = (parse(&id)?, &scope.instance.name);
-    may_do(&scope, &acs.campaign(name, id)?.definition)?;
+    let before = acs.campaign(name, id)?;
+    may_do(&scope, &before.definition)?;
     let shown = acs.start_campaign(name, id, force).await?;
+    trail.between(Some(Stand::of(&before)), Some(Stand::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
 }
 
@@ -277,11 +294,14 @@ impl Why {
 async fn steer(
     acs: &Arc<Acs>,
     scope: &Scope,
+    trail: &Trail,
     id: &str,
     command: Command,
 ) -> Result<Json<CampaignView>, ApiError> {
-    let name = &scope.instance.name;
-    let shown = acs.steer_campaign(name, parse(id)?, command).await?;
+    let (id, name) = (parse(id)?, &scope.instance.name);
+    let before = acs.campaign(name, id)?;
+    let shown = acs.steer_campaign(name, id, command).await?;
+    trail.between(Some(Stand::of(&before)), Some(Stand::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
 }
 
@@ -297,10 +317,11 @@ async fn pause(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(why): Optional<Why>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let why = why.of(&scope)?;
-    steer(&acs, &scope, &id, Command::Pause { why }).await
+    steer(&acs, &scope, &trail, &id, Command::Pause { why }).await
 }
 
 /// A paused campaign goes on. What a stop rule has counted so far is forgiven.
@@ -314,9 +335,10 @@ async fn resume(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<CampaignView>, ApiError> {
     let who = scope.principal.name.to_string();
-    steer(&acs, &scope, &id, Command::Resume { who }).await
+    steer(&acs, &scope, &trail, &id, Command::Resume { who }).await
 }
 
 /// No further device is begun, for good. Tasks that wait for their device are taken back; what is
@@ -331,10 +353,11 @@ async fn abort(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(why): Optional<Why>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let why = why.of(&scope)?;
-    steer(&acs, &scope, &id, Command::Abort { why }).await
+    steer(&acs, &scope, &trail, &id, Command::Abort { why }).await
 }
 
 /// The next wave may begin.
@@ -348,9 +371,10 @@ async fn approve(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<Json<CampaignView>, ApiError> {
     let who = scope.principal.name.to_string();
-    steer(&acs, &scope, &id, Command::Approve { who }).await
+    steer(&acs, &scope, &trail, &id, Command::Approve { who }).await
 }
 
 /// What is rolled back, and why.
@@ -376,6 +400,7 @@ async fn roll_back(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(RollBack { wave, why }): Optional<RollBack>,
 ) -> Result<Json<CampaignView>, ApiError> {
     let why = Why { why }.of(&scope)?;
@@ -387,7 +412,7 @@ async fn roll_back(
         &scope,
         &acs.campaign(&scope.instance.name, parse(&id)?)?.definition,
     )?;
-    steer(&acs, &scope, &id, Command::RollBack { wave, why }).await
+    steer(&acs, &scope, &trail, &id, Command::RollBack { wave, why }).await
 }
 
 /// What the copy of a campaign is called.
@@ -409,6 +434,7 @@ async fn clone(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(Clone { name }): Optional<Clone>,
 ) -> Result<Response, ApiError> {
     let first = acs.campaign(&scope.instance.name, parse(&id)?)?;
@@ -417,11 +443,7 @@ async fn clone(
         definition.name = name;
     }
     may_do(&scope, &definition)?;
-    let new = NewCampaign {
-        definition,
-        by: scope.principal.name.to_string(),
-    };
-    made(&acs, &scope, new).await
+    made(&acs, &scope, &trail, definition).await
 }
 
 /// Which devices of a campaign to list.

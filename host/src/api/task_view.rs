@@ -8,6 +8,7 @@ use super::error::Time;
 use super::reachability::{WakeView, wake_view};
 use crate::Acs;
 use crate::nat::pace::Full;
+use crate::work::campaign::CampaignId;
 use crate::work::task::{Operation, Task, TaskError, TaskId, TaskParameterError, TaskState};
 use crate::work::transfer::{self, Stage};
 
@@ -25,6 +26,10 @@ pub(super) struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     idempotency_key: Option<String>,
+    /// The campaign that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    campaign: Option<CampaignId>,
     /// How often its RPC left.
     attempts: u32,
     created: Time,
@@ -190,6 +195,7 @@ impl TaskView {
             state: StateOfTask::of(task.state, is_waking),
             priority: task.priority,
             idempotency_key: task.idempotency_key.clone(),
+            campaign: task.campaign,
             attempts: task.attempts,
             created: Time(task.created),
             expires: task.expires.map(Time),

@@ -20,8 +20,8 @@ use super::scope::Scope;
 use super::task_view::TaskView;
 use crate::Acs;
 use crate::store::{DeviceCell, TaskFilter};
-use crate::work::task::{NewTask, Once, Task, TaskId, TaskState};
-use crate::work::{operation, transfer};
+use crate::work::operation;
+use crate::work::task::{NewTask, Once, PRIORITY_MAX, Task, TaskId, TaskState};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -60,8 +60,6 @@ pub(super) struct CreateTask {
     idempotency_key: Option<String>,
 }
 
-/// Highest and lowest priority are as far from the usual one.
-const PRIORITY_MAX: i8 = 100;
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 128;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -164,12 +162,9 @@ async fn made(
     // No file goes between the look at it and the task that needs it.
     let files = acs.files.hold().await;
     let summary = cell.lock().summary().clone();
-    transfer::prepare(acs, &mut new.operation, cell.key(), &summary).map_err(ApiError::bad)?;
+    let fits = acs.fit(&mut new.operation, cell.key(), &summary);
+    fits.map_err(ApiError::bad)?;
     operation::check(&new.operation).map_err(ApiError::bad)?;
-    if let Some(diagnostics) = new.operation.diagnostics() {
-        let fits = diagnostics.check_model(summary.data_model);
-        fits.map_err(ApiError::bad)?;
-    }
     let mut task = acs.store.enqueue(new, acs.clock.unix()).await?;
     let asked = task.operation.without_secrets();
     trail.made(serde_json::json!({ "task": task.id, "operation": asked }));

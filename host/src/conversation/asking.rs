@@ -15,7 +15,7 @@ impl Conversation {
         let mut manners = lessons
             .manners(&key, &self.summary, now.unix)
             .overridden(&self.matched.overrides);
-        let is_task = self.jobs.task_id().is_some();
+        let is_task = self.jobs.is_plain_task();
         manners.asks_unsupported = is_task;
         let mut known = std::collections::BTreeSet::new();
         if let Request::AddObject(add) = &request {

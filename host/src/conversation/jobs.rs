@@ -14,8 +14,7 @@ use super::{Conversation, Depth};
 use crate::clock::Now;
 use crate::device::{Credentials, Mode, UnixTime};
 use crate::nat::xmpp::configure::Plan;
-use crate::plugins::{About, AskError, FlowRef, FlowRun, FlowStep, Occasion};
-use crate::store::FaultRecord;
+use crate::plugins::{FlowRef, FlowRun};
 use crate::work::exchange::{Exchange, Outcome, own_fault};
 use crate::work::standard_names::Names;
 use crate::work::task::{Task, TaskId};
@@ -33,7 +32,9 @@ pub(super) struct Jobs {
     /// Tasks this session has begun: each once, whatever the store says of it afterwards.
     pub(super) tried: Vec<TaskId>,
     /// Flows that are still to be looked at; `None` before the stage of flows.
-    flows: Option<VecDeque<FlowRef>>,
+    pub(super) flows: Option<VecDeque<FlowRef>>,
+    /// Flows that were run for a task: what triggers them in this session is done.
+    pub(super) flows_run: Vec<Arc<str>>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -59,22 +60,30 @@ pub(super) enum Job {
     Task(Arc<Task>),
     /// A task that sets any instance, once it is known which there are.
     TaskNames(Arc<Task>),
-    Flow(Box<FlowRun>),
+    /// With the task that it is run for, if it was not triggered.
+    Flow(Box<FlowRun>, Option<Arc<Task>>),
 }
 
 impl Jobs {
     /// The task that is asking now.
     pub(super) fn task_id(&self) -> Option<TaskId> {
         match &self.job {
-            Some(Job::Task(task) | Job::TaskNames(task)) => Some(task.id),
+            Some(Job::Task(task) | Job::TaskNames(task) | Job::Flow(_, Some(task))) => {
+                Some(task.id)
+            }
             _ => None,
         }
+    }
+
+    /// What is asked now is what somebody wants to know, not what a plugin tries.
+    pub(super) fn is_plain_task(&self) -> bool {
+        matches!(self.job, Some(Job::Task(_) | Job::TaskNames(_)))
     }
 
     /// The flow that is asking now.
     pub(super) fn flow_name(&self) -> Option<String> {
         match &self.job {
-            Some(Job::Flow(run)) => Some(run.plugin().to_string()),
+            Some(Job::Flow(run, _)) => Some(run.plugin().to_string()),
             _ => None,
         }
     }
@@ -178,7 +187,7 @@ impl Conversation {
         if self.depth == Depth::Full && is_before_end {
             self.jobs.stage = Stage::Flows;
             if let Some(run) = self.next_flow(now) {
-                return Some(Job::Flow(Box::new(run)));
+                return Some(Job::Flow(Box::new(run), None));
             }
             self.jobs.stage = Stage::Credentials;
             if let Some(reach) = self.give_credentials(now.unix) {
@@ -227,7 +236,8 @@ impl Conversation {
                 let fault = match outcome {
                     Some(Err(fault)) => fault,
                     _ => match self.task_request(&task) {
-                        Ok(request) => return Some((Job::Task(task), request)),
+                        // A flow names no parameters: it has a request of its own, or none.
+                        Ok(request) => return Some((Job::Task(task), request?)),
                         Err(unknown) => own_fault(format!(
                             "the device has no parameter that {} stands for",
                             unknown.pattern
@@ -237,24 +247,7 @@ impl Conversation {
                 self.end_task(&task, Err(fault), now).await;
                 None
             }
-            Job::Flow(mut run) => {
-                let answer = outcome.map(|outcome| outcome.map_err(AskError::Fault));
-                let before = run.computed();
-                let step = run.next(answer).await;
-                self.trace.flow(now, &run, before, &step);
-                match step {
-                    FlowStep::Ask(request) => Some((Job::Flow(run), request)),
-                    FlowStep::Ended(result) => {
-                        self.flow_ended(run.plugin(), result, now).await;
-                        None
-                    }
-                    FlowStep::Failed(error) => {
-                        let text = error.kind.to_string();
-                        self.flow_ended(run.plugin(), Err(text), now).await;
-                        None
-                    }
-                }
-            }
+            Job::Flow(run, task) => self.flow_step(run, task, outcome, now).await,
         }
     }
 
@@ -288,99 +281,6 @@ impl Conversation {
             parameter.value = seconds.to_string();
         }
         request
-    }
-
-    // ---- flows
-
-    fn next_flow(&mut self, now: Now) -> Option<FlowRun> {
-        let flows = match &mut self.jobs.flows {
-            Some(flows) => flows,
-            None => self
-                .jobs
-                .flows
-                .insert(self.matched.flows.iter().cloned().collect()),
-        };
-        while let Some(flow) = flows.pop_front() {
-            let triggered = flow.triggered(&self.events, &self.summary.tags);
-            if !triggered
-                || self
-                    .acs
-                    .flow_retries
-                    .must_wait(self.cell.key(), flow.plugin(), now.unix)
-            {
-                continue;
-            }
-            let about = About {
-                key: self.cell.key(),
-                device: &self.summary,
-                now: now.unix,
-            };
-            let occasion = Occasion {
-                events: self.events.clone(),
-                current_time: self.current_time,
-                retry_count: self.retry_count,
-            };
-            let record = Arc::new(super::record::Record {
-                store: self.acs.store.clone(),
-                cell: Arc::clone(&self.cell),
-                matched: Arc::clone(&self.matched),
-                events: Arc::clone(&self.acs.events),
-                now: now.unix,
-            });
-            return Some(FlowRun::start(&flow, &about, occasion, record));
-        }
-        None
-    }
-
-    async fn flow_ended(&mut self, plugin: &str, result: Result<(), String>, now: Now) {
-        // A flow may have tagged the device: what runs after it sees that, and a crash does
-        // not make it do its work again.
-        let tagged = {
-            let device = self.cell.lock();
-            let tagged = device.summary().tags != self.summary.tags;
-            if tagged {
-                let tags = device.summary().tags.clone();
-                Arc::make_mut(&mut self.summary).tags = tags;
-            }
-            tagged
-        };
-        if tagged && let Err(error) = self.acs.store.persist(&self.cell).await {
-            self.store_failed("keep the tags of a device", &error);
-        }
-        match result {
-            Ok(()) => self.acs.flow_retries.succeeded(self.cell.key(), plugin),
-            Err(text) => {
-                let wait = self
-                    .acs
-                    .flow_retries
-                    .failed(self.cell.key(), plugin, now.unix);
-                let text = format!("{text} (tried again after {wait} s)");
-                self.record_plugin_fault("flow", plugin.to_owned(), text, now);
-            }
-        }
-    }
-
-    pub(super) fn record_plugin_fault(
-        &mut self,
-        what: &str,
-        plugin: String,
-        text: String,
-        now: Now,
-    ) {
-        self.trace.eventful();
-        self.trace
-            .note(now, format!("{what} {plugin} failed: {text}"));
-        tracing::warn!(device = %self.device(), plugin, text, "{what} failed");
-        let record = FaultRecord {
-            at: now.unix,
-            rpc: what.to_owned(),
-            code: None,
-            text,
-            parameters: Vec::new(),
-            task: None,
-            plugin: Some(plugin),
-        };
-        self.keep_fault(record);
     }
 
     pub(super) fn store_failed(&self, what: &str, error: &crate::store::StoreError) {

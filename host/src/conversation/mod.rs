@@ -7,6 +7,7 @@
 mod asking;
 mod begin;
 mod diagnostics;
+mod flows;
 mod identity;
 mod jobs;
 mod login;

@@ -210,7 +210,7 @@ impl Conversation {
             Ok(decision) => decision,
             Err(error) => {
                 // The current mode stays. The facts are asked about again in the next session.
-                self.record_plugin_fault("nat-policy", policy.decided_by(), error, now);
+                self.record_plugin_fault("nat-policy", policy.decided_by(), error, None, now);
                 return None;
             }
         };

@@ -9,8 +9,8 @@ use crate::work::standard_names;
 use crate::work::task::Task;
 
 impl Conversation {
-    /// The RPC of a task, by what is known of the device.
-    pub(super) fn task_request(&self, task: &Task) -> Result<Request, NamesUnknown> {
+    /// The RPC of a task, by what is known of the device; `None`: a flow asks by itself.
+    pub(super) fn task_request(&self, task: &Task) -> Result<Option<Request>, NamesUnknown> {
         let device = self.cell.lock();
         let tree = device.tree();
         let operation = operation::expanded(&task.operation, |pattern| {

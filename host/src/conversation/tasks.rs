@@ -47,6 +47,9 @@ impl Conversation {
     /// Marks the task sent, durably, before its RPC leaves.
     pub(super) async fn begin_task(&mut self, task: Arc<Task>, now: Now) -> Option<(Job, Request)> {
         self.jobs.tried.push(task.id);
+        if self.comes_too_early(&task) {
+            return None;
+        }
         if !self.acs.campaigns.admits(&task, now.unix) {
             return None;
         }
@@ -84,7 +87,8 @@ impl Conversation {
         match self.acs.store.mark_sent(task.id, now.unix).await {
             Ok(task) => {
                 let request = match self.task_request(&task) {
-                    Ok(request) => request,
+                    Ok(Some(request)) => request,
+                    Ok(None) => return self.begin_flow(task, now).await,
                     Err(unknown) => {
                         let names = GetParameterNames {
                             path: unknown.below,

@@ -85,6 +85,8 @@ pub struct FlowRun {
     running: Option<Running>,
     /// The guest waits for an answer.
     asked: bool,
+    /// How often it has asked the device.
+    requests: u32,
     nanoseconds: u64,
 }
 
@@ -102,7 +104,8 @@ struct Exchange {
 }
 
 impl FlowRef {
-    /// `None`: no trigger is for this device.
+    /// `None`: all its triggers are for other devices. One without triggers is for any, and runs
+    /// only when it is asked for.
     pub(super) fn new(
         plugin: &Arc<LoadedPlugin>,
         priority: i32,
@@ -115,7 +118,7 @@ impl FlowRef {
             .filter(|(_, trigger)| any_fits(&trigger.devices, device, strictness))
             .map(|(index, _)| index)
             .collect();
-        (!triggers.is_empty()).then(|| FlowRef {
+        (!triggers.is_empty() || flow.triggers.is_empty()).then(|| FlowRef {
             plugin: Arc::clone(plugin),
             priority,
             triggers,
@@ -195,6 +198,7 @@ impl FlowRun {
             slot,
             running: Some(running),
             asked: false,
+            requests: 0,
             nanoseconds: 0,
         }
     }
@@ -242,6 +246,11 @@ impl FlowRun {
         self.plugin.version()
     }
 
+    /// How often it has asked the device something so far.
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
     /// The time that it has computed for so far.
     pub fn computed(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds)
@@ -273,6 +282,7 @@ impl FlowRun {
             Poll::Pending => match self.slot.0.lock().request.take() {
                 Some(request) => {
                     self.asked = true;
+                    self.requests += 1;
                     Poll::Ready(FlowStep::Ask(request))
                 }
                 None => Poll::Pending,

@@ -389,6 +389,9 @@ impl Description {
                     .iter()
                     .map(|trigger| format!("flow: {trigger}")),
             );
+            if flow.triggers.is_empty() {
+                lines.push("flow: only when it is asked for".to_owned());
+            }
         }
         lines
     }

@@ -3,6 +3,7 @@
 //! Nothing outside this module sees wasmtime. A session holds a [`Matched`] of the [`Table`]
 //! it began with; what a plugin does wrong stays here and is recorded under its name.
 
+mod asked;
 mod call;
 mod diff;
 mod directory;
@@ -44,6 +45,7 @@ use tokio::task::AbortHandle;
 use directory::{Directory, EntryStatus, Loader, Scan};
 use load::Linkers;
 
+pub use asked::NoFlow;
 pub use error::{PluginError, PluginErrorKind, PluginsError};
 pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, KnownFuture, Occasion};
 pub use hooks::{AfterFault, HookCall, HttpMeta};

@@ -20,7 +20,7 @@ pub struct Table {
     /// Higher priority goes later and so has the last word; then by name.
     profiles: Vec<(i32, Arc<LoadedPlugin>)>,
     /// Lower priority runs first; then by name.
-    flows: Vec<(i32, Arc<LoadedPlugin>)>,
+    pub(super) flows: Vec<(i32, Arc<LoadedPlugin>)>,
     /// The first that is for a device decides: the highest priority of `<plugin>.toml`, then
     /// the others before the shipped one, then by name.
     policies: Vec<Arc<LoadedPlugin>>,
@@ -33,7 +33,7 @@ pub struct Matched {
     pub generation: u64,
     /// The merged overrides of all matching profiles.
     pub overrides: Arc<Overrides>,
-    /// In the order they run in.
+    /// In the order they run in; with those that only run when they are asked for.
     pub flows: Arc<[FlowRef]>,
     /// The policy in force.
     pub policy: Option<Policy>,

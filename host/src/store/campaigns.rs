@@ -375,6 +375,7 @@ impl Store {
                 }
                 let task = Task {
                     expires: start.expires,
+                    priority: start.priority,
                     campaign: Some(id),
                     ..Task::queued(
                         next_id(&mut state, &mut batch),

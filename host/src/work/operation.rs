@@ -2,6 +2,7 @@
 
 mod answer;
 mod check;
+mod fit;
 mod name;
 mod wildcards;
 
@@ -49,14 +50,15 @@ impl Known<'_> {
     }
 }
 
-/// The RPC of a task. `type_of` knows the type of a parameter that was read before.
+/// The RPC of a task; `None`: a flow asks by itself. `type_of` knows the type of a parameter that was
+/// read before.
 pub fn request(
     task: &Task,
     known: &Known<'_>,
     type_of: impl Fn(&str) -> Option<XsdType>,
-) -> Request {
+) -> Option<Request> {
     let command_key = task.id.to_string();
-    match task.operation.clone() {
+    Some(match task.operation.clone() {
         Operation::Get { paths } => Request::GetParameterValues(known.to_read(paths)),
         Operation::Set { parameters } => Request::SetParameterValues(SetParameterValues {
             parameters: parameters
@@ -175,7 +177,8 @@ pub fn request(
         Operation::SetVouchers { vouchers } => Request::SetVouchers(vouchers),
         Operation::GetOptions { option } => Request::GetOptions(option),
         Operation::Raw { method, xml } => Request::Other(RawRpc { method, xml }),
-    }
+        Operation::Flow { .. } => return None,
+    })
 }
 
 fn change(change: DuChange) -> DuOperation {

@@ -18,6 +18,9 @@ pub use new::{NewTask, Once};
 /// any longer.
 pub const END_SECONDS_MAX: i64 = 86_400;
 
+/// Highest and lowest priority are as far from the usual one, 0.
+pub const PRIORITY_MAX: i8 = 100;
+
 /// How the error of a task begins of which nobody knows whether it was done.
 pub const OUTCOME_UNKNOWN: &str = "outcome unknown";
 
@@ -205,6 +208,11 @@ pub enum Operation {
         #[serde(default)]
         option: String,
     },
+    /// A plugin's flow, as if one of its triggers had fitted; done when it has returned.
+    Flow {
+        /// The plugin: the name of its file, without the ending.
+        flow: String,
+    },
     /// Any other RPC.
     Raw {
         /// The method's name.
@@ -247,7 +255,8 @@ impl Operation {
 
     /// Whether doing it twice is the same as doing it once. What is not repeatable is not
     /// sent again when the host died between request and answer: the task then waits for
-    /// the device's word (`M Reboot`, TransferComplete) or fails as "outcome unknown".
+    /// the device's word (`M Reboot`, TransferComplete) or fails as "outcome unknown". A flow is
+    /// repeatable by its contract: the host runs it again after whatever went wrong.
     pub fn is_repeatable(&self) -> bool {
         !matches!(
             self,

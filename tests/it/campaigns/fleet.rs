@@ -1,5 +1,5 @@
-//! Three fleets: devices that can be called, devices behind NAT with STUN, and devices behind NAT
-//! that come every few seconds.
+//! Four fleets: devices that can be called, and devices behind NAT: with STUN, with XMPP, and with
+//! neither, so that they come every few seconds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const BOOT_TIME: Duration = Duration::from_millis(500);
 /// For ever.
 const AWAY: Duration = Duration::from_secs(86_400);
 /// The modes, and the share of the devices of each.
-pub const MODES: [&str; 3] = ["direct-http", "stun", "short-inform"];
+pub const MODES: [&str; 4] = ["direct-http", "stun", "short-inform", "xmpp"];
 
 /// What a device does with its next firmware.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +57,18 @@ impl Fleets {
             product_class: "BN-F610",
             ..Vendor::tr098()
         };
-        let vendors = [no_xmpp, Vendor::tr098(), nothing];
+        let xmpp = Vendor {
+            product_class: "NL-Home7",
+            ..Vendor::tr181()
+        };
+        let vendors = [no_xmpp, Vendor::tr098(), nothing, xmpp];
         let roles: Arc<Mutex<HashMap<String, Role>>> = Arc::default();
         let (mut fleets, mut devices, mut watching) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (number, vendor) in vendors.into_iter().enumerate() {
-            let share = count / 3 + usize::from(number < count % 3);
+            let share = count / MODES.len() + usize::from(number < count % MODES.len());
             let fleet = Fleet::start(FleetConfig {
                 vendors: vec![vendor],
-                serial_prefix: ["DIR", "STN", "SHT"][number].to_owned(),
+                serial_prefix: ["DIR", "STN", "SHT", "XMP"][number].to_owned(),
                 announce_host: (number > 0).then(|| PRIVATE_HOST.to_owned()),
                 periodic_interval: Duration::from_secs(86_400),
                 boot_spread: Duration::from_millis(20) * u32::try_from(share).unwrap(),
@@ -117,7 +121,11 @@ impl Fleets {
             for device in all(api).await {
                 let reachability = &device["reachability"];
                 let mode = reachability["mode"].as_str().unwrap_or("none").to_owned();
-                let is_bound = mode != "stun" || reachability["udp"]["usable"] == true;
+                let is_bound = match mode.as_str() {
+                    "stun" => reachability["udp"]["usable"] == true,
+                    "xmpp" => device["xmpp"]["online"] == true,
+                    _ => true,
+                };
                 if is_bound {
                     *modes.entry(mode).or_default() += 1;
                 }

@@ -31,7 +31,8 @@ pub struct Server {
 impl Server {
     /// All shipped plugins, and devices told to inform every second.
     pub fn new(directory: &Path) -> Server {
-        let server = Server::with(directory, "[stun]\nenabled = false\n");
+        let off = "[stun]\nenabled = false\n[xmpp]\nmode = \"off\"\n";
+        let server = Server::with(directory, off);
         let plugins = directory.join("plugins");
         for name in ["desired-state", "tp-link", "zhone"] {
             put_plugin(&plugins, &guest("shipped", name), None);
@@ -41,13 +42,15 @@ impl Server {
         server
     }
 
-    /// The shipped NAT policy, and STUN on some port: devices are reached in the mode that fits them.
+    /// The shipped NAT policy, and STUN and XMPP on some ports: devices are reached in the mode that fits them.
     pub fn behind_nat(directory: &Path, settings: &str) -> Server {
-        let stun = free_address();
-        let stun = format!(
-            "[stun]\nlisten = [\"{stun}\"]\nhost = \"127.0.0.1\"\nkeepalive_seconds_min = 2\nkeepalive_seconds_max = 4\n"
+        let (stun, xmpp) = (free_address(), free_address());
+        let servers = format!(
+            "[stun]\nlisten = [\"{stun}\"]\nhost = \"127.0.0.1\"\nkeepalive_seconds_min = 2\nkeepalive_seconds_max = 4\n\
+             [xmpp]\nlisten = [\"{xmpp}\"]\ndomain = \"acs.example\"\nhost = \"127.0.0.1\"\n\
+             connections_per_address_max = 20000\nlogins_per_address_max = 1000\n"
         );
-        let server = Server::with(directory, &format!("{settings}{stun}"));
+        let server = Server::with(directory, &format!("{settings}{servers}"));
         let settings = "[settings]\nperiodic_inform_interval_seconds = 86400\n";
         let plugins = directory.join("plugins");
         put_plugin(&plugins, &guest("shipped", "first-contact"), Some(settings));
@@ -62,7 +65,7 @@ impl Server {
         put_plugin(&plugins, &guest("shipped", "nat-default"), None);
         let config = format!(
             "data_directory = {:?}\nplugin_directory = {plugins:?}\n\
-             [xmpp]\nmode = \"off\"\n[cwmp]\nlisten = [\"{cwmp}\"]\n[api]\nlisten = \"{api}\"\n\
+             [cwmp]\nlisten = [\"{cwmp}\"]\n[api]\nlisten = \"{api}\"\n\
              [instance]\nconnection_request_allow = [\"127.0.0.0/8\"]\n{settings}",
             directory.join("data"),
         );

@@ -245,9 +245,10 @@ fn asked(operation: Value, version: Version) -> Request {
         rpc_methods: &[],
         instance_wildcards: false,
     };
-    operation::request(&task, &known, |path| {
+    let request = operation::request(&task, &known, |path| {
         path.ends_with("Enable").then_some(XsdType::BOOLEAN)
-    })
+    });
+    request.expect("an operation with an RPC")
 }
 
 fn operations(version: Version) -> Vec<Value> {

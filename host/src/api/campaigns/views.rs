@@ -84,6 +84,48 @@ impl CampaignView {
     }
 }
 
+/// What the audit log keeps of a campaign that was made, changed or removed.
+#[derive(Serialize)]
+pub(super) struct Written {
+    campaign: CampaignId,
+    definition: Definition,
+}
+
+impl Written {
+    pub(super) fn of(shown: &Shown) -> Written {
+        let mut definition = Definition::clone(&shown.definition);
+        definition.operation = definition.operation.without_secrets();
+        Written {
+            campaign: shown.id,
+            definition,
+        }
+    }
+}
+
+/// What it keeps of one that was steered.
+#[derive(Serialize)]
+pub(super) struct Stand {
+    campaign: CampaignId,
+    name: String,
+    state: CampaignState,
+    /// From 1; none: it was not started.
+    wave: Option<u32>,
+    why: Option<String>,
+}
+
+impl Stand {
+    pub(super) fn of(shown: &Shown) -> Stand {
+        let head = &shown.head;
+        Stand {
+            campaign: shown.id,
+            name: shown.definition.name.clone(),
+            state: shown.state,
+            wave: head.started.map(|_| u32::from(head.wave) + 1),
+            why: head.why.clone(),
+        }
+    }
+}
+
 /// A device of a campaign.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CampaignDeviceView {

@@ -378,3 +378,61 @@ async fn ensure_reads_what_is_not_known_and_writes_what_differs() {
     let asked = ensure(vec![(interval(300), NOW - 10), (enable, NOW - 10)], true).await;
     assert_eq!(asked.len(), 2);
 }
+
+#[tokio::test]
+async fn a_flow_that_is_asked_for_by_name() {
+    let host = Host::with(&[
+        ("read-five.wasm", &guest("examples/read-five")),
+        ("desired-state.wasm", &guest("shipped/desired-state")),
+        ("nat-default.wasm", &guest("shipped/nat-default")),
+        ("other.wasm", &guest("examples/read-five")),
+        ("other.toml", b"[[matches]]\nproduct_class = 'X*'\n"),
+        ("north.wasm", &guest("examples/read-five")),
+        ("north.toml", b"instances = ['north']\n"),
+        ("off.wasm", &guest("examples/read-five")),
+        ("off.toml", b"enabled = false\n"),
+        ("broken.wasm", b"no component"),
+    ])
+    .await;
+    let device = device();
+    let check = |name: &str, device: Option<&Summary>| {
+        let checked = host.plugins.check_flow("default", name, device);
+        checked.map_err(|error| error.to_string())
+    };
+    let there = "there are: desired-state, other, read-five";
+    for (name, expected) in [
+        ("nothing", format!("there is no flow \"nothing\"; {there}")),
+        (
+            "nat-default",
+            format!("there is no flow \"nat-default\"; {there}"),
+        ),
+        // Of another instance nothing is told.
+        ("north", format!("there is no flow \"north\"; {there}")),
+        ("off", format!("the plugin \"off\" is disabled; {there}")),
+    ] {
+        assert_eq!(check(name, None), Err(expected.clone()));
+        assert_eq!(check(name, Some(&device)), Err(expected));
+    }
+    let broken = check("broken", None).unwrap_err();
+    assert!(
+        broken.starts_with("the plugin \"broken\" does not run: "),
+        "{broken}"
+    );
+    assert_eq!(check("other", None), Ok(()));
+    let not_for_it = "the flow \"other\" is not for this device".to_owned();
+    assert_eq!(check("other", Some(&device)), Err(not_for_it));
+
+    // Without rules it has no trigger, and is for any device: when it is asked for.
+    let matched = host.matched();
+    let flow = matched.flow("desired-state").unwrap();
+    assert!(!flow.triggered(&events(&["0 BOOTSTRAP"]), &BTreeSet::new()));
+    assert_eq!(
+        host.status("desired-state").matches,
+        ["flow: only when it is asked for"]
+    );
+    assert_eq!(check("desired-state", Some(&device)), Ok(()));
+    assert!(matched.flow("other").is_none());
+    let mut run = host.start("read-five", &Arc::new(Record::default()));
+    drive(&mut run).await;
+    assert_eq!(run.requests(), 1);
+}

@@ -44,6 +44,7 @@ fn start(at: usize, device: &str) -> (Start, Operation) {
             ..Record::default()
         },
         expires: Some(900),
+        priority: 7,
     };
     (start, Operation::Reboot)
 }
@@ -118,8 +119,8 @@ fn a_task_is_made_with_the_record_that_names_it() {
         let store = records.open();
         let task = store.task("a", *one).unwrap().unwrap();
         assert_eq!(
-            (task.state, task.campaign, task.expires),
-            (TaskState::Queued, Some(ID), Some(900))
+            (task.state, task.campaign, task.expires, task.priority),
+            (TaskState::Queued, Some(ID), Some(900), 7)
         );
         let record = store.campaign_device("a", ID, "1").unwrap().unwrap();
         assert_eq!(

@@ -28,6 +28,17 @@ pub fn conflict(a: &Operation, b: &Operation) -> Option<Conflict> {
     Some(Conflict(text))
 }
 
+/// Of what an operation changes, what nobody knows before it is done; `None`: it is known.
+pub(super) fn what_is_unknown(operation: &Operation) -> Option<String> {
+    match operation {
+        Operation::Flow { flow } => Some(format!(
+            "what the flow {flow:?} writes is not known before it has run"
+        )),
+        Operation::Raw { method, .. } => Some(format!("what {method} changes is not known")),
+        _ => None,
+    }
+}
+
 /// A parameter that both set.
 fn same_parameter(a: &Operation, b: &Operation) -> Option<String> {
     let (Operation::Set { parameters: a }, Operation::Set { parameters: b }) = (a, b) else {

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::schedule::Schedule;
 use crate::work::operation;
-use crate::work::task::Operation;
+use crate::work::task::{Operation, PRIORITY_MAX};
 
 /// Characters of a campaign's name.
 const NAME_CHARS_MAX: usize = 200;
@@ -47,6 +47,10 @@ pub struct Definition {
     /// How many at once.
     #[serde(default)]
     pub pace: Pace,
+    /// Of its tasks: a device's tasks with a higher one are done first.
+    #[serde(default)]
+    #[schema(minimum = -100, maximum = 100)]
+    pub priority: i8,
     /// When a wave has failed.
     #[serde(default)]
     pub stop: StopRules,
@@ -294,6 +298,12 @@ impl Definition {
                 return Err(format!("expected {name} of {least} to {most}, got {value}"));
             }
         }
+        if !(-PRIORITY_MAX..=PRIORITY_MAX).contains(&self.priority) {
+            let got = self.priority;
+            return Err(format!(
+                "expected a priority of -{PRIORITY_MAX} to {PRIORITY_MAX}, got {got}"
+            ));
+        }
         let rolls_back = self.on_failed_wave == OnFailedWave::RollBack;
         if rolls_back && What::of(&self.operation) != What::Firmware {
             return Err(
@@ -407,6 +417,10 @@ mod tests {
         check(
             json!({ "stop": { "failed": { "percent": 101 } } }),
             expect!["expected stop.failed.percent of 0 to 100, got 101"],
+        );
+        check(
+            json!({ "priority": -101 }),
+            expect!["expected a priority of -100 to 100, got -101"],
         );
         check(
             json!({ "on_failed_wave": "roll-back" }),

@@ -12,8 +12,9 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::engine::{Engine, Informed, Start};
-use super::record::CampaignId;
+use super::engine::{Engine, Informed, Look, Start};
+use super::newcomers::Newcomers;
+use super::record::{CampaignId, Phase};
 use super::verbs::CampaignError;
 use crate::Acs;
 use crate::device::{DeviceKey, UnixTime};
@@ -28,10 +29,6 @@ const TICK: Duration = Duration::from_millis(500);
 const ROUND_MAX: usize = 256;
 /// What is heard between two rounds.
 const HEARD_MAX: usize = 5_000;
-/// How often devices are looked for that have come to match a query, seconds.
-const NEWCOMERS_SECONDS: i64 = 300;
-/// The same after a device was registered.
-const NEWCOMERS_SECONDS_MIN: i64 = 5;
 /// Records that are read at once.
 const PAGE: usize = 5_000;
 
@@ -58,14 +55,7 @@ pub(super) struct Going {
     pub(super) instance: Arc<str>,
     pub(super) id: CampaignId,
     pub(super) engine: Mutex<Engine>,
-    newcomers: Mutex<Newcomers>,
-}
-
-/// When devices were last looked for, and how many there were.
-#[derive(Default)]
-struct Newcomers {
-    looked: UnixTime,
-    devices: usize,
+    pub(super) newcomers: Mutex<Newcomers>,
 }
 
 /// What somebody wants of a campaign that was started.
@@ -406,10 +396,23 @@ impl Acs {
             }
             (candidates, Arc::clone(engine.definition()), engine.head())
         };
+        if head.phase == Phase::Active
+            && let Some(lack) = self.lacks(&going.instance, &definition.operation)?
+        {
+            // No device is to blame for that.
+            let mut engine = going.engine.lock();
+            let _ = engine.pause(&lack, now);
+            let places = candidates.iter().map(|candidate| candidate.at);
+            places.for_each(|at| engine.put_back(at));
+            return Ok((Vec::new(), 0));
+        }
         let mut starts = Vec::with_capacity(candidates.len());
         let looked = candidates.len();
         for candidate in candidates {
-            let (look, operation) = self.look(&going.instance, &definition, &head, &candidate)?;
+            let (look, operation) = match self.in_the_way(going, &candidate) {
+                Some(other) => (Look::InTheWay(other), None),
+                None => self.look(&going.instance, &definition, &head, &candidate)?,
+            };
             let start = going.engine.lock().looked(candidate.at, look, now);
             starts.extend(start.zip(operation));
         }
@@ -464,52 +467,6 @@ impl Acs {
                 Err(_) => going.engine.lock().not_called(&device.id),
             }
         }
-    }
-
-    /// Devices that have come to match the query belong to a campaign that wants them.
-    async fn look_for_newcomers(self: &Arc<Self>, going: &Arc<Going>, now: UnixTime) {
-        let definition = Arc::clone(going.engine.lock().definition());
-        if !definition.also_new_devices {
-            return;
-        }
-        let devices = self.store.count(&going.instance);
-        {
-            let mut newcomers = going.newcomers.lock();
-            let seconds = match newcomers.devices == devices {
-                true => NEWCOMERS_SECONDS,
-                false => NEWCOMERS_SECONDS_MIN,
-            };
-            // Also after the clock was set back.
-            if (newcomers.looked..newcomers.looked + seconds).contains(&now) {
-                return;
-            }
-            *newcomers = Newcomers {
-                looked: now,
-                devices,
-            };
-        }
-        let found = match self.devices_of(&going.instance, &definition.query).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::error!(campaign = %going.id, %error, "cannot look for further devices");
-                return;
-            }
-        };
-        let is_new = |device: &Arc<str>| going.engine.lock().device(device).is_none();
-        let found: Vec<Arc<str>> = found.into_iter().filter(is_new).collect();
-        if found.is_empty() {
-            return;
-        }
-        let by_device = definition.schedule.is_by_device();
-        let zoned = found.into_iter().map(|device| {
-            let zone = match by_device {
-                true => self.zone_of(&going.instance, &device),
-                false => None,
-            };
-            (device, zone)
-        });
-        let zoned: Vec<_> = zoned.collect();
-        going.engine.lock().add(zoned);
     }
 
     /// Reads the campaigns that were under way when the host stopped.

@@ -16,7 +16,6 @@ use crate::files::{File, FileDevices};
 use crate::store::{StoreError, Tree};
 use crate::work::standard_names;
 use crate::work::task::Operation;
-use crate::work::transfer;
 
 /// The tag of a device that says in which time zone it stands begins like this.
 const ZONE_TAG: &str = "tz:";
@@ -75,7 +74,7 @@ impl Acs {
                 return Ok((Look::Skip(reason), None));
             };
             let mut operation = forced(Operation::download(file.id));
-            return match transfer::prepare(self, &mut operation, &key, &summary) {
+            return match self.fit(&mut operation, &key, &summary) {
                 Ok(()) => go(operation),
                 Err(reason) => Ok((Look::Skip(reason), None)),
             };
@@ -84,23 +83,9 @@ impl Acs {
             return Ok((Look::Has(reason), None));
         }
         let mut operation = definition.operation.clone();
-        match self.check_for(&mut operation, &key, &summary) {
+        match self.fit(&mut operation, &key, &summary) {
             Ok(()) => go(operation),
             Err(reason) => Ok((Look::Skip(reason), None)),
-        }
-    }
-
-    /// Whether an operation is for a device; what only the file store knows is filled in.
-    pub(super) fn check_for(
-        &self,
-        operation: &mut Operation,
-        device: &DeviceKey,
-        summary: &Summary,
-    ) -> Result<(), String> {
-        transfer::prepare(self, operation, device, summary)?;
-        match operation.diagnostics() {
-            Some(diagnostics) => diagnostics.check_model(summary.data_model),
-            None => Ok(()),
         }
     }
 

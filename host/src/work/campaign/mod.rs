@@ -14,6 +14,7 @@ mod definition;
 mod driver;
 mod engine;
 mod facts;
+mod newcomers;
 mod plan;
 mod record;
 mod schedule;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::conflicts::{Conflict, conflict};
+use super::conflicts::{Conflict, conflict, what_is_unknown};
 use super::facts::{self, Change};
 use super::record::{CampaignId, Head};
 use super::verbs::CampaignError;
@@ -15,6 +15,7 @@ use super::{Definition, waves};
 use crate::Acs;
 use crate::device::{DeviceKey, Summary};
 use crate::query::Query;
+use crate::work::task::Operation;
 
 /// Devices whose summaries are read at once.
 const PAGE: usize = 500;
@@ -32,6 +33,10 @@ pub struct Plan {
     pub waves: Vec<u32>,
     /// Campaigns that would touch the same devices.
     pub conflicts: Vec<PlannedConflict>,
+    /// Campaigns with the same devices of which nobody knows beforehand whether the two go together.
+    pub possible_conflicts: Vec<PlannedConflict>,
+    /// Why the changes of devices are not all there; null: they are.
+    pub unknown: Option<String>,
     /// Some of the devices, in the order in which they would be begun.
     pub items: Vec<PlannedDevice>,
     /// To be given back as `after`; absent on the last page.
@@ -72,21 +77,19 @@ pub struct PlannedConflict {
     pub examples: Vec<Arc<str>>,
 }
 
-impl Plan {
-    /// The conflicts in one sentence.
-    pub fn conflicts_in_words(&self) -> String {
-        let words = self.conflicts.iter().map(|found| {
-            let PlannedConflict {
-                campaign,
-                name,
-                why,
-                devices,
-                ..
-            } = found;
-            format!("{devices} devices are in campaign {campaign} ({name:?}) too, and {why}")
-        });
-        words.collect::<Vec<_>>().join("; ")
-    }
+/// Conflicts in one sentence.
+pub(super) fn in_words(conflicts: &[PlannedConflict]) -> String {
+    let words = conflicts.iter().map(|found| {
+        let PlannedConflict {
+            campaign,
+            name,
+            why,
+            devices,
+            ..
+        } = found;
+        format!("{devices} devices are in campaign {campaign} ({name:?}) too, and {why}")
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// Which devices of a plan are wanted in full.
@@ -123,7 +126,9 @@ impl Acs {
     ) -> Result<Plan, CampaignError> {
         let devices = self.devices_of(instance, &definition.query).await?;
         let conflicts = self.conflicts(instance, id, definition, &devices);
+        let possible_conflicts = self.possible_conflicts(instance, id, definition, &devices);
         let target_version = self.target_version(instance, &definition.operation)?;
+        let unknown = what_is_unknown(&definition.operation);
         let dealt = waves::deal(id, &definition.waves, devices);
         let mut sizes: Vec<u32> = Vec::new();
         for (_, wave) in &dealt {
@@ -166,11 +171,14 @@ impl Acs {
             .await
             .map_err(|error| CampaignError::Bad(error.to_string()))??;
         let next = items.last().filter(|_| !is_last);
+        let unknown = unknown.map(|unknown| format!("{unknown}: no changes are shown"));
         Ok(Plan {
             devices: total,
             skipped,
             waves: sizes,
             conflicts,
+            possible_conflicts,
+            unknown,
             next: next.map(|item| item.device.to_string()),
             items,
         })
@@ -184,17 +192,46 @@ impl Acs {
         definition: &Definition,
         devices: &[Arc<str>],
     ) -> Vec<PlannedConflict> {
+        self.meeting(instance, id, devices, |other| {
+            conflict(&definition.operation, other).map(|Conflict(why)| why)
+        })
+    }
+
+    /// Those of which nobody can tell.
+    fn possible_conflicts(
+        &self,
+        instance: &str,
+        id: CampaignId,
+        definition: &Definition,
+        devices: &[Arc<str>],
+    ) -> Vec<PlannedConflict> {
+        let operation = &definition.operation;
+        self.meeting(instance, id, devices, |other| {
+            if conflict(operation, other).is_some() {
+                return None;
+            }
+            what_is_unknown(operation).or_else(|| what_is_unknown(other))
+        })
+    }
+
+    /// Campaigns that are under way with some of these devices, as far as there is a `why`.
+    fn meeting(
+        &self,
+        instance: &str,
+        id: CampaignId,
+        devices: &[Arc<str>],
+        why: impl Fn(&Operation) -> Option<String>,
+    ) -> Vec<PlannedConflict> {
         let mut found = Vec::new();
         for going in self.campaigns.of_instance(instance) {
             let engine = going.engine.lock();
+            let other = engine.definition();
             if engine.id() == id {
                 continue;
             }
-            let other = engine.definition();
-            let Some(Conflict(why)) = conflict(&definition.operation, &other.operation) else {
+            let Some(why) = why(&other.operation) else {
                 continue;
             };
-            let name = other.name.clone();
             let is_both = |device: &&Arc<str>| {
                 let record = engine.device(device);
                 record.is_some_and(|record| !record.state.is_end())
@@ -203,7 +240,7 @@ impl Acs {
             if !both.is_empty() {
                 found.push(PlannedConflict {
                     campaign: engine.id(),
-                    name,
+                    name: other.name.clone(),
                     why,
                     devices: u32::try_from(both.len()).unwrap_or(u32::MAX),
                     examples: both.into_iter().take(NAMED_MAX).cloned().collect(),
@@ -247,7 +284,7 @@ impl Acs {
     ) -> Option<String> {
         facts::has_already(definition, head, summary).or_else(|| {
             let mut operation = definition.operation.clone();
-            self.check_for(&mut operation, key, summary).err()
+            self.fit(&mut operation, key, summary).err()
         })
     }
 

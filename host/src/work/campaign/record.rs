@@ -187,6 +187,8 @@ pub enum DeviceState {
     /// Its turn is to come.
     #[default]
     Pending,
+    /// It came to match the query while another campaign is in its way: its turn is after that.
+    Conflict,
     /// Its task waits for it.
     Queued,
     /// It is being called.
@@ -210,9 +212,15 @@ pub enum DeviceState {
 }
 
 impl DeviceState {
+    /// Whether its turn is to come.
+    pub fn is_before(self) -> bool {
+        matches!(self, DeviceState::Pending | DeviceState::Conflict)
+    }
+
     /// All of them.
-    pub const ALL: [DeviceState; 11] = [
+    pub const ALL: [DeviceState; 12] = [
         DeviceState::Pending,
+        DeviceState::Conflict,
         DeviceState::Queued,
         DeviceState::Waking,
         DeviceState::Sent,
@@ -247,6 +255,9 @@ pub struct Record {
     /// The last of them.
     #[serde(rename = "t", skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
+    /// It has come to match the query after the start.
+    #[serde(rename = "l", skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// It is to get back what it had.
     #[serde(rename = "b", skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
@@ -309,6 +320,8 @@ impl Record {
 pub struct Counts {
     /// Their turn is to come.
     pub pending: u32,
+    /// Another campaign is in their way.
+    pub conflict: u32,
     /// Their task waits for them.
     pub queued: u32,
     /// They are being called.
@@ -341,6 +354,7 @@ impl Counts {
     pub(super) fn of_mut(&mut self, state: DeviceState) -> &mut u32 {
         match state {
             DeviceState::Pending => &mut self.pending,
+            DeviceState::Conflict => &mut self.conflict,
             DeviceState::Queued => &mut self.queued,
             DeviceState::Waking => &mut self.waking,
             DeviceState::Sent => &mut self.sent,
@@ -364,6 +378,11 @@ impl Counts {
     pub fn ended(&self) -> u32 {
         let ends = DeviceState::ALL.into_iter().filter(|state| state.is_end());
         ends.map(|state| self.of(state)).sum()
+    }
+
+    /// Those that are waited for: not at their end, and no other campaign is in their way.
+    pub fn to_come(&self) -> u32 {
+        self.total() - self.ended() - self.conflict
     }
 
     /// Of two.
@@ -422,7 +441,8 @@ mod tests {
         for state in DeviceState::ALL {
             *counts.of_mut(state) += 1;
         }
-        assert_eq!((counts.total(), counts.ended()), (11, 6));
-        assert_eq!(counts.plus(&counts).total(), 22);
+        assert_eq!((counts.total(), counts.ended()), (12, 6));
+        assert_eq!(counts.plus(&counts).total(), 24);
+        assert_eq!(counts.to_come(), 5);
     }
 }

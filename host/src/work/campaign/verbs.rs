@@ -6,7 +6,7 @@ use super::driver::{Command, Going};
 use super::engine::{Changes, Engine};
 use super::plan::{Plan, Wanted};
 use super::record::{CampaignId, CampaignState, Counts, Head, Phase, Record, Waits};
-use super::{Definition, facts, waves};
+use super::{Definition, facts, plan, waves};
 use crate::Acs;
 use crate::device::{DeviceKey, UnixTime};
 use crate::events::{Event, What};
@@ -165,6 +165,7 @@ impl Acs {
         let _busy = self.campaigns.busy(instance, id)?;
         let head = self.draft(instance, id)?;
         let definition = self.definition(instance, id)?;
+        self.expect_all(instance, &definition.operation)?;
         let now = self.clock.unix();
         if definition.schedule.is_over(now) {
             let end = definition.schedule.end.unwrap_or_default();
@@ -180,15 +181,7 @@ impl Acs {
         }
         let conflicts = self.conflicts(instance, id, &definition, &devices);
         if !conflicts.is_empty() && !force {
-            let plan = Plan {
-                devices: 0,
-                skipped: 0,
-                waves: Vec::new(),
-                conflicts,
-                items: Vec::new(),
-                next: None,
-            };
-            let words = plan.conflicts_in_words();
+            let words = plan::in_words(&conflicts);
             return Err(CampaignError::Conflict(format!(
                 "{words}; \"force\": true starts it all the same"
             )));
@@ -417,6 +410,7 @@ impl Acs {
             }
         }
         definition.check().map_err(CampaignError::Bad)?;
+        self.expect_all(instance, &definition.operation)?;
         Query::parse(&definition.query).map_err(|error| CampaignError::Bad(error.to_string()))?;
         let bytes = serde_json::to_vec(&definition.operation).map_or(0, |json| json.len());
         if bytes > OPERATION_BYTES_MAX {
@@ -425,6 +419,33 @@ impl Acs {
             )));
         }
         Ok(definition)
+    }
+
+    fn expect_all(&self, instance: &str, operation: &Operation) -> Result<(), CampaignError> {
+        match self.lacks(instance, operation)? {
+            Some(lack) => Err(CampaignError::Bad(format!("operation: {lack}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What an operation needs and the host does not have, whatever the device.
+    pub(super) fn lacks(
+        &self,
+        instance: &str,
+        operation: &Operation,
+    ) -> Result<Option<String>, StoreError> {
+        match operation {
+            Operation::Download { file: Some(id), .. } => match self.files.get(instance, *id) {
+                Ok(_) => Ok(None),
+                Err(FilesError::Store(error)) => Err(error),
+                Err(error) => Ok(Some(error.to_string())),
+            },
+            Operation::Flow { flow } => {
+                let checked = self.plugins.check_flow(instance, flow, None);
+                Ok(checked.err().map(|error| error.to_string()))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The version that devices have afterwards.

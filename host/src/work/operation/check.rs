@@ -11,6 +11,8 @@ const MODULE_URL_CHARS_MAX: usize = 1024;
 const COMMAND_KEY_CHARS_MAX: usize = 32;
 const OPTION_CHARS_MAX: usize = 64;
 const USER_MESSAGE_CHARS_MAX: usize = 256;
+/// Of a plugin's name.
+const FLOW_CHARS_MAX: usize = 64;
 /// Windows of a ScheduleDownload (A.4.1.8).
 const WINDOWS_MAX: usize = 2;
 
@@ -71,6 +73,7 @@ pub fn check(operation: &Operation) -> Result<(), String> {
         }
         Operation::GetOptions { option } if option.is_empty() => Ok(()),
         Operation::GetOptions { option } => text("option", option, OPTION_CHARS_MAX),
+        Operation::Flow { flow } => text("flow", flow, FLOW_CHARS_MAX),
         Operation::ScheduleInform { delay_seconds: 0 } => {
             Err("expected delay_seconds of at least 1, got 0".into())
         }

@@ -26,6 +26,7 @@ impl Operation {
             Operation::ChangeDuState { .. } => "change-du-state",
             Operation::SetVouchers { .. } => "set-vouchers",
             Operation::GetOptions { .. } => "get-options",
+            Operation::Flow { .. } => "flow",
             Operation::Raw { .. } => "raw",
         }
     }

@@ -47,7 +47,7 @@ impl Engine {
                 continue;
             };
             let record = &entry.record;
-            if record.state == DeviceState::Pending && record.wave <= self.head.wave {
+            if record.state.is_before() && record.wave <= self.head.wave {
                 match record.not_before {
                     Some(next) => self.change(at, |entry| entry.due = Some(next)),
                     None => self.line_up(at),
@@ -195,7 +195,7 @@ impl Engine {
             self.line_up(at);
             return true;
         }
-        if record.state == DeviceState::Pending {
+        if record.state.is_before() {
             self.end(
                 at,
                 DeviceState::Skipped,
@@ -254,7 +254,9 @@ impl Engine {
         let counts = self.counts.get(usize::from(wave));
         let counts = counts.copied().unwrap_or_default();
         let share = self.definition.between_waves.ended_percent;
-        let is_over = f64::from(counts.ended()) * 100.0 >= share * f64::from(counts.total());
+        // A wave does not wait for another campaign.
+        let all = counts.total() - counts.conflict;
+        let is_over = f64::from(counts.ended()) * 100.0 >= share * f64::from(all);
         if is_over && self.head.wave_ended.is_none() && self.next_wave().is_some() {
             self.head.wave_ended = Some(now);
             let Counts { done, skipped, .. } = counts;
@@ -306,9 +308,11 @@ impl Engine {
 
     /// Devices that were never begun come to their end with the campaign.
     fn end_pending(&mut self, why: &str, now: UnixTime) {
-        let pending = self.entries.iter().enumerate().filter(|(_, entry)| {
-            !entry.gone && !entry.busy && entry.record.state == DeviceState::Pending
-        });
+        let pending = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !entry.gone && !entry.busy && entry.record.state.is_before());
         let pending: Vec<(usize, bool)> = pending
             .map(|(at, entry)| (at, entry.record.not_before.is_some()))
             .take(ENDED_AT_ONCE)
@@ -320,8 +324,8 @@ impl Engine {
             };
             let before = self.entry(at).and_then(|e| e.record.reason.clone());
             let reason = match before {
-                Some(before) if was_tried => format!("{why}; {before}"),
-                _ => why.to_owned(),
+                Some(before) => format!("{why}; {before}"),
+                None => why.to_owned(),
             };
             self.end(at, state, Some(reason), now);
         }

@@ -51,7 +51,7 @@ impl Engine {
         if let Some(sent) = task.sent
             && entry.record.begun.is_none()
         {
-            // The host stopped before that was kept.
+            // As it was before the host stopped: the pace counts it, whatever has come of it.
             self.starts.push_back(sent);
             self.change(at, |entry| entry.record.begun = Some(sent));
         }
@@ -65,8 +65,15 @@ impl Engine {
             _ if state == DeviceState::NotBack => {}
             TaskState::Failed => self.task_failed(at, task.error.as_ref(), now),
             TaskState::Expired => {
-                let reason = "it did not come before the end of the campaign".to_owned();
-                self.end(at, DeviceState::Unreachable, Some(reason), now);
+                let (state, reason) = match task.sent {
+                    None => (DeviceState::Unreachable, "it did not come"),
+                    Some(_) => (
+                        DeviceState::Failed,
+                        "its session broke off, and it did not come",
+                    ),
+                };
+                let reason = format!("{reason} before the end of the campaign");
+                self.end(at, state, Some(reason), now);
             }
             TaskState::Cancelled => {
                 let reason = "its task was cancelled".to_owned();
@@ -337,7 +344,7 @@ impl Engine {
         let (state, wave, asked) = (entry.record.state, entry.record.wave, entry.asked);
         let seconds = self.definition.not_back_seconds;
         match state {
-            DeviceState::Pending => {
+            DeviceState::Pending | DeviceState::Conflict => {
                 self.change(at, |entry| entry.due = None);
                 if wave <= self.head.wave {
                     self.line_up(at);

@@ -11,6 +11,9 @@ use crate::work::task::TaskId;
 /// is left to come by itself.
 pub(super) const TAKES_TASK_SECONDS: i64 = 60;
 
+/// Whether another campaign is still in a device's way is looked at so often.
+const LOOK_AGAIN_SECONDS: i64 = 10;
+
 /// A device whose turn has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -22,6 +25,8 @@ pub struct Candidate {
     pub back_to: Option<String>,
     /// It has its task already, and only has to be called.
     pub has_task: bool,
+    /// It has come to match the query after the start.
+    pub is_late: bool,
 }
 
 /// What is known of a device whose turn has come.
@@ -31,6 +36,8 @@ pub enum Look {
     Skip(String),
     /// It has already what it should have.
     Has(String),
+    /// Another campaign is in its way, as told; it is looked at again later.
+    InTheWay(String),
     /// There is no such device any more.
     Gone,
     /// It is to have its task.
@@ -51,8 +58,10 @@ pub struct Start {
     pub device: Arc<str>,
     /// What is to be kept in one batch with the task, which is put into it.
     pub record: Record,
-    /// When the task is given up.
+    /// When the task is given up: at the end of the campaign, unless it is to go back.
     pub expires: Option<UnixTime>,
+    /// Of the task.
+    pub priority: i8,
 }
 
 /// A task to be taken back.
@@ -112,7 +121,13 @@ impl Engine {
             device: Arc::clone(&entry.id),
             back_to: record.version_before.clone().filter(|_| record.back),
             has_task: entry.has_queued_task(),
+            is_late: record.late,
         })
+    }
+
+    /// A candidate is not looked at after all: its turn is still there.
+    pub fn put_back(&mut self, at: usize) {
+        self.line_up(at);
     }
 
     /// What was seen of a candidate. The task to make, if it is to have one; until
@@ -140,6 +155,14 @@ impl Engine {
             }
             Look::Skip(reason) | Look::Has(reason) => {
                 self.end(at, DeviceState::Skipped, Some(reason), now);
+                return None;
+            }
+            Look::InTheWay(reason) => {
+                self.change(at, |entry| {
+                    entry.record.state = DeviceState::Conflict;
+                    entry.record.because(reason);
+                    entry.due = Some(now + LOOK_AGAIN_SECONDS);
+                });
                 return None;
             }
             Look::Gone => {
@@ -194,11 +217,13 @@ impl Engine {
         });
         self.count(at, true);
         let (device, record) = start?;
+        let end = self.definition.schedule.end.map(jiff::Timestamp::as_second);
         Some(Start {
             at,
             device,
             record,
-            expires: self.definition.schedule.end.map(jiff::Timestamp::as_second),
+            expires: end.filter(|_| !back),
+            priority: self.definition.priority,
         })
     }
 

@@ -242,7 +242,7 @@ impl Engine {
             return (CampaignState::Running, None);
         }
         let counts = self.counts.iter().take(usize::from(self.head.wave) + 1);
-        let left: u32 = counts.map(|counts| counts.total() - counts.ended()).sum();
+        let left: u32 = counts.map(Counts::to_come).sum();
         if left == 0 {
             let waits = match self.next_wave() {
                 Some(next) if self.needs_approval(next) => Waits::Approval,
@@ -314,6 +314,7 @@ impl Engine {
             let record = Record {
                 wave,
                 zone,
+                late: true,
                 ..Record::default()
             };
             let at = self.insert(device, record);
@@ -518,10 +519,7 @@ impl Entry {
 
     /// Whether it may be given a task, or be called for the one that it has.
     fn is_candidate(&self) -> bool {
-        let waits = matches!(
-            self.record.state,
-            DeviceState::Pending | DeviceState::Queued
-        );
+        let waits = self.record.state.is_before() || self.has_queued_task();
         waits && !self.gone && !self.busy
     }
 

@@ -464,6 +464,26 @@ fn a_campaign_that_has_ended_can_be_rolled_back() {
 }
 
 #[test]
+fn a_rollback_after_the_end_of_the_campaign_has_its_tasks() {
+    let mut world = World::new(
+        json!({ "schedule": { "time_zone": "UTC", "end": "2026-06-01T01:00:00Z" }, "priority": 7 }),
+        &good(5),
+    );
+    world.run(600);
+    assert_eq!(world.state(), CampaignState::Done, "{}", world.log());
+    let end = START + 3_600;
+    let expire = |world: &World| world.kept.tasks.values().map(|t| t.expires).collect();
+    let expiries: Vec<Option<UnixTime>> = expire(&world);
+    assert_eq!(expiries, [Some(end); 5]);
+    assert!(world.kept.tasks.values().all(|task| task.priority == 7));
+    world.run(2 * 3_600);
+    let now = world.now;
+    assert_eq!(world.engine().roll_back(None, "by anna", now), Ok(5));
+    world.run(300);
+    assert_eq!(world.counts(DeviceState::RolledBack), 5, "{}", world.log());
+}
+
+#[test]
 fn devices_that_have_it_already_and_devices_that_are_deleted() {
     let mut world = World::new(json!({ "pace": { "at_once": 1 } }), &good(5));
     world.devices.get_mut("d0000").unwrap().version = NEW.to_owned();
@@ -474,40 +494,6 @@ fn devices_that_have_it_already_and_devices_that_are_deleted() {
     assert_eq!(world.counts(DeviceState::Done), 3);
     assert!(world.devices["d0001"].sent.is_empty());
     assert_eq!(world.state(), CampaignState::Done);
-}
-
-#[test]
-fn devices_that_come_later_join_a_wave_that_is_not_over() {
-    let mut world = World::new(
-        json!({ "also_new_devices": true, "waves": [{ "devices": 2 }], "between_waves": { "approval": true } }),
-        &good(6),
-    );
-    world.run(120);
-    assert_eq!(world.counts(DeviceState::Done), 2);
-    let newcomers = (0..10).map(|number| (Arc::from(format!("n{number}")), None));
-    let newcomers: Vec<(Arc<str>, Option<String>)> = newcomers.collect();
-    for (name, _) in &newcomers {
-        let device = world.devices["d0000"].clone();
-        let device = Device {
-            version: OLD.to_owned(),
-            sent: Vec::new(),
-            ..device
-        };
-        world.devices.insert(Arc::clone(name), device);
-    }
-    assert_eq!(world.engine().add(newcomers.clone()), 10);
-    assert_eq!(world.engine().add(newcomers), 0);
-    world.run(120);
-    let now = world.now;
-    let _ = world.engine().approve("anna", now);
-    world.run(300);
-    assert_eq!(world.counts(DeviceState::Done), 16, "{}", world.log());
-    // It goes on: more may come.
-    let now = world.now;
-    assert_eq!(
-        world.engine().state(now),
-        (CampaignState::Waiting, Some(Waits::Devices))
-    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! what they are made to do, and a time of its own.
 
 mod cases;
+mod newcomers;
 mod properties;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -83,6 +84,8 @@ struct World {
     wakes: VecDeque<(Arc<str>, bool)>,
     /// Versions that the file store has.
     files: BTreeSet<String>,
+    /// Devices with which another campaign is at work, and why that does not go together.
+    in_the_way: BTreeMap<Arc<str>, String>,
     /// Calls, to count them.
     called: Vec<Arc<str>>,
     /// Where a crash comes, of the places where one may.
@@ -144,6 +147,7 @@ impl World {
             engine: Some(engine),
             wakes: VecDeque::new(),
             files: BTreeSet::from([OLD.to_owned(), NEW.to_owned()]),
+            in_the_way: BTreeMap::new(),
             called: Vec::new(),
             crash: None,
             meanwhile: None,
@@ -298,6 +302,10 @@ impl World {
     }
 
     fn look(&self, candidate: &Candidate) -> Look {
+        let other = self.in_the_way.get(&candidate.device);
+        if let Some(other) = other.filter(|_| candidate.is_late) {
+            return Look::InTheWay(other.clone());
+        }
         let device = &self.devices[&candidate.device];
         let target = match &candidate.back_to {
             Some(version) if !self.files.contains(version) => {
@@ -326,7 +334,7 @@ impl World {
         let operation = self.definition.operation.clone();
         let mut task = Task::queued(id, &key, operation, self.now);
         task.campaign = Some(ID);
-        task.expires = start.expires;
+        (task.expires, task.priority) = (start.expires, start.priority);
         self.kept.tasks.insert(id, task);
         let mut record = start.record;
         record.task = Some(id);

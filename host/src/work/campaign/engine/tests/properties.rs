@@ -186,7 +186,7 @@ proptest! {
 /// What once went wrong.
 #[test]
 fn each_device_has_it_once_as_before() {
-    for number in [11_889_915_089_604_839_619] {
+    for number in [11_889_915_089_604_839_619, 3_279_172_210_543_796_521] {
         each_device_has_it_once(number).unwrap();
     }
 }
