@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::PREFIX;
+use super::audit::Trail;
 use super::error::{ApiError, Body};
 use super::scope::Scope;
 use crate::{Acs, health, metrics, telemetry};
@@ -115,13 +116,19 @@ async fn log(_: Scope) -> Result<Json<Log>, ApiError> {
     ),
     security(("token" = ["status:write"]))
 )]
-async fn change_log(scope: Scope, Body(log): Body<Log>) -> Result<Json<Log>, ApiError> {
+async fn change_log(
+    scope: Scope,
+    trail: Trail,
+    Body(log): Body<Log>,
+) -> Result<Json<Log>, ApiError> {
     telemetry::filter(&log.filter).map_err(|got| {
         ApiError::bad(format!(
             "filter: expected a level, target=level, or several with commas between, got {got}"
         ))
     })?;
+    let before = telemetry::current_filter().map(|filter| Log { filter });
     telemetry::change_filter(&log.filter).map_err(ApiError::conflict)?;
+    trail.between(before, Some(&log));
     tracing::info!(
         filter = log.filter,
         by = &*scope.principal.name,

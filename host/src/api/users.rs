@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -233,6 +234,7 @@ pub(super) async fn reset_password(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
     Body(reset): Body<PasswordReset>,
 ) -> Result<Json<UserView>, ApiError> {
     let now = acs.clock.unix();
@@ -240,5 +242,8 @@ pub(super) async fn reset_password(
         .gate
         .reset_password(&scope.principal, &name, reset.password, now)
         .await?;
+    // That it is another one is told, and neither of them.
+    let side = |which: &str| json!({ "password": which });
+    trail.between(Some(side("before")), Some(side("after")));
     Ok(Json(given(user)))
 }
