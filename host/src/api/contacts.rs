@@ -113,7 +113,8 @@ async fn of_device(
 fn view(contact: Contact, session: Option<SessionId>, tasks: &[Arc<Task>]) -> ContactView {
     let from = contact.started / 1_000;
     let is_of_it = |task: &&Arc<Task>| {
-        let sent = task.sent.filter(|sent| *sent >= from);
+        // Times are told to the second: a session that asked nothing has sent none.
+        let sent = task.sent.filter(|sent| contact.rpcs > 0 && *sent >= from);
         sent.is_some_and(|sent| contact.ended.is_none() || sent <= contact.last)
     };
     let tasks = tasks.iter().filter(is_of_it).map(|task| TaskOfContact {
