@@ -14,6 +14,7 @@ mod asked;
 mod audit;
 mod backups;
 mod campaigns;
+mod contacts;
 mod credentials;
 mod devices;
 mod events;
@@ -115,6 +116,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(faults::routes())
         .merge(notes::routes())
         .merge(leases::routes())
+        .merge(contacts::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())
         .merge(models::routes())
