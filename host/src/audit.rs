@@ -13,7 +13,7 @@ use crate::Acs;
 use crate::device::UnixTime;
 use crate::events::{Event, Follower, What, short};
 use crate::query::{Datum, Field, Kind, Named, Subject, Vocabulary};
-use crate::secrets::is_secret;
+use crate::secrets::{hidden_in_url, is_secret};
 use crate::store::StoreError;
 
 /// Who acts when nobody asks.
@@ -54,7 +54,7 @@ pub struct Entry {
     /// The device's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// Of the answer.
+    /// Of the answer; absent: there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Why it was refused: the code of the answer, or a sentence.
@@ -96,7 +96,7 @@ impl Entry {
 
 impl Sides {
     /// Both sides with their secrets hidden: what stands under the name of a secret (`password`,
-    /// `token`, …) becomes `(secret)`, after a change `(changed)`.
+    /// `token`, …), and the user and query of a URL, become `(secret)`, after a change `(changed)`.
     pub fn of(mut before: Option<Value>, mut after: Option<Value>) -> Sides {
         hide(before.as_mut(), after.as_mut());
         Sides {
@@ -192,9 +192,15 @@ fn hide(before: Option<&mut Value>, after: Option<&mut Value>) {
             }
             before.for_each(|before| hide(Some(before), None));
         }
+        (Some(Value::String(before)), Some(Value::String(after))) => {
+            let word = if before == after { SECRET } else { CHANGED };
+            hide_in_url(before, SECRET);
+            hide_in_url(after, word);
+        }
         (before, after) => {
             for side in [before, after].into_iter().flatten() {
                 match side {
+                    Value::String(text) => hide_in_url(text, SECRET),
                     Value::Object(object) => {
                         for (name, value) in object {
                             hide_named(name, Some(value), None);
@@ -207,6 +213,12 @@ fn hide(before: Option<&mut Value>, after: Option<&mut Value>) {
                 }
             }
         }
+    }
+}
+
+fn hide_in_url(text: &mut String, word: &str) {
+    if let Some(hidden) = hidden_in_url(text, word) {
+        *text = hidden;
     }
 }
 
@@ -357,6 +369,14 @@ mod tests {
             json!([
                 { "a": { "password": "(secret)" }, "b": [{ "password": "(secret)" }] },
                 { "b": [{ "password": "(changed)" }, { "password": "(secret)" }] },
+            ]),
+        );
+        check(
+            json!({ "url": "http://a/?k=1", "other": ["https://u:p@b/"] }),
+            json!({ "url": "http://a/?k=2", "other": ["https://u:p@b/"] }),
+            json!([
+                { "url": "http://a/?(secret)", "other": ["https://(secret)@b/"] },
+                { "url": "http://a/?(changed)", "other": ["https://(secret)@b/"] },
             ]),
         );
         check(

@@ -71,9 +71,53 @@ pub fn is_secret(path: &str) -> bool {
         && !OPEN_KEYS.iter().any(|open| name.ends_with(open))
 }
 
+/// A URL with `word` in the place of a user's name and password, and of its query: whoever has a
+/// key in a URL has it there. `None`: it has neither, or is no URL of http.
+pub fn hidden_in_url(url: &str, word: &str) -> Option<String> {
+    let scheme = ["http://", "https://"];
+    let scheme = scheme.iter().find(|scheme| url.starts_with(**scheme))?;
+    let rest = url.get(scheme.len()..)?;
+    let (open, query) = match rest.find(['?', '#']) {
+        Some(at) => (rest.get(..at)?, Some(rest.get(at..=at)?)),
+        None => (rest, None),
+    };
+    let authority = open.find('/').unwrap_or(open.len());
+    let user = open.get(..authority)?.rfind('@');
+    if user.is_none() && query.is_none() {
+        return None;
+    }
+    let (before, after) = match user {
+        Some(at) => (word, open.get(at..)?),
+        None => ("", open),
+    };
+    let (mark, hidden) = query.map_or(("", ""), |mark| (mark, word));
+    Some(format!("{scheme}{before}{after}{mark}{hidden}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_secret_in_a_url() {
+        let check = |url: &str, expected: Option<&str>| {
+            assert_eq!(hidden_in_url(url, "(x)").as_deref(), expected, "{url}");
+        };
+        check(
+            "https://a.example/hook?key=1",
+            Some("https://a.example/hook?(x)"),
+        );
+        check(
+            "http://me:pw@a.example:80/p",
+            Some("http://(x)@a.example:80/p"),
+        );
+        check("http://me:p@w@a?x#y", Some("http://(x)@a?(x)"));
+        check("http://a/@b#token=1", Some("http://a/@b#(x)"));
+        check("https://a.example/hook", None);
+        check("ftp://me:pw@a", None);
+        check("https://", None);
+        check("?key=1", None);
+    }
 
     #[test]
     fn what_is_secret_by_its_name() {

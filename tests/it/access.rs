@@ -3,6 +3,7 @@
 mod expected;
 mod isolation;
 mod oidc;
+mod own_settings;
 mod people;
 mod routes;
 mod some_devices;

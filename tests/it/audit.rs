@@ -1,10 +1,14 @@
 //! The audit log, as people read it.
 
+mod changes;
+
 use std::process::Command;
 
 use cpe_sim::Vendor;
 use patchbay::store::verify;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::harness::{Host, Setup, TOKEN, http};
 use crate::tasks::{of, queue};
@@ -175,6 +179,57 @@ async fn pages_and_exports() {
     assert!(csv.starts_with("number,at,actor,action,"), "{csv}");
     let (status, error) = host.api("GET", "/v1/audit?query=actr=x", None).await;
     assert_eq!(status, 400, "{error}");
+}
+
+/// What was asked for is done, whether anybody waits for it or not.
+#[tokio::test]
+async fn who_hangs_up_is_in_it() {
+    let host = Setup::new().start().await;
+    let sim = of(&host, Vendor::tr181()).await;
+    let body = json!({ "operation": { "op": "reboot" }, "wait_seconds": 60 }).to_string();
+    let mut stream = TcpStream::connect(host.api).await.unwrap();
+    let request = format!(
+        "POST {}/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        sim.at(),
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let tasks = host.until("/v1/tasks", |tasks| tasks["items"][0]["state"] == "queued");
+    let task = tasks.await["items"][0]["id"].clone();
+    drop(stream);
+    let path = "/v1/audit?query=action%20=%20create_task";
+    let page = host.until(path, |page| !page["items"].as_array().unwrap().is_empty());
+    let record = page.await["items"][0].clone();
+    assert_eq!(record["error"], "the caller hung up before the end");
+    assert_eq!(
+        (record.get("status"), &record["after"]["task"]),
+        (None, &task)
+    );
+}
+
+/// Who only looks is not in it, but who takes passwords away is.
+#[tokio::test]
+async fn secrets_that_are_taken_away() {
+    let host = Setup::new().start().await;
+    let made = host.post("/v1/backups", Value::Null).await;
+    let backup = format!("/v1/backups/{}", made["name"].as_str().unwrap());
+    let paths = [
+        "/v1/devices?fields=id,password&format=csv",
+        "/v1/devices?fields=id",
+        &backup,
+    ];
+    for path in paths {
+        let headers = format!("Authorization: Bearer {TOKEN}\r\n");
+        assert_eq!(
+            http(host.api, "GET", path, &headers, b"").await.status,
+            200,
+            "{path}"
+        );
+    }
+    let found = records(&host, "method = GET").await;
+    let actions: Vec<&Value> = found.iter().map(|record| &record["action"]).collect();
+    assert_eq!(actions, ["download_backup", "list_devices"]);
 }
 
 /// As an operator checks it, while the server runs.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::harness::{Host, PATIENCE, Setup, Sim, TOKEN, guest, put_plugin_as};
+use crate::harness::{Host, PATIENCE, Setup, Sim, TOKEN, guest, http, put_plugin_as};
 use crate::tasks::{of, queue};
 
 /// What a follower has not seen, as it goes out.
@@ -129,6 +129,59 @@ async fn a_device_that_does_not_come_when_it_is_called() {
 }
 
 #[tokio::test]
+async fn what_people_say_of_devices_is_told() {
+    let host = Setup::new().start().await;
+    let table = "id,tags\n02A1B2-Box-1,gold\n02A1B2-Box-2,\n";
+    let headers = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: text/csv\r\n");
+    let mut follower = host.acs.events.follow();
+    for path in [
+        "/v1/devices/import?dry_run=true",
+        "/v1/devices/import",
+        "/v1/devices/import",
+    ] {
+        let answer = http(host.api, "POST", path, &headers, table.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let at = "/v1/devices/02A1B2-Box-1";
+    for label in ["attic", "attic", ""] {
+        let body = json!({ "label": label });
+        assert_eq!(host.api("PATCH", at, Some(body)).await.0, 204);
+    }
+    let notes = format!("{at}/notes");
+    host.post(&notes, json!({ "text": "ask for Ben" })).await;
+    let (status, _) = host.api("DELETE", &format!("{notes}/1"), None).await;
+    assert_eq!(status, 204);
+    let events = news(&mut follower);
+    let told: Vec<(&str, &Value)> = events
+        .iter()
+        .map(|event| (event["kind"].as_str().unwrap(), &event["data"]))
+        .collect();
+    let imported = json!({
+        "created": 2, "changed": 0, "devices": ["02A1B2-Box-1", "02A1B2-Box-2"],
+    });
+    let label =
+        |before: &str, after: &str| json!({ "label": { "before": before, "after": after } });
+    let note = json!([{ "number": 1, "by": "token:config", "text": "ask for Ben" }]);
+    assert_eq!(
+        told,
+        [
+            ("device.imported", &imported),
+            ("device.changed", &label("", "attic")),
+            ("device.changed", &label("attic", "")),
+            (
+                "device.changed",
+                &json!({ "notes": { "added": note, "removed": [] } })
+            ),
+            (
+                "device.changed",
+                &json!({ "notes": { "added": [], "removed": note } })
+            ),
+        ]
+    );
+    assert_eq!(events[0].get("device"), None);
+}
+
+#[tokio::test]
 async fn plugins_as_they_come_and_go() {
     let host = Setup::new().plugin("examples", "read-five").start().await;
     let mut follower = host.acs.events.follow();
@@ -159,25 +212,29 @@ async fn plugins_as_they_come_and_go() {
 }
 
 /// A stream of events, read by hand.
-struct Reader {
+pub struct Reader {
     connection: BufReader<TcpStream>,
 }
 
 /// An event as it came.
 #[derive(Debug, Default)]
-struct Came {
-    id: String,
-    kind: String,
-    data: Value,
+pub struct Came {
+    pub id: String,
+    pub kind: String,
+    pub data: Value,
 }
 
 impl Reader {
     async fn open(host: &Host, query: &str, last: Option<&str>) -> Reader {
+        Reader::open_as(host, TOKEN, query, last).await
+    }
+
+    pub async fn open_as(host: &Host, token: &str, query: &str, last: Option<&str>) -> Reader {
         let mut connection = TcpStream::connect(host.api).await.unwrap();
         let last = last.map_or_else(String::new, |last| format!("Last-Event-ID: {last}\r\n"));
         let query = query.replace(' ', "%20").replace('"', "%22");
         let request = format!(
-            "GET /v1/events?query={query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n{last}\r\n"
+            "GET /v1/events?query={query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{last}\r\n"
         );
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut reader = Reader {
@@ -216,7 +273,7 @@ impl Reader {
     }
 
     /// The next event that is one.
-    async fn next(&mut self) -> Came {
+    pub async fn next(&mut self) -> Came {
         loop {
             let came = self.block().await;
             if !came.kind.is_empty() {

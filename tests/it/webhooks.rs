@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::access::{ask, token};
 use crate::harness::{Host, PATIENCE, Setup, free_address};
 
 /// A receiver that answers the first requests with these statuses, all others with 204.
@@ -167,4 +168,38 @@ async fn events_do_not_go_to_what_only_the_host_can_reach() {
         .await;
     let error = hook["last_error"].as_str().unwrap();
     assert!(error.contains("events do not go to"), "{error}");
+}
+
+#[tokio::test]
+async fn what_follows_the_host_in_a_url_is_for_those_who_may_write_it() {
+    let host = setup().start().await;
+    let url = "https://me:pw@hooks.example:8443/T0/key-in-the-path?key=of-the-query";
+    let hook = json!({ "url": url, "secret": "a-secret-of-the-test", "enabled": false });
+    let (status, made) = host.api("PUT", "/v1/webhooks/crm", Some(hook)).await;
+    assert_eq!((status, &made["url"]), (201, &json!(url)));
+    let reader = token(&host, &[("read-only", Some("default"))]).await;
+    let operator = token(&host, &[("operator", Some("default"))]).await;
+    for path in ["/v1/webhooks", "/v1/webhooks/crm"] {
+        let (_, shown) = ask(&host, &reader, "GET", path, None).await;
+        let hidden = "\"https://hooks.example:8443/(secret)\"";
+        assert!(shown.to_string().contains(hidden), "{shown}");
+        let (_, shown) = ask(&host, &operator, "GET", path, None).await;
+        assert!(shown.to_string().contains(url), "{shown}");
+    }
+}
+
+/// Nor does it stand in the reason why it could not be reached.
+#[tokio::test]
+async fn a_failure_does_not_tell_the_url() {
+    let host = setup().start().await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let url = format!("http://{address}/key-in-the-path");
+    let hook = json!({ "url": url, "secret": "a-secret-of-the-test" });
+    host.api("PUT", "/v1/webhooks/crm", Some(hook)).await;
+    host.post("/v1/webhooks/crm/test", Value::Null).await;
+    let failed = host.until("/v1/webhooks/crm", |hook| hook["failed"] != 0);
+    let error = failed.await["last_error"].as_str().unwrap().to_owned();
+    assert!(!error.contains("key-in-the-path"), "{error}");
 }

@@ -169,6 +169,19 @@ impl Gate {
         Ok(principal)
     }
 
+    /// What somebody may do by now whose request goes on for long; that is no use of the token or the
+    /// session. `None`: they are let in no more.
+    pub fn again(&self, principal: &Principal, now: UnixTime) -> Option<Principal> {
+        let principal = match &principal.proof {
+            Proof::Token(id) => self.of_token(id, now)?,
+            Proof::Session(id) => {
+                let logins = self.logins.list(now);
+                self.of_login(logins.iter().find(|login| login.id == *id)?)?
+            }
+        };
+        (!principal.must_change_password).then_some(principal)
+    }
+
     /// The sessions of people that go on, as far as somebody may see them.
     pub fn logins(&self, asking: &Principal, now: UnixTime) -> Vec<Login> {
         let mut logins = self.logins.list(now);

@@ -78,18 +78,6 @@ impl Resource {
             Resource::Backups => "backups",
         }
     }
-
-    /// Whether all of it belongs to single devices, so that a role of some devices may have it.
-    pub fn is_of_devices(self) -> bool {
-        matches!(
-            self,
-            Resource::Devices
-                | Resource::Parameters
-                | Resource::Tasks
-                | Resource::Sessions
-                | Resource::Faults
-        )
-    }
 }
 
 /// What is done to a resource.
@@ -103,15 +91,18 @@ pub enum Action {
     Annotate,
     /// Of files: their bytes. What devices upload has their passwords in it.
     Content,
+    /// Of an instance: the settings that are its own affair.
+    Configure,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 4] = [
+    pub const ALL: [Action; 5] = [
         Action::Read,
         Action::Write,
         Action::Annotate,
         Action::Content,
+        Action::Configure,
     ];
 
     /// `read`
@@ -121,6 +112,7 @@ impl Action {
             Action::Write => "write",
             Action::Annotate => "annotate",
             Action::Content => "content",
+            Action::Configure => "configure",
         }
     }
 
@@ -130,6 +122,7 @@ impl Action {
             Action::Read | Action::Write => true,
             Action::Annotate => resource == Resource::Devices,
             Action::Content => resource == Resource::Files,
+            Action::Configure => resource == Resource::Instances,
         }
     }
 }
@@ -156,6 +149,20 @@ impl Permission {
             Resource::Status | Resource::Plugins | Resource::Backups => None,
             Resource::Instances if self.action == Action::Write => None,
             _ => Some(instance),
+        }
+    }
+
+    /// Whether all of it belongs to single devices, or is shown device by device, so that a role of
+    /// some devices may have it.
+    pub fn is_of_devices(self) -> bool {
+        match self.resource {
+            Resource::Devices
+            | Resource::Parameters
+            | Resource::Tasks
+            | Resource::Sessions
+            | Resource::Faults => true,
+            Resource::Events | Resource::Audit => self.action == Action::Read,
+            _ => false,
         }
     }
 

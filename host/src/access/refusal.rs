@@ -15,6 +15,9 @@ pub enum Refusal {
     /// The credentials are right and not enough.
     #[error("{0}")]
     Forbidden(String),
+    /// It is known who this is, and they are not to come in.
+    #[error("{0}")]
+    NotWelcome(String),
     /// The password has to be changed first.
     #[error("expected a change of the password first: POST /v1/me/password")]
     PasswordChange,
@@ -46,9 +49,10 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::Unknown(_) => StatusCode::UNAUTHORIZED,
-            Refusal::Forbidden(_) | Refusal::PasswordChange | Refusal::OtherSite(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Refusal::Forbidden(_)
+            | Refusal::NotWelcome(_)
+            | Refusal::PasswordChange
+            | Refusal::OtherSite(_) => StatusCode::FORBIDDEN,
             Refusal::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Bad(_) => StatusCode::BAD_REQUEST,
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
@@ -62,7 +66,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::Unknown(_) => "unauthorized",
-            Refusal::Forbidden(_) => "forbidden",
+            Refusal::Forbidden(_) | Refusal::NotWelcome(_) => "forbidden",
             Refusal::PasswordChange => "password-change-required",
             Refusal::OtherSite(_) => "other-site",
             Refusal::TooMany(_) => "too-many-requests",

@@ -195,10 +195,9 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<(), String> {
 /// A role of some devices has nothing else: what is not of single devices tells of all.
 fn device_query(text: &str, permissions: &BTreeSet<Permission>) -> Result<Query, String> {
     let mut permissions = permissions.iter();
-    if let Some(other) = permissions.find(|permission| !permission.resource.is_of_devices()) {
-        let resources = Resource::ALL.into_iter();
-        let of_devices = resources.filter(|resource| resource.is_of_devices());
-        let of_devices: Vec<&str> = of_devices.map(Resource::name).collect();
+    if let Some(other) = permissions.find(|permission| !permission.is_of_devices()) {
+        let of_devices = Permission::all().filter(|permission| permission.is_of_devices());
+        let of_devices: Vec<String> = of_devices.map(|known| known.to_string()).collect();
         return Err(format!(
             "expected permissions of {} only, because the role is for some devices, got \"{other}\"",
             of_devices.join(", ")

@@ -242,8 +242,11 @@ async fn tokens_end_and_narrow_what_their_grants_give() {
     let again = Gate::open(gate.store.clone(), &config::Api::default()).unwrap();
     assert!(by_token(&again, &text, NOW + 99).is_ok());
     assert_eq!(again.token(&host, &token.id).unwrap().used, Some(NOW + 99));
+    // What goes on for long is looked at again.
+    assert!(gate.again(&ci, NOW + 99).is_some() && gate.again(&ci, NOW + 100).is_none());
     gate.revoke_token(&host, &token.id).await.unwrap();
     assert!(by_token(&gate, &text, NOW).is_err());
+    assert!(gate.again(&ci, NOW).is_none());
     let again = Gate::open(gate.store.clone(), &config::Api::default()).unwrap();
     assert!(by_token(&again, &text, NOW).is_err());
 }
@@ -280,6 +283,8 @@ async fn changes_act_with_the_next_request() {
     ));
     let grants = Some(vec![grant("read-only", Some("south"))]);
     gate.change_user(&host, "anna", grants, None).await.unwrap();
+    let anna = gate.again(&anna, NOW).unwrap();
+    assert!(may(&anna, Some("south"), "devices:read"));
     let anna = by_cookie(&gate, &cookie).unwrap();
     assert!(may(&anna, Some("south"), "devices:read") && !may(&anna, Some("north"), "faults:read"));
     gate.remove_role("desk").await.unwrap();
@@ -287,6 +292,7 @@ async fn changes_act_with_the_next_request() {
         .await
         .unwrap();
     assert!(by_cookie(&gate, &cookie).is_err());
+    assert!(gate.again(&anna, NOW).is_none());
     assert!(gate.login("anna", PASSWORD, HERE, now).await.is_err());
     gate.change_user(&host, "anna", None, Some(false))
         .await

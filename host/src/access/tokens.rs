@@ -115,13 +115,18 @@ impl Gate {
             return Err(unknown);
         };
         self.used.note(&token.id, now);
-        Ok(Principal {
-            name: format!("token:{}", token.name).into(),
-            proof: Proof::Token(Arc::clone(&token.id)),
-            must_change_password: false,
-            grants: table.resolve(&token.grants),
-            only: token.only.clone(),
-        })
+        Ok(of(token, &table))
+    }
+
+    /// What a token may do by now; `None`: it is worth nothing any more.
+    pub(super) fn of_token(&self, id: &str, now: UnixTime) -> Option<Principal> {
+        if id == CONFIG {
+            return Some(config());
+        }
+        let table = self.table.load();
+        let token = table.tokens.get(id)?;
+        let is_over = token.expires.is_some_and(|end| now >= end);
+        (!is_over).then(|| of(token, &table))
     }
 
     /// Makes a token: what is stored of it, and its text, which is not. Durable on return.
@@ -234,6 +239,16 @@ impl Gate {
             grants,
             used: self.used.of(&token.id),
         })
+    }
+}
+
+fn of(token: &Token, table: &Table) -> Principal {
+    Principal {
+        name: format!("token:{}", token.name).into(),
+        proof: Proof::Token(Arc::clone(&token.id)),
+        must_change_password: false,
+        grants: table.resolve(&token.grants),
+        only: token.only.clone(),
     }
 }
 

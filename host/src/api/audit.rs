@@ -1,239 +1,40 @@
-//! `/v1/audit`: who did what; and the middleware that writes it down.
+//! `/v1/audit`: who did what.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod trail;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::RequestExt;
-use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::middleware::Next;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::request::Parts;
-use http::{Method, StatusCode, header};
-use parking_lot::Mutex;
+use http::header;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::openapi::OpenApi;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, Page, Query, limit, time};
-use super::openapi::{Needs, needs, operations};
-use super::request_id::RequestId;
 use super::scope::Scope;
 use crate::access::{Access, Action, Permission, Resource};
-use crate::audit::{AUDIT, Entry, Recorded, Sides, kept};
-use crate::device::{DeviceKey, UnixTime};
-use crate::door::{Ends, Peer, Trust};
+use crate::audit::{AUDIT, Entry, Recorded, Sides};
+use crate::device::UnixTime;
 use crate::query;
 use crate::store::AuditHead;
 use crate::{Acs, export};
 
+pub(super) use trail::{Recorder, Refused, Trail, record};
+
 /// Records that one page looks at: of a rare kind there may be more although fewer came.
 const EXAMINED_MAX: usize = 200_000;
-/// Where the id of a device stands in a path.
-const DEVICE_PATH: &str = "/v1/devices/{id}";
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(export_all))
-}
-
-/// What a handler tells the audit log beyond the request. An extractor:
-/// `trail.between(Some(&before), Some(&after))`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Trail(Arc<Mutex<Told>>);
-
-/// What was told.
-#[derive(Debug, Default)]
-struct Told {
-    actor: Option<Arc<str>>,
-    instance: Option<Arc<str>>,
-    device: Option<Arc<str>>,
-    sides: Sides,
-}
-
-impl Trail {
-    /// Who asks. Told for every request that was let in; a login tells it itself.
-    pub(super) fn by(&self, actor: &str) {
-        self.0.lock().actor = Some(actor.into());
-    }
-
-    /// In which instance. Told for every request that was let in.
-    pub(super) fn within(&self, instance: &Arc<str>) {
-        self.0.lock().instance = Some(Arc::clone(instance));
-    }
-
-    /// Of which device; not needed where its id is in the path.
-    pub(super) fn of(&self, device: &DeviceKey) {
-        self.0.lock().device = Some(Arc::clone(&device.id));
-    }
-
-    /// From what to what, as JSON: `None` where there was or is nothing. Secrets may be in it
-    /// under names that tell so: they are not written.
-    pub(super) fn between(&self, before: Option<impl Serialize>, after: Option<impl Serialize>) {
-        let before = before.and_then(|side| serde_json::to_value(side).ok());
-        let after = after.and_then(|side| serde_json::to_value(side).ok());
-        self.0.lock().sides = Sides::of(before, after);
-    }
-
-    /// Something was made, or asked for.
-    pub(super) fn made(&self, after: impl Serialize) {
-        self.between(None::<Value>, Some(after));
-    }
-
-    /// Something is gone.
-    pub(super) fn removed(&self, before: impl Serialize) {
-        self.between(Some(before), None::<Value>);
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Trail {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Trail, ApiError> {
-        // A request that only looks has none: what is told is for nobody.
-        Ok(parts.extensions.get::<Trail>().cloned().unwrap_or_default())
-    }
-}
-
-/// Why a request was refused, as an extension of the answer.
-#[derive(Debug, Clone)]
-pub(super) struct Refused(pub(super) String);
-
-/// Writes down what passes.
-#[derive(Clone)]
-pub(super) struct Recorder {
-    acs: Arc<Acs>,
-    /// By path as it is routed, and method.
-    operations: Arc<BTreeMap<(String, String), Operation>>,
-}
-
-/// What is told of an operation.
-#[derive(Debug, Clone)]
-struct Operation {
-    id: String,
-    needs: Option<Needs>,
-}
-
-impl Recorder {
-    /// The paths of the text are below `prefix`.
-    pub(super) fn new(acs: Arc<Acs>, openapi: &OpenApi, prefix: &str) -> Recorder {
-        let paths = openapi.paths.paths.iter();
-        let all = paths.flat_map(|(path, item)| {
-            operations(item).map(move |(method, operation)| {
-                let told = Operation {
-                    id: operation.operation_id.clone().unwrap_or_default(),
-                    needs: needs(operation),
-                };
-                ((format!("{prefix}{path}"), method.to_string()), told)
-            })
-        });
-        Recorder {
-            acs,
-            operations: Arc::new(all.collect()),
-        }
-    }
-
-    fn operation(&self, path: Option<&str>, method: &Method) -> Option<&Operation> {
-        self.operations.get(&(path?.to_owned(), method.to_string()))
-    }
-}
-
-/// Every request that changes something goes to the audit log, with its result, before the
-/// caller hears of it. Requests of nobody who is known do not, except logins: strangers must
-/// not be able to fill the disk.
-pub(super) async fn record(
-    State(recorder): State<Recorder>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let matched = matched.as_ref().map(MatchedPath::as_str);
-    let operation = recorder.operation(matched, request.method()).cloned();
-    let mut entry = asked(&recorder.acs, &request);
-    entry.action = operation
-        .as_ref()
-        .map_or_else(String::new, |known| known.id.clone());
-    if matched.is_some_and(|path| path.starts_with(DEVICE_PATH))
-        && let Ok(parameters) = request.extract_parts::<RawPathParams>().await
-    {
-        let id = parameters.iter().find(|(name, _)| *name == "id");
-        entry.device = id.map(|(_, id)| kept(id));
-    }
-    let trail = Trail::default();
-    request.extensions_mut().insert(trail.clone());
-    let mut response = next.run(request).await;
-    let told = std::mem::take(&mut *trail.0.lock());
-    let needs = operation.and_then(|operation| operation.needs);
-    let is_stranger = told.actor.is_none() && needs != Some(Needs::Nothing);
-    if is_stranger || response.status() == StatusCode::TOO_MANY_REQUESTS {
-        return response;
-    }
-    let text = |text: Arc<str>| text.to_string();
-    entry.actor = told.actor.map_or_else(String::new, text);
-    let instance = told.instance.as_deref();
-    let instance = instance.and_then(|instance| place(needs, instance));
-    entry.instance = instance.map(str::to_owned);
-    entry.device = told.device.map(text).or(entry.device);
-    let refused = response.extensions_mut().remove::<Refused>();
-    entry.error = refused.map(|refused| kept(&refused.0));
-    entry.status = Some(response.status().as_u16());
-    let at = recorder.acs.clock.unix();
-    match recorder.acs.audit(at, &entry, &told.sides).await {
-        Ok(_) => response,
-        Err(error) => {
-            tracing::error!(%error, action = entry.action, "cannot write the audit log");
-            ApiError::internal(format!(
-                "done, but the audit log cannot be written: {error}"
-            ))
-            .into_response()
-        }
-    }
-}
-
-/// The instance that it is about, if it is about one.
-fn place(needs: Option<Needs>, instance: &str) -> Option<&str> {
-    match needs {
-        Some(Needs::Permission(permission)) => permission.place(instance),
-        // A login is for all instances.
-        _ => None,
-    }
-}
-
-/// What the request itself tells.
-fn asked(acs: &Acs, request: &Request) -> Entry {
-    let text = |name| {
-        let value = request.headers().get(name)?;
-        value.to_str().ok().map(kept)
-    };
-    let id = request.extensions().get::<RequestId>();
-    Entry {
-        address: Some(client(acs, request).to_string()),
-        user_agent: text(header::USER_AGENT),
-        request: id.map(|id| id.0.clone()),
-        method: Some(request.method().to_string()),
-        path: Some(kept(request.uri().path())),
-        ..Entry::default()
-    }
-}
-
-fn client(acs: &Acs, request: &Request) -> IpAddr {
-    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let tcp = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let ends = Ends {
-        tcp,
-        stated: None,
-        tls: false,
-    };
-    Peer::of(ends, request.headers(), Trust::new(&acs.config.cwmp, None)).address
 }
 
 /// A record of the audit log.
@@ -446,6 +247,8 @@ struct Wanted {
     of_host: bool,
     all_instances: bool,
     now: UnixTime,
+    /// Whether devices may be seen, by their ids: to look at each of them once.
+    seen: RefCell<HashMap<String, bool>>,
 }
 
 impl Wanted {
@@ -475,6 +278,7 @@ impl Wanted {
             query,
             of_host,
             all_instances,
+            seen: RefCell::default(),
         })
     }
 
@@ -484,7 +288,7 @@ impl Wanted {
             at: head.at,
             entry: &entry,
         };
-        if !self.may_see(&entry) || !self.query.matches(&recorded, self.now) {
+        if !self.query.matches(&recorded, self.now) || !self.may_see(&entry) {
             return None;
         }
         let body = head.body().unwrap_or_default();
@@ -501,10 +305,17 @@ impl Wanted {
             None => self.of_host,
             Some(instance) if *instance != *self.scope.instance.name => self.all_instances,
             Some(_) if self.scope.devices.is_none() => true,
-            Some(_) => {
-                let id = entry.device.as_deref();
-                id.is_some_and(|id| self.scope.cell(&self.acs, id).is_ok())
-            }
+            Some(_) => entry.device.as_deref().is_some_and(|id| self.sees(id)),
         }
+    }
+
+    /// Whether a device is there, and among those of the caller's roles, at present.
+    fn sees(&self, id: &str) -> bool {
+        if let Some(sees) = self.seen.borrow().get(id) {
+            return *sees;
+        }
+        let sees = self.scope.cell(&self.acs, id).is_ok();
+        self.seen.borrow_mut().insert(id.to_owned(), sees);
+        sees
     }
 }

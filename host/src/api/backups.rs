@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Path, Time};
 use super::scope::Scope;
 use crate::Acs;
@@ -110,6 +111,7 @@ async fn list(State(acs): State<Arc<Acs>>, _: Scope) -> Json<Backups> {
 async fn create(
     State(acs): State<Arc<Acs>>,
     _: Scope,
+    trail: Trail,
 ) -> Result<(StatusCode, Json<Made>), ApiError> {
     // It goes on when the caller hangs up: half of one is of no use.
     let making = tokio::spawn(async move { acs.back_up().await });
@@ -122,6 +124,7 @@ async fn create(
         contents: made.contents,
         audit_files: made.audit_files,
     };
+    trail.made(&view);
     Ok((StatusCode::CREATED, Json(view)))
 }
 
@@ -139,7 +142,10 @@ async fn content(
     State(acs): State<Arc<Acs>>,
     _: Scope,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<Response, ApiError> {
+    // It has all passwords.
+    trail.act();
     // Of those that there are: a name is no path.
     let mut backups = acs.kept_backups().into_iter();
     let backup = backups

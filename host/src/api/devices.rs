@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,12 +18,12 @@ use super::credentials::LoginView;
 use super::error::{ApiError, Optional, Path, Query, Time};
 use super::reachability::{ReachabilityView, WakeView, wake_view};
 use super::scope::Scope;
-use crate::Acs;
 use crate::device::{Contacts, DataModel, DeviceKey, Summary, is_secret};
 use crate::events::{DeviceDeleted, Event, What};
 use crate::nat::udp::UdpAddress;
 use crate::nat::wake::WakeReport;
 use crate::store::DeviceCell;
+use crate::{Acs, spent};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -242,9 +243,12 @@ pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let key = scope.key(&acs, &id)?;
+    let cell = acs.store.device(&key)?;
     if acs.store.delete(&key).await? {
+        trail.removed(cell.map(|cell| settings(cell.lock().summary())));
         acs.short_informs.note(&key, None);
         acs.short_informs.release(&key);
         acs.events.unreachable.came(&key);
@@ -312,6 +316,22 @@ pub(super) async fn untag(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What people have said of a device, for the audit log.
+pub(super) fn settings(summary: &Summary) -> Value {
+    json!({
+        "manufacturer": summary.manufacturer,
+        "oui": summary.oui,
+        "product_class": summary.product_class,
+        "serial_number": summary.serial_number,
+        "software_version": summary.software_version,
+        "tags": summary.tags,
+        "label": summary.label,
+        "notes": summary.notes,
+        "quarantined": summary.quarantined,
+        "credentials": summary.login.credentials,
+    })
+}
+
 /// Changes tags, and tells so.
 fn retag(acs: &Acs, cell: &DeviceCell, trail: &Trail, change: impl FnOnce(&mut BTreeSet<String>)) {
     let mut device = cell.lock();
@@ -350,7 +370,8 @@ pub(super) async fn wake(
     let cell = scope.cell(&acs, &id)?;
     let mut report = acs.wake(cell.key())?;
     let ended = |report: &WakeReport| report.state.is_end();
-    let _ = tokio::time::timeout(wait, report.wait_for(ended)).await;
+    let waiting = tokio::time::timeout(wait, report.wait_for(ended));
+    let _ = spent::on_devices(waiting).await;
     let view = wake_view(&acs, cell.key(), &report.borrow());
     Ok(Json(view))
 }

@@ -21,12 +21,16 @@ use crate::access::{Access, Action, Permission, Resource};
 use crate::events::{self, EVENTS, Event, Follower, Told};
 use crate::query;
 
-/// After so much silence a line shows that the connection lives, and how far it is.
+/// After so much silence a line shows that the connection lives, and how far it is. As often it is
+/// looked whether the reader still may what it might.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// A stream ends after so long; its reader comes back with what it may do by then.
+/// A stream ends after so long.
 const STREAM_MAX: Duration = Duration::from_secs(3_600);
 /// How soon a reader comes back whose stream has ended.
 const RETRY: Duration = Duration::from_secs(2);
+/// What it takes to follow, and where that is routed.
+const READ: Permission = Permission::new(Resource::Events, Action::Read);
+const PATH: &str = "/v1/events";
 const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
@@ -93,6 +97,7 @@ async fn follow(
         follower,
         has_begun: false,
         ends: tokio::time::Instant::now() + STREAM_MAX,
+        looks_again: tokio::time::Instant::now() + HEARTBEAT,
         _place: place,
     };
     let mut response = Sse::new(following.stream()).into_response();
@@ -109,6 +114,7 @@ struct Following {
     follower: Follower,
     has_begun: bool,
     ends: tokio::time::Instant,
+    looks_again: tokio::time::Instant,
     _place: events::Stream,
 }
 
@@ -132,7 +138,13 @@ impl Following {
             return Some((told, true));
         }
         let until = self.ends.min(tokio::time::Instant::now() + HEARTBEAT);
-        match tokio::time::timeout_at(until, self.follower.next()).await {
+        let news = tokio::time::timeout_at(until, self.follower.next()).await;
+        let now = tokio::time::Instant::now();
+        if now >= self.looks_again {
+            self.looks_again = now + HEARTBEAT;
+            self.wanted = self.wanted.again()?;
+        }
+        match news {
             Ok(news) if news.events.is_empty() && news.lost == Some(0) => None,
             // One that has not kept up is cut off: it may come back and begin anew.
             Ok(news) => Some((self.told(&news), news.lost == Some(0))),
@@ -166,6 +178,8 @@ impl Following {
 struct Wanted {
     acs: Arc<Acs>,
     scope: Scope,
+    /// The query as it was written.
+    text: String,
     query: query::Query,
     of_host: bool,
     all_instances: bool,
@@ -175,13 +189,12 @@ impl Wanted {
     fn new(
         acs: Arc<Acs>,
         scope: Scope,
-        query: &str,
+        text: &str,
         all_instances: bool,
     ) -> Result<Wanted, ApiError> {
-        let query = query::Query::parse_for(&EVENTS, query)
+        let query = query::Query::parse_for(&EVENTS, text)
             .map_err(|error| ApiError::bad(error.to_string()))?;
-        let permission = Permission::new(Resource::Events, Action::Read);
-        let of_host = matches!(scope.principal.on(None, permission), Access::All);
+        let of_host = matches!(scope.principal.on(None, READ), Access::All);
         if all_instances && !of_host {
             return Err(ApiError::forbidden(format!(
                 "{} may not follow the events of all instances",
@@ -191,10 +204,25 @@ impl Wanted {
         Ok(Wanted {
             acs,
             scope,
+            text: text.to_owned(),
             query,
             of_host,
             all_instances,
         })
+    }
+
+    /// With what its reader may by now; `None`: nothing of this.
+    fn again(&self) -> Option<Wanted> {
+        let (acs, instance) = (&self.acs, &self.scope.instance.name);
+        let principal = acs.gate.again(&self.scope.principal, acs.clock.unix())?;
+        let scope = Scope::find(
+            acs,
+            Some(instance),
+            principal.into(),
+            Some(READ),
+            Some(PATH),
+        );
+        Wanted::new(Arc::clone(acs), scope.ok()?, &self.text, self.all_instances).ok()
     }
 
     fn wants(&self, event: &Event) -> bool {

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, PageQuery, Path, Query, Time};
 use super::scope::Scope;
 use crate::Acs;
@@ -142,7 +143,11 @@ pub(super) async fn clear(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
-    acs.store.clear_faults(scope.cell(&acs, &id)?.key());
+    let cell = scope.cell(&acs, &id)?;
+    let faults = acs.store.faults(cell.key())?;
+    trail.removed(serde_json::json!({ "faults": faults.len() }));
+    acs.store.clear_faults(cell.key());
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Body, ErrorBody, Page, Path, Query, Time, limit};
 use super::scope::Scope;
 use crate::Acs;
@@ -177,6 +178,7 @@ fn view(file: File) -> FileView {
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     Query(about): Query<About>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -196,7 +198,7 @@ pub(super) async fn create(
         file_type: file_type(kind).to_owned(),
         version: about.version.clone().unwrap_or_default(),
         note: about.note.clone().unwrap_or_default(),
-        uploaded_by: "api".into(),
+        uploaded_by: scope.principal.name.to_string(),
         sha256: about.sha256.clone(),
         ..NewFile::default()
     };
@@ -207,6 +209,7 @@ pub(super) async fn create(
         .files
         .keep(&scope.instance.name, written, new, acs.clock.unix());
     let file = kept.await?;
+    trail.made(view(file.clone()));
     let location = HeaderValue::from_str(&format!("/v1/files/{}", file.id));
     let mut response = (StatusCode::CREATED, Json(view(file))).into_response();
     if let Ok(location) = location {
@@ -233,10 +236,11 @@ pub(super) async fn create(
 pub(super) async fn put(
     acs: State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     about: Query<About>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    create(acs, scope, about, request).await
+    create(acs, scope, trail, about, request).await
 }
 
 /// Which files to list.
@@ -333,6 +337,7 @@ pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Body(about): Body<About>,
 ) -> Result<Json<FileView>, ApiError> {
     about.check()?;
@@ -340,7 +345,9 @@ pub(super) async fn change(
         return Err(ApiError::bad("the content of a file cannot be changed"));
     }
     let id = parse(&id)?;
+    let mut before = None;
     let change = |file: &mut File| {
+        before = Some(view(file.clone()));
         about.devices(&mut file.devices);
         let kind = about.file_type.as_deref().map(file_type);
         for (to, from) in [
@@ -355,7 +362,9 @@ pub(super) async fn change(
         }
     };
     let file = acs.files.change(&scope.instance.name, id, change).await?;
-    Ok(Json(view(file)))
+    let after = view(file);
+    trail.between(before, Some(&after));
+    Ok(Json(after))
 }
 
 /// Deletes a file that no task needs.
@@ -369,8 +378,11 @@ pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
-    acs.files.remove(&scope.instance.name, parse(&id)?).await?;
+    let file = find(&acs, &scope, &id)?;
+    acs.files.remove(&scope.instance.name, file.id).await?;
+    trail.removed(view(file));
     Ok(StatusCode::NO_CONTENT)
 }
 

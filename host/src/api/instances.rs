@@ -8,17 +8,18 @@ use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{ApiError, Page, Path};
+use super::audit::Trail;
+use super::error::{ApiError, ErrorBody, Page, Path};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{Access, Action, Permission, Resource};
 use crate::config;
-use crate::instances::{ChangeError, Entry};
+use crate::instances::{ChangeError, Entry, of_host};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -113,16 +114,27 @@ pub(super) async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page
 )]
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
+    trail: Trail,
     body: Result<Json<CreateInstance>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(CreateInstance { name, settings }) = body?;
     let entry = acs.instances.create(&name, settings).await?;
+    trail.made(json!({ "name": name, "settings": entry.changed }));
     tracing::info!(instance = name, "an instance was made");
     let mut response = (StatusCode::CREATED, Json(view(&acs, &entry))).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/instances/{name}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// The settings that a patch names, for the audit log.
+fn named(entry: &Entry, patch: &Map<String, Value>) -> Value {
+    let mut settings = json!(entry.instance.settings);
+    if let Value::Object(settings) = &mut settings {
+        settings.retain(|name, _| patch.contains_key(name));
+    }
+    settings
 }
 
 /// One instance with its settings.
@@ -137,34 +149,49 @@ pub(super) async fn one(
     scope: Scope,
     Path(name): Path<String>,
 ) -> Result<Json<InstanceView>, ApiError> {
-    let entry = acs
-        .instances
-        .entry(&name)
-        .filter(|_| may_see(&scope, &name));
+    let entry = acs.instances.entry(&name);
+    let entry = entry.filter(|_| may_see(&scope, &name));
     let entry = entry.ok_or(ChangeError::Unknown(name))?;
     Ok(Json(view(&acs, &entry)))
 }
 
 /// Changes settings of an instance by a JSON merge patch (RFC 7396), in which null goes back to
 /// the setting of `patchbay.toml`, or to the default. They hold for sessions that begin from then on.
+///
+/// Whoever may write instances may change all of them. An instance's own administrator may not change
+/// `hosts`, `listen`, `listen_tls`, `trusted_proxies`, `connection_request_allow`, `connection_request_from`,
+/// `http_proxy`, `waking.calls_at_once_max` and `waking.waiting_max`: these are the host's.
 #[utoipa::path(
     patch, path = "/instances/{name}", operation_id = "change_instance", tag = "Instances",
     params(("name" = String, Path, description = "Of the instance")),
     request_body(content = Object, example = json!({ "standard_periodic_inform_seconds": 7200 })),
-    security(("token" = ["instances:write"])),
+    security(("token" = ["instances:configure"])),
     responses(
         (status = 200, body = InstanceView),
+        (status = 403, description = "Settings are among them that are the host's; it names them", body = ErrorBody),
         (status = 404, description = "There is none"),
         (status = 409, description = "It would take what is another's"),
     ),
 )]
 pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
+    scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
     body: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<Json<InstanceView>, ApiError> {
     let Json(patch) = body?;
-    let entry = acs.instances.change(&name, &patch).await?;
+    let write = Permission::new(Resource::Instances, Action::Write);
+    let of_host = of_host(&patch);
+    if !of_host.is_empty() && !matches!(scope.principal.on(None, write), Access::All) {
+        return Err(ApiError::forbidden(format!(
+            "{} may not change {}: these are settings of the host, and need {write} in all instances",
+            scope.principal.name,
+            of_host.join(", ")
+        )));
+    }
+    let (before, entry) = acs.instances.change(&name, &patch).await?;
+    trail.between(Some(named(&before, &patch)), Some(named(&entry, &patch)));
     let settings: Vec<&String> = patch.keys().collect();
     tracing::info!(
         instance = name,
@@ -188,8 +215,11 @@ pub(super) async fn change(
 pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
+    let before = acs.instances.entry(&name);
     acs.instances.remove(&name).await?;
+    trail.removed(before.map(|before| json!({ "name": name, "settings": before.changed })));
     acs.gate.forget_instance(&name).await?;
     tracing::info!(instance = name, "an instance was removed");
     Ok(StatusCode::NO_CONTENT)

@@ -6,15 +6,17 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Optional, Path, Time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{DeviceKey, Mode, Summary};
-use crate::nat::short_inform::{Need, told};
+use crate::nat::short_inform::{Lease, Need, told};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new().routes(routes!(lease, release))
@@ -58,6 +60,7 @@ pub(super) async fn lease(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Optional(request): Optional<LeaseRequest>,
 ) -> Result<Json<Option<PeriodicInformView>>, ApiError> {
     let LeaseRequest { seconds, why } = request;
@@ -72,7 +75,14 @@ pub(super) async fn lease(
         )));
     }
     let cell = scope.cell(&acs, &id)?;
-    acs.lease(cell.key(), acs.clock.unix() + seconds, &why);
+    let now = acs.clock.unix();
+    let before = acs.short_informs.leased(cell.key(), now);
+    acs.lease(cell.key(), now + seconds, &why);
+    let after = acs.short_informs.leased(cell.key(), now);
+    trail.between(
+        before.as_ref().map(told_lease),
+        after.as_ref().map(told_lease),
+    );
     let summary = cell.lock().shared_summary();
     Ok(Json(view(&acs, cell.key(), &summary)))
 }
@@ -88,9 +98,18 @@ pub(super) async fn release(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
-    acs.short_informs.release(scope.cell(&acs, &id)?.key());
+    let cell = scope.cell(&acs, &id)?;
+    let before = acs.short_informs.leased(cell.key(), acs.clock.unix());
+    trail.removed(before.as_ref().map(told_lease));
+    acs.short_informs.release(cell.key());
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// For the audit log.
+fn told_lease(lease: &Lease) -> Value {
+    json!({ "until": Time(lease.until), "why": lease.why })
 }
 
 /// How often a device that cannot be woken informs, and why.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,7 +19,7 @@ use super::audit::Trail;
 use super::error::{ApiError, Page, Path, Query, maybe_time, time};
 use super::scope::Scope;
 use crate::Acs;
-use crate::access::{self, Client, Grant, Permission, Person, Proof};
+use crate::access::{self, Client, Grant, Permission, Person, Proof, Refusal};
 use crate::door::{Ends, Peer, Trust};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
@@ -200,6 +201,7 @@ pub(super) async fn change_password(
     State(acs): State<Arc<Acs>>,
     From(client): From,
     scope: Scope,
+    trail: Trail,
     body: Result<Json<PasswordChange>, JsonRejection>,
 ) -> Result<StatusCode, ApiError> {
     let Json(request) = body?;
@@ -209,6 +211,9 @@ pub(super) async fn change_password(
     acs.gate
         .change_password(principal, present, wanted, client, now)
         .await?;
+    // That it is another one is told, and neither of them.
+    let side = |which: &str| json!({ "password": which });
+    trail.between(Some(side("before")), Some(side("after")));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -271,6 +276,7 @@ pub(super) async fn arrive(
     State(acs): State<Arc<Acs>>,
     From(client): From,
     headers: HeaderMap,
+    trail: Trail,
     Query(query): Query<Arriving>,
 ) -> Result<Response, ApiError> {
     let answer = access::OidcAnswer {
@@ -280,7 +286,13 @@ pub(super) async fn arrive(
         error_description: query.error_description,
     };
     let now = acs.clock.now();
-    let arrival = acs.gate.arrive(&headers, answer, client, now).await?;
+    let arrival = acs.gate.arrive(&headers, answer, client, now).await;
+    // Of the others nobody knows who they are.
+    if let Ok(_) | Err(Refusal::NotWelcome(_)) = arrival {
+        trail.act();
+    }
+    let arrival = arrival?;
+    trail.by(&arrival.name);
     let cookie = acs.gate.session_cookie(&arrival.session, client);
     Ok((set_cookie(&cookie)?, see_other(&arrival.back)?).into_response())
 }
@@ -306,15 +318,8 @@ pub(super) struct LoginView {
     is_own: bool,
 }
 
-/// The sessions of people that go on, the last begun first.
-#[utoipa::path(
-    get, path = "/logins", operation_id = "list_logins", tag = "Access",
-    security(("token" = ["users:read"])),
-    responses((status = 200, description = "All of them", body = Page<LoginView>))
-)]
-pub(super) async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page<LoginView>> {
-    let logins = acs.gate.logins(&scope.principal, acs.clock.unix());
-    let items = logins.iter().map(|login| LoginView {
+fn view_login(scope: &Scope, login: &access::Login) -> LoginView {
+    LoginView {
         id: login.id.to_string(),
         name: login.person.to_name().to_string(),
         subject: match &login.person {
@@ -325,7 +330,18 @@ pub(super) async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page
         began: time(login.began),
         used: time(login.used),
         is_own: scope.principal.proof == Proof::Session(Arc::clone(&login.id)),
-    });
+    }
+}
+
+/// The sessions of people that go on, the last begun first.
+#[utoipa::path(
+    get, path = "/logins", operation_id = "list_logins", tag = "Access",
+    security(("token" = ["users:read"])),
+    responses((status = 200, description = "All of them", body = Page<LoginView>))
+)]
+pub(super) async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page<LoginView>> {
+    let logins = acs.gate.logins(&scope.principal, acs.clock.unix());
+    let items = logins.iter().map(|login| view_login(&scope, login));
     Json(Page {
         items: items.collect(),
         next: None,
@@ -346,9 +362,13 @@ pub(super) async fn end(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let now = acs.clock.unix();
+    let logins = acs.gate.logins(&scope.principal, now);
     acs.gate.end_login(&scope.principal, &id, now).await?;
+    let ended = logins.iter().find(|login| *login.id == *id);
+    trail.removed(ended.map(|login| view_login(&scope, login)));
     Ok(StatusCode::NO_CONTENT)
 }
 

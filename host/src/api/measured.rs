@@ -20,10 +20,10 @@ pub(super) async fn measure(State(acs): State<Arc<Acs>>, request: Request, next:
     let took = acs.clock.now().instant.saturating_duration_since(began);
     let route = route.as_ref().map(MatchedPath::as_str);
     let status = response.status();
-    acs.counters.api.answered(&method, route, status, took);
-    let slow = acs.config.log.slow_request_seconds;
     // Who waits for a device has asked for that.
     let own = took.saturating_sub(spent.devices);
+    acs.counters.api.answered(&method, route, status, own);
+    let slow = acs.config.log.slow_request_seconds;
     if slow > 0.0 && own.as_secs_f64() >= slow {
         let seconds = |of: Duration| rounded(of.as_secs_f64());
         tracing::warn!(

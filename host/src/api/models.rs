@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Page, PageQuery, Path, Query, Time};
 use super::scope::Scope;
 use crate::Acs;
@@ -64,7 +65,11 @@ pub(super) async fn forget(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
+    let lessons = acs.lessons.list(&scope.instance.name);
+    let known = lessons.iter().find(|(known, _)| **known == *id);
+    trail.removed(known.map(|(id, lesson)| view(&scope, id, lesson)));
     if acs.lessons.forget(&scope.instance.name, &id)? {
         return Ok(StatusCode::NO_CONTENT);
     }

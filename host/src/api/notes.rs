@@ -10,10 +10,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Body, Page, Path, Time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::Note;
+use crate::events::Noted;
 
 /// Notes of one device.
 const NOTES_MAX: usize = 50;
@@ -83,6 +85,7 @@ pub(super) async fn write(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(id): Path<String>,
+    trail: Trail,
     Body(request): Body<WriteNote>,
 ) -> Result<(StatusCode, Json<NoteView>), ApiError> {
     let text = request.text;
@@ -107,7 +110,7 @@ pub(super) async fn write(
             by,
             text,
         };
-        written = Some(view(&note));
+        written = Some(note.clone());
         summary.notes.push(note);
     });
     let Some(written) = written else {
@@ -115,8 +118,10 @@ pub(super) async fn write(
             "the device has {NOTES_MAX} notes already"
         )));
     };
+    trail.made(&written);
     acs.store.persist(&cell).await?;
-    Ok((StatusCode::CREATED, Json(written)))
+    acs.events.notes(at, cell.key(), Noted::Written(&written));
+    Ok((StatusCode::CREATED, Json(view(&written))))
 }
 
 /// Takes a note from a device.
@@ -133,20 +138,20 @@ pub(super) async fn remove(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path((id, number)): Path<(String, u32)>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let cell = scope.cell(&acs, &id)?;
-    let mut had = 0;
-    let mut has = 0;
+    let mut removed = None;
     cell.lock().summary_mut(|summary| {
-        had = summary.notes.len();
-        summary.notes.retain(|note| note.number != number);
-        has = summary.notes.len();
+        let mut notes = summary.notes.iter();
+        let place = notes.position(|note| note.number == number);
+        removed = place.map(|place| summary.notes.remove(place));
     });
-    if had == has {
-        return Err(ApiError::not_found(format!(
-            "the device has no note {number}"
-        )));
-    }
+    let none = || ApiError::not_found(format!("the device has no note {number}"));
+    let removed = removed.ok_or_else(none)?;
+    trail.removed(&removed);
     acs.store.persist(&cell).await?;
+    let at = acs.clock.unix();
+    acs.events.notes(at, cell.key(), Noted::Removed(&removed));
     Ok(StatusCode::NO_CONTENT)
 }

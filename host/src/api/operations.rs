@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::PREFIX;
+use super::audit::Trail;
 use super::error::ApiError;
 use super::scope::Scope;
 use crate::{Acs, health, metrics, telemetry};
@@ -118,6 +119,7 @@ async fn log(_: Scope) -> Result<Json<Log>, ApiError> {
 )]
 async fn change_log(
     scope: Scope,
+    trail: Trail,
     log: Result<Json<Log>, JsonRejection>,
 ) -> Result<Json<Log>, ApiError> {
     let Json(log) = log?;
@@ -126,7 +128,9 @@ async fn change_log(
             "filter: expected a level, target=level, or several with commas between, got {got}"
         ))
     })?;
+    let before = telemetry::current_filter().map(|filter| Log { filter });
     telemetry::change_filter(&log.filter).map_err(ApiError::conflict)?;
+    trail.between(before, Some(&log));
     tracing::info!(
         filter = log.filter,
         by = &*scope.principal.name,

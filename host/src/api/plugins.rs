@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::{Request, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Body, Page, Path, Time};
 use crate::Acs;
 use crate::plugins::{COMPONENT_BYTES_MAX, ManageError, PluginStatus, SETTINGS_BYTES_MAX};
@@ -75,6 +77,7 @@ pub(super) async fn reload(State(acs): State<Arc<Acs>>) -> Json<Page<PluginView>
 pub(super) async fn rollback(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<Json<PluginView>, ApiError> {
     if !acs
         .plugins
@@ -84,11 +87,34 @@ pub(super) async fn rollback(
     {
         return Err(no_plugin(&name));
     }
+    let before = running(&acs, &name);
     acs.plugins
         .rollback(&name)
         .await
         .map_err(ApiError::conflict)?;
+    trail.between(before, running(&acs, &name));
     one(State(acs), Path(name)).await
+}
+
+/// What runs of a plugin, for the audit log.
+fn running(acs: &Acs, name: &str) -> Option<Value> {
+    let statuses = acs.plugins.statuses();
+    let status = statuses.into_iter().find(|status| status.name == name)?;
+    Some(json!({
+        "file": status.file,
+        "version": status.version,
+        "sha256": status.hash,
+        "state": status.state,
+    }))
+}
+
+/// The operator's file of a plugin, for the audit log: secrets are told by their names.
+async fn told_settings(acs: &Acs, name: &str) -> Option<Value> {
+    let text = acs.plugins.settings(name).await.ok()?;
+    match toml::from_str::<toml::Table>(&text) {
+        Ok(table) => serde_json::to_value(table).ok(),
+        Err(_) => Some(json!({ "unreadable_bytes": text.len() })),
+    }
 }
 
 fn no_plugin(name: &str) -> ApiError {
@@ -124,6 +150,7 @@ pub(super) struct ChangePlugin {
 pub(super) async fn put(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
+    trail: Trail,
     request: Request,
 ) -> Result<Json<PluginView>, ApiError> {
     let body = axum::body::to_bytes(request.into_body(), COMPONENT_BYTES_MAX).await;
@@ -133,7 +160,9 @@ pub(super) async fn put(
             format!("expected at most {COMPONENT_BYTES_MAX} bytes"),
         )
     })?;
+    let before = running(&acs, &name);
     acs.plugins.put(&name, body.into()).await?;
+    trail.between(before, running(&acs, &name));
     one(State(acs), Path(name)).await
 }
 
@@ -148,9 +177,12 @@ pub(super) async fn put(
 pub(super) async fn change(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
+    trail: Trail,
     Body(request): Body<ChangePlugin>,
 ) -> Result<Json<PluginView>, ApiError> {
+    let before = running(&acs, &name);
     acs.plugins.set_enabled(&name, request.enabled).await?;
+    trail.between(before, running(&acs, &name));
     one(State(acs), Path(name)).await
 }
 
@@ -164,8 +196,12 @@ pub(super) async fn change(
 pub(super) async fn delete(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
+    let settings = told_settings(&acs, &name).await;
+    let before = json!({ "plugin": running(&acs, &name), "settings": settings });
     acs.plugins.delete(&name).await?;
+    trail.removed(before);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -197,6 +233,7 @@ pub(super) async fn settings(
 pub(super) async fn set_settings(
     State(acs): State<Arc<Acs>>,
     Path(name): Path<String>,
+    trail: Trail,
     Body(request): Body<PluginSettings>,
 ) -> Result<Json<PluginView>, ApiError> {
     if request.text.len() > SETTINGS_BYTES_MAX {
@@ -205,7 +242,9 @@ pub(super) async fn set_settings(
             request.text.len()
         )));
     }
+    let before = told_settings(&acs, &name).await;
     acs.plugins.set_settings(&name, &request.text).await?;
+    trail.between(before, told_settings(&acs, &name).await);
     one(State(acs), Path(name)).await
 }
 

@@ -185,8 +185,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Scope {
 #[derive(Clone)]
 pub(super) struct WantedInstance(pub(super) Arc<str>);
 
-/// Takes the instance out of the path.
+/// Takes the instance out of the path; where the path is that of the instance itself, it stays.
 pub(super) async fn take_instance(mut request: Request, next: Next) -> Response {
+    if let Some(name) = alone(request.uri().path()) {
+        let name = WantedInstance(name.into());
+        request.extensions_mut().insert(name);
+        return next.run(request).await;
+    }
     if let Some((name, path)) = split(request.uri().path()) {
         let (name, mut path) = (WantedInstance(name.into()), path);
         if let Some(query) = request.uri().query() {
@@ -203,6 +208,12 @@ pub(super) async fn take_instance(mut request: Request, next: Next) -> Response 
         }
     }
     next.run(request).await
+}
+
+/// `/v1/instances/acme` → `acme`
+fn alone(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/v1/instances/")?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 /// `/v1/instances/acme/devices` → `acme`, `/v1/devices`. An instance alone is a resource itself.
@@ -232,5 +243,9 @@ mod tests {
         check("/v1/instances//devices", None);
         check("/v1/instances", None);
         check("/v1/devices/instances/x", None);
+        assert_eq!(alone("/v1/instances/acme"), Some("acme"));
+        for path in ["/v1/instances", "/v1/instances/", "/v1/instances/acme/"] {
+            assert_eq!(alone(path), None, "{path}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::devices::{DeviceView, view};
 use super::error::{ApiError, Query, limit};
 use super::projection::Columns;
@@ -151,6 +152,7 @@ impl ToSchema for DeviceItem {
 async fn list(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
+    trail: Trail,
     Query(asked): Query<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -162,7 +164,7 @@ async fn list(
     let sort = Sort::parse(asked.sort.as_deref().unwrap_or_default()).map_err(ApiError::bad)?;
     let format = asked.format.unwrap_or_else(|| Format::accepted(&headers));
     if format == Format::Json {
-        return page(&acs, &scope, &asked, &query, &sort).await;
+        return page(&acs, (&scope, &trail), &asked, &query, &sort).await;
     }
     if asked.after.is_some() || asked.limit.is_some() || asked.count {
         return Err(ApiError::bad(
@@ -170,7 +172,7 @@ async fn list(
         ));
     }
     let columns = Columns::of_table(asked.fields.as_deref())?;
-    check_passwords(&scope, &columns)?;
+    check_passwords(&scope, &trail, &columns)?;
     let devices = acs.sorted(&scope.instance.name, &query, &sort).await?;
     Ok(table(&acs, devices, columns, format))
 }
@@ -182,14 +184,14 @@ pub(super) fn parse(text: &str) -> Result<query::Query, ApiError> {
 
 async fn page(
     acs: &Arc<Acs>,
-    scope: &Scope,
+    (scope, trail): (&Scope, &Trail),
     asked: &ListQuery,
     query: &query::Query,
     sort: &Sort,
 ) -> Result<Response, ApiError> {
     let columns = asked.fields.as_deref().map(Columns::parse).transpose()?;
     if let Some(columns) = &columns {
-        check_passwords(scope, columns)?;
+        check_passwords(scope, trail, columns)?;
     }
     let (instance, limit) = (&scope.instance.name, limit(asked.limit)?);
     let found = acs.search(instance, query, sort, asked.after.as_deref(), limit);
@@ -242,7 +244,10 @@ fn projected(
     items.collect()
 }
 
-fn check_passwords(scope: &Scope, columns: &Columns) -> Result<(), ApiError> {
+fn check_passwords(scope: &Scope, trail: &Trail, columns: &Columns) -> Result<(), ApiError> {
+    if columns.has_passwords() {
+        trail.act();
+    }
     let place = PASSWORDS.place(&scope.instance.name);
     let may = matches!(scope.principal.on(place, PASSWORDS), Access::All);
     if columns.has_passwords() && !may {

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audit::Trail;
 use super::error::{ApiError, Body, Page, PageQuery, Path, Query, Time, time};
 use super::scope::Scope;
 use crate::Acs;
@@ -206,6 +207,7 @@ pub(super) async fn keep(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(device): Path<String>,
+    trail: Trail,
     Body(TraceRequest { hours }): Body<TraceRequest>,
 ) -> Result<Json<TraceView>, ApiError> {
     if !(0..=HOURS_MAX).contains(&hours) {
@@ -218,12 +220,15 @@ pub(super) async fn keep(
         hours => acs.clock.unix() + hours * 3_600,
     };
     let cell = scope.cell(&acs, &device)?;
-    cell.lock()
-        .summary_mut(|summary| summary.trace_until = until);
-    acs.store.persist(&cell).await?;
-    Ok(Json(TraceView {
+    let side = |until| TraceView {
         until: Time::maybe(until),
-    }))
+    };
+    cell.lock().summary_mut(|summary| {
+        let before = std::mem::replace(&mut summary.trace_until, until);
+        trail.between(Some(side(before)), Some(side(until)));
+    });
+    acs.store.persist(&cell).await?;
+    Ok(Json(side(until)))
 }
 
 pub(super) fn wants_text(headers: &HeaderMap) -> bool {

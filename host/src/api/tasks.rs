@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sha2::Digest as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,11 +18,11 @@ use super::devices::wait;
 use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
 use super::task_view::TaskView;
-use crate::Acs;
 use crate::store::{DeviceCell, TaskFilter};
 use crate::work::asked::Asked;
 use crate::work::operation;
 use crate::work::task::{NewTask, Once, PRIORITY_MAX, Task, TaskId, TaskState};
+use crate::{Acs, spent};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Acs>> {
     OpenApiRouter::new()
@@ -133,6 +134,8 @@ pub(super) async fn create(
         None => None,
     };
     if let Some(task) = known {
+        // Nothing was made.
+        trail.between(Some(told(&task)), Some(told(&task)));
         let task = ended(&acs, task, wait).await?;
         return Ok(Json(TaskView::of(&acs, &task)).into_response());
     }
@@ -164,8 +167,8 @@ async fn made(
     fits.map_err(ApiError::bad)?;
     operation::check(&new.operation).map_err(ApiError::bad)?;
     let mut task = acs.store.enqueue(new, acs.clock.unix()).await?;
-    let asked = task.operation.without_secrets();
-    trail.made(serde_json::json!({ "task": task.id, "operation": asked }));
+    trail.of(cell.key());
+    trail.made(told(&task));
     drop(files);
     // If it is refused, the task waits all the same: for the device's next Inform.
     let refused = match wake {
@@ -229,6 +232,11 @@ pub(super) async fn retry(
     made(&acs, &scope, (&cell, &trail), new, request.wake, wait).await
 }
 
+/// For the audit log. What becomes of it, the task says.
+fn told(task: &Task) -> Value {
+    json!({ "task": task.id, "operation": task.operation.without_secrets(), "state": task.state })
+}
+
 /// The task as it is at its end, or when the time is over.
 async fn ended(
     acs: &Acs,
@@ -236,7 +244,7 @@ async fn ended(
     wait: std::time::Duration,
 ) -> Result<Arc<Task>, ApiError> {
     let end = acs.store.wait(&task.instance, task.id);
-    match tokio::time::timeout(wait, end).await {
+    match spent::on_devices(tokio::time::timeout(wait, end)).await {
         Ok(ended) => Ok(ended?.unwrap_or(task)),
         Err(_) => Ok(acs.store.task(&task.instance, task.id)?.unwrap_or(task)),
     }
@@ -289,7 +297,9 @@ pub(super) async fn cancel(
 ) -> Result<Json<TaskView>, ApiError> {
     let task = find(&acs, &scope, &id)?;
     trail.of(&task.device_key());
+    let before = told(&task);
     let task = acs.store.cancel(task.id, acs.clock.unix()).await?;
+    trail.between(Some(before), Some(told(&task)));
     Ok(Json(TaskView::of(&acs, &task)))
 }
 

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -236,6 +237,7 @@ pub(super) async fn reset_password(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
     body: Result<Json<PasswordReset>, JsonRejection>,
 ) -> Result<Json<UserView>, ApiError> {
     let Json(reset) = body?;
@@ -244,5 +246,8 @@ pub(super) async fn reset_password(
         .gate
         .reset_password(&scope.principal, &name, reset.password, now)
         .await?;
+    // That it is another one is told, and neither of them.
+    let side = |which: &str| json!({ "password": which });
+    trail.between(Some(side("before")), Some(side("after")));
     Ok(Json(given(user)))
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,6 +16,8 @@ use super::audit::Trail;
 use super::error::{ApiError, Body, Page, Path, Time};
 use super::scope::Scope;
 use crate::Acs;
+use crate::access::{Access, Action, Permission, Resource};
+use crate::audit::SECRET;
 use crate::events::{Event, HOOKS_MAX, Hook, Webhook, What};
 
 /// Characters of a name.
@@ -54,7 +56,8 @@ fn yes() -> bool {
     true
 }
 
-/// A webhook; its secret and the values of its headers are not shown.
+/// A webhook; its secret and the values of its headers are not shown, and of its URL what follows the
+/// host only to who may write webhooks.
 #[derive(Serialize, ToSchema)]
 pub(super) struct WebhookView {
     name: String,
@@ -83,11 +86,16 @@ pub(super) struct WebhookView {
     last_took_ms: u64,
 }
 
-fn view(name: &str, hook: &Hook) -> WebhookView {
+/// `whole`: with what may be a secret in its URL.
+fn view(name: &str, hook: &Hook, whole: bool) -> WebhookView {
     let (webhook, doing) = (&hook.webhook, hook.doing.lock().clone());
+    let (host, rest) = webhook.split_url();
     WebhookView {
         name: name.to_owned(),
-        url: webhook.url.clone(),
+        url: match whole || rest.is_empty() {
+            true => webhook.url.clone(),
+            false => format!("{host}/{SECRET}"),
+        },
         query: webhook.query.clone(),
         enabled: webhook.enabled,
         headers: webhook.headers.keys().cloned().collect(),
@@ -108,15 +116,27 @@ fn find(acs: &Acs, scope: &Scope, name: &str) -> Result<Arc<Hook>, ApiError> {
     hook.ok_or_else(|| ApiError::not_found(format!("there is no webhook {name:?}")))
 }
 
-/// For the audit log: values of headers may be secrets too.
+/// Whether somebody may see the whole URL: who may write another one.
+fn sees_url(scope: &Scope) -> bool {
+    let write = Permission::new(Resource::Events, Action::Write);
+    let access = scope.principal.on(Some(&scope.instance.name), write);
+    matches!(access, Access::All)
+}
+
+/// For the audit log, in which what is called a secret is hidden: values of headers may be secrets
+/// too, and what follows the host in a URL.
 fn told(webhook: &Webhook) -> Value {
-    let mut told = serde_json::json!(webhook);
-    if let Some(headers) = told.get_mut("headers").and_then(Value::as_object_mut) {
-        headers
-            .values_mut()
-            .for_each(|value| *value = crate::audit::SECRET.into());
-    }
-    told
+    let (host, rest) = webhook.split_url();
+    let headers = webhook.headers.iter();
+    let headers = headers.map(|(name, value)| (name.clone(), json!({ "secret": value })));
+    json!({
+        "url": host,
+        "url_secret": rest,
+        "query": webhook.query,
+        "secret": webhook.secret,
+        "enabled": webhook.enabled,
+        "headers": headers.collect::<Map<String, Value>>(),
+    })
 }
 
 /// All webhooks of the instance.
@@ -127,7 +147,9 @@ fn told(webhook: &Webhook) -> Value {
 )]
 async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page<WebhookView>> {
     let hooks = acs.webhooks.of(&scope.instance.name);
-    let items = hooks.iter().map(|(name, hook)| view(name, hook)).collect();
+    let whole = sees_url(&scope);
+    let items = hooks.iter().map(|(name, hook)| view(name, hook, whole));
+    let items = items.collect();
     Json(Page { items, next: None })
 }
 
@@ -144,7 +166,7 @@ async fn one(
     Path(name): Path<String>,
 ) -> Result<Json<WebhookView>, ApiError> {
     let hook = find(&acs, &scope, &name)?;
-    Ok(Json(view(&name, &hook)))
+    Ok(Json(view(&name, &hook, sees_url(&scope))))
 }
 
 /// Makes a webhook or changes one.
@@ -196,7 +218,7 @@ async fn put(
         None => StatusCode::CREATED,
     };
     let hook = find(&acs, &scope, &name)?;
-    Ok((status, Json(view(&name, &hook))))
+    Ok((status, Json(view(&name, &hook, true))))
 }
 
 /// Removes a webhook, with the events that wait for it.
@@ -283,8 +305,10 @@ async fn clear(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Path(name): Path<String>,
+    trail: Trail,
 ) -> Result<StatusCode, ApiError> {
     let hook = find(&acs, &scope, &name)?;
+    trail.removed(json!({ "dead_letters": hook.doing.lock().dead }));
     acs.take_dead_letters(&hook, false).await?;
     Ok(StatusCode::NO_CONTENT)
 }

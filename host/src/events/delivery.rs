@@ -431,7 +431,7 @@ impl Acs {
         let mut answer = request
             .send()
             .await
-            .map_err(|error| failure(causes(&error)))?;
+            .map_err(|error| failure(causes(&error.without_url())))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(status.as_u16());

@@ -31,9 +31,10 @@ pub use ring::{Events, Follower, HISTORY_EVENTS_MAX, News};
 pub use streams::{Stream, Streams};
 pub use webhook::Webhook;
 pub use what::{
-    Between, CampaignEvent, CampaignStep, DeviceChanged, DeviceDeleted, DeviceReachable,
-    DeviceRegistered, DeviceUnreachable, FaultRaised, KINDS, PluginEvent, PluginStep, SessionEnded,
-    SessionOutcome, TagsChanged, TaskEvent, TaskStep, TriedWay, What, short,
+    Between, CampaignEvent, CampaignStep, DeviceChanged, DeviceDeleted, DeviceImported,
+    DeviceReachable, DeviceRegistered, DeviceUnreachable, FaultRaised, Imported, KINDS, NoteTold,
+    Noted, NotesChanged, PluginEvent, PluginStep, SessionEnded, SessionOutcome, TagsChanged,
+    TaskEvent, TaskStep, TriedWay, What, short,
 };
 
 /// Something that happened.

@@ -84,6 +84,23 @@ impl Webhook {
         Query::parse_for(&EVENTS, &self.query).map_err(|error| error.to_string())
     }
 
+    /// The URL up to the end of the host and port, and what follows, with whatever stands before an
+    /// `@`: receivers have their keys in either.
+    pub fn split_url(&self) -> (String, String) {
+        let url = self.url.as_str();
+        let start = url.find("://").map_or(0, |scheme| scheme + 3);
+        let (scheme, rest) = (url.get(..start), url.get(start..));
+        let (scheme, rest) = (scheme.unwrap_or_default(), rest.unwrap_or_default());
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = (rest.get(..end), rest.get(end..));
+        let (authority, path) = (authority.unwrap_or_default(), path.unwrap_or_default());
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        (
+            format!("{scheme}{host}"),
+            format!("{user}{}", path.trim_start_matches('/')),
+        )
+    }
+
     /// The signature of a body that leaves now: HMAC-SHA256 over the time, a dot and the body.
     pub fn signature(&self, at: UnixTime, body: &[u8]) -> String {
         // A key of any length will do.
@@ -157,6 +174,24 @@ mod tests {
             secret: "a-secret-of-the-test".to_owned(),
             enabled: true,
             headers: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_of_a_url_may_be_a_secret() {
+        for (url, host, rest) in [
+            ("https://a.example", "https://a.example", ""),
+            ("https://a.example/", "https://a.example", ""),
+            (
+                "https://a.example:8/T0/key?x=1",
+                "https://a.example:8",
+                "T0/key?x=1",
+            ),
+            ("http://me:pw@a.example?k", "http://a.example", "me:pw?k"),
+            ("http://[2001:db8::1]:8/k", "http://[2001:db8::1]:8", "k"),
+        ] {
+            let split = webhook(url).split_url();
+            assert_eq!(split, (host.to_owned(), rest.to_owned()), "{url}");
         }
     }
 

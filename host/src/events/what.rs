@@ -1,9 +1,11 @@
 //! The kinds of events, and what each tells.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::device::{DeviceKey, Mode, UnixTime};
+use crate::device::{DeviceKey, Mode, Note, UnixTime};
 use crate::nat::outcome::Outcome;
 use crate::nat::wake::WakeReport;
 use crate::store::FaultRecord;
@@ -21,6 +23,7 @@ const LIST_MAX: usize = 50;
 pub const KINDS: &[&str] = &[
     "device.registered",
     "device.changed",
+    "device.imported",
     "device.deleted",
     "device.unreachable",
     "device.reachable",
@@ -55,6 +58,8 @@ pub enum What {
     DeviceRegistered(DeviceRegistered),
     /// `device.changed`
     DeviceChanged(DeviceChanged),
+    /// `device.imported`
+    DeviceImported(DeviceImported),
     /// `device.deleted`
     DeviceDeleted(DeviceDeleted),
     /// `device.unreachable`
@@ -108,6 +113,12 @@ pub struct DeviceChanged {
     /// Its tags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<TagsChanged>,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Between>,
+    /// The notes on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<NotesChanged>,
 }
 
 /// From what to what.
@@ -126,6 +137,37 @@ pub struct TagsChanged {
     pub added: Vec<String>,
     /// It had them.
     pub removed: Vec<String>,
+}
+
+/// Which notes came and went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct NotesChanged {
+    /// It has them now.
+    pub added: Vec<NoteTold>,
+    /// It had them.
+    pub removed: Vec<NoteTold>,
+}
+
+/// A note on a device.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct NoteTold {
+    /// Among those of the device.
+    pub number: u32,
+    /// Who wrote it.
+    pub by: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// A table announced devices; told once for all of them.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DeviceImported {
+    /// Devices that were not known.
+    pub created: usize,
+    /// Devices that were known, and were changed.
+    pub changed: usize,
+    /// The first 50 of those that were not known.
+    pub devices: Vec<String>,
 }
 
 /// A device was deleted, with all that was known of it.
@@ -318,6 +360,7 @@ impl What {
         match self {
             What::DeviceRegistered(_) => "device.registered",
             What::DeviceChanged(_) => "device.changed",
+            What::DeviceImported(_) => "device.imported",
             What::DeviceDeleted(_) => "device.deleted",
             What::DeviceUnreachable(_) => "device.unreachable",
             What::DeviceReachable(_) => "device.reachable",
@@ -350,6 +393,24 @@ impl What {
             What::WebhookTest { .. } => "webhook.test",
         }
     }
+}
+
+/// What became of a note.
+#[derive(Debug, Clone, Copy)]
+pub enum Noted<'a> {
+    /// Somebody wrote it.
+    Written(&'a Note),
+    /// Somebody took it away.
+    Removed(&'a Note),
+}
+
+/// What came of an import.
+#[derive(Debug, Clone, Copy)]
+pub struct Imported<'a> {
+    /// The ids of the devices that were not known.
+    pub created: &'a [Arc<str>],
+    /// How many were known, and are changed.
+    pub changed: usize,
 }
 
 impl Events {
@@ -409,6 +470,52 @@ impl Events {
                 ..DeviceChanged::default()
             };
             self.changed(at, device, change);
+        }
+    }
+
+    /// People call a device otherwise. Nothing, if it is the same.
+    pub fn label(&self, at: UnixTime, device: &DeviceKey, before: String, after: String) {
+        if before != after {
+            let change = DeviceChanged {
+                label: Some(Between { before, after }),
+                ..DeviceChanged::default()
+            };
+            self.changed(at, device, change);
+        }
+    }
+
+    /// A note on a device came or went.
+    pub fn notes(&self, at: UnixTime, device: &DeviceKey, noted: Noted<'_>) {
+        let told = |note: &Note| {
+            vec![NoteTold {
+                number: note.number,
+                by: note.by.clone(),
+                text: short(&note.text),
+            }]
+        };
+        let mut notes = NotesChanged::default();
+        match noted {
+            Noted::Written(note) => notes.added = told(note),
+            Noted::Removed(note) => notes.removed = told(note),
+        }
+        let change = DeviceChanged {
+            notes: Some(notes),
+            ..DeviceChanged::default()
+        };
+        self.changed(at, device, change);
+    }
+
+    /// A table announced devices. Nothing, if all of it was known.
+    pub fn imported(&self, at: UnixTime, instance: &Arc<str>, imported: Imported<'_>) {
+        let (created, changed) = (imported.created.len(), imported.changed);
+        if created + changed > 0 {
+            let devices = imported.created.iter().take(LIST_MAX);
+            let what = What::DeviceImported(DeviceImported {
+                created,
+                changed,
+                devices: devices.map(|id| id.to_string()).collect(),
+            });
+            self.emit(Event::of_instance(at, instance, what));
         }
     }
 

@@ -70,7 +70,7 @@ impl Instances {
     }
 
     /// Changes settings by a JSON merge patch (RFC 7396): null goes back to the setting of
-    /// `patchbay.toml`, or the default. Durable on return.
+    /// `patchbay.toml`, or the default. Durable on return: the instance before and after.
     ///
     /// # Errors
     /// When there is none of this name, or the settings are not what is expected.
@@ -78,11 +78,11 @@ impl Instances {
         &self,
         name: &str,
         patch: &Map<String, Value>,
-    ) -> Result<Entry, ChangeError> {
+    ) -> Result<(Entry, Entry), ChangeError> {
         let _changing = self.changing.lock().await;
         let entry = self.entry(name);
         let entry = entry.ok_or_else(|| ChangeError::Unknown(name.to_owned()))?;
-        let mut changed = entry.changed;
+        let mut changed = entry.changed.clone();
         let base = serde_json::to_value(self.base(name)).unwrap_or_default();
         for (setting, value) in patch {
             let before = base.get(setting);
@@ -95,7 +95,8 @@ impl Instances {
             merge(&mut current, value, before);
             changed.insert(setting.clone(), current);
         }
-        self.put(name, entry.in_file, changed).await
+        let after = self.put(name, entry.in_file, changed).await?;
+        Ok((entry, after))
     }
 
     /// Removes an instance that has no devices and no files any more; durable on return. Its name

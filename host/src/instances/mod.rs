@@ -4,6 +4,7 @@
 //! instance begins with; what was changed since lies over them, in the store.
 
 mod change;
+mod own;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::instance::{Instance, PATH};
 use crate::store::Store;
 
 pub use change::ChangeError;
+pub use own::{OF_HOST, OWN, of_host};
 
 /// All instances.
 pub struct Instances {

@@ -22,7 +22,8 @@ struct Route {
 }
 
 impl ApiRequests {
-    /// A request was answered. `route` is the pattern that matched (`/devices/{id}`), `None` where none did.
+    /// A request was answered. `route` is the pattern that matched (`/devices/{id}`), `None` where none did;
+    /// `took` is without the time that the caller chose to wait for a device.
     pub fn answered(
         &self,
         method: &http::Method,
@@ -52,7 +53,7 @@ impl ApiRequests {
         }
         let mut seconds = out.histograms(
             "patchbay_api_request_seconds",
-            "From a request at the API to its answer, waiting for devices included.",
+            "From a request at the API to its answer, without the time that its caller chose to wait for a device.",
         );
         for ((method, route), counted) in &*routes {
             seconds.histogram(&[("method", *method), ("route", route)], &counted.seconds);

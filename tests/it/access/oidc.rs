@@ -119,6 +119,16 @@ async fn a_person_logs_in_at_the_provider() {
     // Keys change; the next login finds them.
     provider.plan(|plan| plan.generation += 1);
     assert_eq!(log_in(&host, &provider).await.status, 303);
+    let logins = host
+        .get("/v1/audit?query=action%20=%20login_oidc_callback")
+        .await;
+    let last = &logins["items"][0];
+    assert_eq!(
+        (&last["actor"], &last["status"]),
+        (&json!("oidc:anna@example.net"), &json!(303))
+    );
+    // The code of the provider stands in no log.
+    assert_eq!(last["path"], "/v1/login/oidc/callback");
     host.stop().await;
 }
 
@@ -175,6 +185,11 @@ async fn what_the_provider_must_not_say() {
     refused(&log_in(&host, &provider).await, "no matching key", "kid");
     provider.plan(|_| {});
     assert_eq!(log_in(&host, &provider).await.status, 303);
+    // Persons who are not to come in are told of; what somebody may have made up is not.
+    let refused = host
+        .get("/v1/audit?query=action%20=%20login_oidc_callback%20and%20status%20=%20403")
+        .await;
+    assert_eq!(refused["items"].as_array().unwrap().len(), 6, "{refused}");
     host.stop().await;
 }
 

@@ -10,8 +10,13 @@ use super::{Operation, admin, ask, bearer, operations, status, token};
 use crate::harness::{Host, Setup, TOKEN};
 
 /// A request that does nothing where it is allowed: there is no such thing, or nothing is asked for.
+/// Of an instance that there is not nobody is told what may be done there.
 async fn try_it(host: &Host, operation: &Operation, headers: &str) -> u16 {
-    let path = operation.url(|_| "nothing".to_owned());
+    let name = match operation.path.starts_with("/instances/") {
+        true => "default",
+        false => "nothing",
+    };
+    let path = operation.url(|_| name.to_owned());
     status(host.api, &operation.method, &path, headers, "").await
 }
 

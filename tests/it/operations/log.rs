@@ -77,6 +77,15 @@ async fn the_filter_changes_while_the_host_runs() {
         .await;
     assert_eq!(status, 200);
     assert_eq!(filter(&served).await, (200, json!({ "filter": "info" })));
+    let path = "/v1/audit?query=action%20=%20set_log_filter";
+    let (_, records) = served.api("GET", path, &Value::Null).await;
+    let side = |side: &str| records["items"][0][side]["filter"].clone();
+    assert_eq!(
+        (side("before"), side("after")),
+        (json!("warn"), json!("info"))
+    );
+    assert_eq!(records["items"][1]["status"], 400, "{records}");
+    assert_eq!(records["items"][1].get("after"), None);
     post("2").await;
     served.line(&["a new device", "00AABB-Box-2"]).await;
     assert!(!served.log().contains("00AABB-Box-1"), "{}", served.log());
@@ -114,6 +123,31 @@ async fn what_is_slow_says_where_the_time_went() {
         "{line}"
     );
     assert!(line.contains(" request_id="), "{line}");
+
+    // Who asks to be kept waiting for a device is not kept waiting by us.
+    let path = "/v1/devices/00AABB-Box-1/tasks";
+    let body = json!({ "operation": { "op": "reboot" }, "wait_seconds": 1 });
+    let (status, _) = served.api("POST", path, &body).await;
+    assert_eq!(status, 201);
+    let line = served
+        .line(&[
+            "a slow request",
+            "route=\"/v1/devices/{id}/tasks\"",
+            "status=201",
+        ])
+        .await;
+    assert!(field(&line, "device_seconds") >= 1.0, "{line}");
+    assert!(field(&line, "own_seconds") < 0.5, "{line}");
+    let headers = format!("Authorization: Bearer {TOKEN}\r\n");
+    let metrics = http(served.api, "GET", "/metrics", &headers, b"")
+        .await
+        .text();
+    let sum = "patchbay_api_request_seconds_sum{method=\"POST\",route=\"/v1/devices/{id}/tasks\"} ";
+    let sum = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(sum))
+        .unwrap();
+    assert!(sum.parse::<f64>().unwrap() < 0.5, "{sum}");
 }
 
 /// With everything logged that can be.

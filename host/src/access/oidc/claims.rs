@@ -29,14 +29,14 @@ pub(super) fn person(settings: &Oidc, claims: &Map<String, Value>) -> Result<Per
     let name = text(&settings.name_claim).unwrap_or_default();
     let length = name.chars().count();
     if !(1..=NAME_CHARS_MAX).contains(&length) || name.chars().any(char::is_control) {
-        return Err(Refusal::Forbidden(format!(
+        return Err(Refusal::NotWelcome(format!(
             "expected a name of 1 to {NAME_CHARS_MAX} characters in the claim {:?} (api.oidc.name_claim)",
             settings.name_claim
         )));
     }
     let by_email = settings.name_claim == "email" || !settings.allowed_domains.is_empty();
     if by_email && claim(claims, "email_verified") == Some(&Value::Bool(false)) {
-        return Err(Refusal::Forbidden(format!(
+        return Err(Refusal::NotWelcome(format!(
             "expected an e-mail address that the provider has verified, {name:?} is not"
         )));
     }
@@ -45,7 +45,7 @@ pub(super) fn person(settings: &Oidc, claims: &Map<String, Value>) -> Result<Per
         let domain = email.rsplit_once('@').map(|(_, domain)| domain);
         let mut allowed = settings.allowed_domains.iter();
         if !allowed.any(|allowed| domain.is_some_and(|d| d.eq_ignore_ascii_case(allowed))) {
-            return Err(Refusal::Forbidden(format!(
+            return Err(Refusal::NotWelcome(format!(
                 "expected an e-mail address of {}, got {email:?}",
                 settings.allowed_domains.join(", ")
             )));
@@ -54,7 +54,7 @@ pub(super) fn person(settings: &Oidc, claims: &Map<String, Value>) -> Result<Per
     let groups = &settings.allowed_groups;
     let is_in = |group: &String| has(claims, &settings.groups_claim, group);
     if !groups.is_empty() && !groups.iter().any(is_in) {
-        return Err(Refusal::Forbidden(format!(
+        return Err(Refusal::NotWelcome(format!(
             "{name:?} is in none of the groups that may log in (api.oidc.allowed_groups)"
         )));
     }
@@ -70,7 +70,7 @@ pub(super) fn person(settings: &Oidc, claims: &Map<String, Value>) -> Result<Per
         }
     }
     if grants.is_empty() {
-        return Err(Refusal::Forbidden(format!(
+        return Err(Refusal::NotWelcome(format!(
             "no role of [[api.oidc.roles]] is for {name:?}"
         )));
     }

@@ -98,6 +98,8 @@ pub struct Departure {
 /// A person who has come back.
 #[derive(Debug)]
 pub struct Arrival {
+    /// `oidc:anna@example.net`
+    pub name: std::sync::Arc<str>,
     /// The value of the cookie of the session.
     pub session: String,
     /// Where the person wanted to go: a path of this host.
@@ -332,16 +334,21 @@ impl Gate {
             .resolve(&self.grants_of(&person))
             .is_empty()
         {
-            return Err(Refusal::Forbidden(format!(
+            return Err(Refusal::NotWelcome(format!(
                 "{} has no role: those that [api.oidc] names are not there",
                 person.to_name()
             )));
         }
+        let name = person.to_name();
         let begun = self
             .logins
             .begin(&self.store, person, from.address, now.unix);
         let session = begun.await?;
-        Ok(Arrival { session, back })
+        Ok(Arrival {
+            name,
+            session,
+            back,
+        })
     }
 
     fn provider(&self) -> Result<&Oidc, Refusal> {
