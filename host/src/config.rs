@@ -308,14 +308,44 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
-    /// One instance is not what was expected.
-    #[error("[instances.{name}]: {text}")]
+    /// A setting of an instance is not what was expected, or its name.
+    #[error("{name}{text}")]
     Instance {
-        /// Which.
+        /// `instances.acme.hosts`, or `instances.acme`.
         name: String,
-        /// Why.
+        /// What came, what was expected.
         text: String,
     },
+}
+
+impl ConfigError {
+    /// Instances are checked as if each stood in `[instance]`.
+    fn in_instance(self, instance: &str) -> ConfigError {
+        let (name, text) = match self {
+            ConfigError::Value {
+                name,
+                got,
+                expected,
+            } => (name, format!(" = {got}: expected {expected}")),
+            other => ("", format!(": {other}")),
+        };
+        ConfigError::Instance {
+            name: match name.strip_prefix("instance.") {
+                Some(setting) => format!("instances.{instance}.{setting}"),
+                None => format!("instances.{instance}"),
+            },
+            text,
+        }
+    }
+
+    /// The full name of the setting that is not what was expected.
+    fn setting(&self) -> Option<&str> {
+        match self {
+            ConfigError::Value { name, .. } => Some(name),
+            ConfigError::Instance { name, .. } => Some(name),
+            ConfigError::Read { .. } | ConfigError::Parse { .. } => None,
+        }
+    }
 }
 
 /// The settings that nobody is shown, wherever they stand.
@@ -471,17 +501,19 @@ impl Config {
         self.instance.check(self)?;
         for (name, settings) in &self.instances {
             let of_instance = |text: String| ConfigError::Instance {
-                name: name.clone(),
-                text,
+                name: format!("instances.{name}"),
+                text: format!(": {text}"),
             };
             check_name(name).map_err(of_instance)?;
             if name == DEFAULT_NAME {
                 let text = "expected the settings of default in [instance]".to_owned();
                 return Err(of_instance(text));
             }
-            let checked = settings.check(self);
-            checked.map_err(|error| of_instance(error.to_string()))?;
+            settings
+                .check(self)
+                .map_err(|error| error.in_instance(name))?;
         }
+        self.check_several_instances()?;
         let stun = &self.stun;
         within(
             "stun.keepalive_seconds_max",
@@ -508,6 +540,44 @@ impl Config {
         self.backup.check()?;
         self.shutdown.check()?;
         self.api.check()?;
+        Ok(())
+    }
+}
+
+impl Config {
+    /// What of two instances cannot be of both.
+    fn check_several_instances(&self) -> Result<(), ConfigError> {
+        let own = std::iter::once(("instance".to_owned(), &self.instance));
+        let others = self.instances.iter();
+        let others = others.map(|(name, settings)| (format!("instances.{name}"), settings));
+        let (mut hosts, mut listen) = (BTreeMap::new(), BTreeMap::new());
+        for (name, settings) in own.chain(others) {
+            let taken = |setting: &str, got: &str, others: &str, by: &str| ConfigError::Instance {
+                name: format!("{name}.{setting}"),
+                text: format!(": expected {others}, got {got}, which is of [{by}] too"),
+            };
+            for host in &settings.hosts {
+                if let Some(by) = hosts.insert(host.to_ascii_lowercase(), name.clone()) {
+                    return Err(taken(
+                        "hosts",
+                        host,
+                        "names that no other instance has",
+                        &by,
+                    ));
+                }
+            }
+            for (setting, addresses) in [
+                ("listen", &settings.listen),
+                ("listen_tls", &settings.listen_tls),
+            ] {
+                for address in addresses.iter().filter(|address| address.port() != 0) {
+                    if let Some(by) = listen.insert(*address, name.clone()) {
+                        let others = "addresses that no other instance listens on";
+                        return Err(taken(setting, &address.to_string(), others, &by));
+                    }
+                }
+            }
+        }
         Ok(())
     }
 }

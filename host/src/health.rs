@@ -41,7 +41,7 @@ pub struct Readiness {
 /// One thing that must hold.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Check {
-    /// `store`, `listeners`, `plugins`, `running`.
+    /// `running`, `listeners`, `store`, `plugins`, `backup`.
     #[schema(value_type = String)]
     pub name: &'static str,
     /// Whether it holds.
@@ -125,6 +125,7 @@ impl Acs {
                 text: store,
             },
             self.plugins_loaded(),
+            self.last_backup(),
         ];
         Readiness {
             ready: checks.iter().all(|check| check.ok),
@@ -147,6 +148,20 @@ impl Acs {
             name: "plugins",
             ok: true,
             text: (!refused.is_empty()).then(|| refused.join("; ")),
+        }
+    }
+}
+
+impl Acs {
+    /// A host without backups does its work all the same.
+    fn last_backup(&self) -> Check {
+        let failure = self.backups.last().failure;
+        Check {
+            name: "backup",
+            ok: true,
+            text: failure.map(|(at, why)| {
+                format!("the last backup failed, at {}: {why}", crate::api::time(at))
+            }),
         }
     }
 }

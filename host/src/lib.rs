@@ -48,6 +48,7 @@ pub mod backup;
 pub mod health;
 pub mod http_client;
 pub mod metrics;
+pub mod reload;
 pub mod spent;
 pub mod telemetry;
 
@@ -120,8 +121,6 @@ pub struct Acs {
     pub models: nat::supports::Models,
     /// The campaigns that are under way.
     pub campaigns: work::campaign::Campaigns,
-    /// How many devices each mode has.
-    pub modes: nat::census::Modes,
     /// Who is let in to the API.
     pub gate: access::Gate,
     /// Where events are sent.
@@ -282,7 +281,6 @@ impl Acs {
             stun: Arc::new(stun),
             models: nat::supports::Models::default(),
             campaigns: work::campaign::Campaigns::default(),
-            modes: nat::census::Modes::default(),
             webhooks,
             events,
             searches: search::Searches::default(),
@@ -426,7 +424,7 @@ async fn sweep(acs: Arc<Acs>) {
             acs.sweep_leases(now.unix);
             acs.log_short_inform_advice();
             let backing_up = Arc::clone(&acs);
-            tokio::spawn(async move { backing_up.back_up_if_due().await });
+            tokio::spawn(async move { backing_up.back_up_if_due(now.unix).await });
             let sweeping = Arc::clone(&acs);
             let swept = tokio::task::spawn_blocking(move || {
                 let audit = sweeping.store.sweep_audit(now.unix);

@@ -1,10 +1,14 @@
 //! Searching devices from where nothing may block: on threads of their own, a few at a time where
 //! parameters have to be looked at, and no longer than somebody waits for it.
 
-use tokio::sync::Semaphore;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use crate::Acs;
 use crate::device::DeviceKey;
+use crate::metrics::{ANSWERS, Histogram, Labelled};
 use crate::query::Query;
 use crate::store::{Cancel, Search, SearchPage, Sort, Store, StoreError};
 
@@ -15,13 +19,43 @@ const DEEP_SEARCHES_MAX: usize = 2;
 #[derive(Debug)]
 pub struct Searches {
     deep: Semaphore,
+    /// How long they took, waiting for their turn included, by what they looked at.
+    pub seconds: Labelled<Histogram>,
+    waiting: AtomicUsize,
 }
+
+/// By rows in memory alone.
+const ROWS: &str = "rows";
+/// By parameters, too.
+const PARAMETERS: &str = "parameters";
 
 impl Default for Searches {
     fn default() -> Searches {
         Searches {
             deep: Semaphore::new(DEEP_SEARCHES_MAX),
+            seconds: Labelled::new(&[ROWS, PARAMETERS], || Histogram::new(ANSWERS)),
+            waiting: AtomicUsize::new(0),
         }
+    }
+}
+
+impl Searches {
+    /// Those that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A turn for one that looks at parameters.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        struct Waits<'a>(&'a AtomicUsize);
+        impl Drop for Waits<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits(&self.waiting);
+        self.deep.acquire().await.map_err(|_| StoreError::Closed)
     }
 }
 
@@ -122,9 +156,10 @@ impl Acs {
         + 'static,
     ) -> Result<T, StoreError> {
         let is_deep = !query.paths().is_empty();
-        let _turn = match is_deep.then(|| self.searches.deep.acquire()) {
-            Some(turn) => Some(turn.await.map_err(|_| StoreError::Closed)?),
-            None => None,
+        let begun = Instant::now();
+        let _turn = match is_deep {
+            true => Some(self.searches.turn().await?),
+            false => None,
         };
         let cancel = Cancel::default();
         let cancelling = CancelOnDrop(cancel.clone());
@@ -133,6 +168,8 @@ impl Acs {
         let run = move || search(&store, &instance, &query, now, &cancel);
         let result = tokio::task::spawn_blocking(run).await;
         drop(cancelling);
+        let looked_at = if is_deep { PARAMETERS } else { ROWS };
+        self.searches.seconds.of(looked_at).observe(begun.elapsed());
         result.unwrap_or(Err(StoreError::Closed))
     }
 }

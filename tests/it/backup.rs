@@ -42,7 +42,9 @@ async fn a_backup_is_a_store_again() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("patchbay.toml");
     let data = directory.path().join("data");
-    std::fs::write(&config, format!("data_directory = {data:?}\n")).unwrap();
+    let plugins = directory.path().join("plugins");
+    let settings = format!("data_directory = {data:?}\nplugin_directory = {plugins:?}\n");
+    std::fs::write(&config, settings).unwrap();
     let kept = kept.path().to_str().unwrap();
     let (done, text) = restore(&config, kept);
     assert!(done, "{text}");

@@ -7,4 +7,5 @@ mod log;
 mod metrics;
 mod otlp;
 mod packaging;
+mod reload;
 mod served;

@@ -56,6 +56,8 @@ struct Made {
     contents: usize,
     /// Files of the audit log.
     audit_files: usize,
+    /// Files of the plugins' directory.
+    plugin_files: usize,
 }
 
 /// The backups that there are.
@@ -78,7 +80,6 @@ impl From<backup::Backup> for Backup {
 
 impl From<backup::BackupError> for ApiError {
     fn from(error: backup::BackupError) -> ApiError {
-        tracing::error!(%error, "no backup was made");
         match error {
             backup::BackupError::Store(error) => error.into(),
             error => ApiError::internal(error.to_string()),
@@ -101,8 +102,9 @@ async fn list(State(acs): State<Arc<Acs>>, _: Scope) -> Json<Backups> {
 
 /// Makes a backup.
 ///
-/// It lies below the data directory and has all records, the contents of files, the audit log. It is what `patchbay
-/// restore` takes; keep it on another machine.
+/// It lies below the data directory and has all records, the contents of files, the audit log, the plugins' directory;
+/// the oldest goes if there are more than `[backup]` keeps. It is what `patchbay restore` takes; keep it on another
+/// machine.
 #[utoipa::path(
     post, path = "/backups", operation_id = "create_backup", tag = "Host",
     responses((status = 201, description = "The backup", body = Made)),
@@ -114,7 +116,7 @@ async fn create(
     trail: Trail,
 ) -> Result<(StatusCode, Json<Made>), ApiError> {
     // It goes on when the caller hangs up: half of one is of no use.
-    let making = tokio::spawn(async move { acs.back_up().await });
+    let making = tokio::spawn(async move { acs.back_up(acs.clock.unix()).await });
     let made = making
         .await
         .map_err(|error| ApiError::internal(error.to_string()))??;
@@ -123,6 +125,7 @@ async fn create(
         records: made.records,
         contents: made.contents,
         audit_files: made.audit_files,
+        plugin_files: made.plugin_files,
     };
     trail.made(&view);
     Ok((StatusCode::CREATED, Json(view)))

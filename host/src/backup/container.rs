@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Content = 2,
     /// A file of the audit log.
     Audit = 3,
+    /// A file of the plugins' directory.
+    Plugin = 4,
 }
 
 /// Why a backup cannot be used.
@@ -173,6 +175,7 @@ impl<R: Read + Seek> Reader<R> {
                 1 => Kind::Records,
                 2 => Kind::Content,
                 3 => Kind::Audit,
+                4 => Kind::Plugin,
                 other => {
                     return Err(self.damage(format!("expected an entry, got one of kind {other}")));
                 }
@@ -297,6 +300,7 @@ mod tests {
             (Kind::Records, "", 700),
             (Kind::Content, "abc", 0),
             (Kind::Audit, "1.seg", 3),
+            (Kind::Plugin, "a.wasm", 5),
         ] {
             writer.begin(kind, name).unwrap();
             writer.write_all(&vec![7; size]).unwrap();
@@ -324,7 +328,7 @@ mod tests {
     #[test]
     fn no_byte_can_change_and_none_be_missing() {
         let whole = backup();
-        assert_eq!(Reader::new(Cursor::new(&whole)).check().unwrap().len(), 3);
+        assert_eq!(Reader::new(Cursor::new(&whole)).check().unwrap().len(), 4);
         for at in 0..whole.len() {
             let cut = &whole[..at];
             let error = Reader::new(Cursor::new(cut)).check().unwrap_err();

@@ -1,38 +1,69 @@
 //! COPIES OF WHAT IS REMEMBERED: one file with all records of the store (devices, tasks, settings, users, campaigns:
-//! whatever has a key), the contents of all files and the audit log, made while the host runs. Traces are not in it,
-//! nor is what the operator keeps in `/etc`: the configuration and the plugins.
+//! whatever has a key), the contents of all files, the audit log and the plugins' directory, made while the host runs.
+//! Traces are not in it, nor is the configuration.
 
 mod container;
 mod restore;
+mod room;
+
+#[cfg(test)]
+mod tests;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::Acs;
 use crate::device::UnixTime;
+use crate::metrics::Counter;
 use crate::store::StoreError;
 use container::{Kind, Writer};
+use room::Leaving;
 
 pub use container::Damage;
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{OverPlugins, PluginFiles, RestoreError, Restored, restore};
 
 /// What the names of backups end with.
 const EXTENSION: &str = "backup";
-/// What is not finished, and the contents that one is made of, begin with.
+/// What is not finished, and what one is made of, begin with.
 const UNFINISHED: &str = ".unfinished-";
 const SECONDS_PER_HOUR: i64 = 3_600;
+/// After one that failed the next one is due no sooner.
+const RETRY_SECONDS: i64 = 600;
 
 /// The backups of a host: one is made at a time.
 #[derive(Debug, Default)]
 pub struct Backups {
     making: tokio::sync::Mutex<()>,
     scheduled: tokio::sync::Mutex<()>,
+    /// Those that were made.
+    pub made: Counter,
+    /// Those that were not.
+    pub failed: Counter,
+    last: Mutex<Last>,
+}
+
+/// What came of the last one since the host started.
+#[derive(Debug, Clone, Default)]
+pub struct Last {
+    /// How long it took.
+    pub took: Duration,
+    /// Why there is none, and when that was.
+    pub failure: Option<(UnixTime, String)>,
+}
+
+impl Backups {
+    /// What came of the last one.
+    pub fn last(&self) -> Last {
+        self.last.lock().clone()
+    }
 }
 
 /// A backup that was made.
@@ -59,6 +90,8 @@ pub struct Made {
     pub contents: usize,
     /// Files of the audit log.
     pub audit_files: usize,
+    /// Files of the plugins' directory.
+    pub plugin_files: usize,
 }
 
 /// Why no backup could be made.
@@ -73,17 +106,43 @@ pub enum BackupError {
 }
 
 impl Acs {
-    /// Makes a backup below the data directory. Other writes wait while the records are read (some seconds for
-    /// 100,000 devices), new files do, too.
+    /// Makes a backup below the data directory, and removes the oldest of those that are too many. Other writes wait
+    /// while the records are read (some seconds for 100,000 devices), new files do, too.
     ///
     /// # Errors
-    /// When it cannot be written, or the store takes no writes.
-    pub async fn back_up(&self) -> Result<Made, BackupError> {
+    /// When it cannot be written, there would be no room left, or the store takes no writes.
+    pub async fn back_up(&self, at: UnixTime) -> Result<Made, BackupError> {
         let _alone = self.backups.making.lock().await;
+        let begun = Instant::now();
+        let made = self.make_backup(at).await;
+        let counter = match &made {
+            Ok(_) => &self.backups.made,
+            Err(_) => &self.backups.failed,
+        };
+        counter.add(1);
+        *self.backups.last.lock() = Last {
+            took: begun.elapsed(),
+            failure: made.as_ref().err().map(|error| (at, error.to_string())),
+        };
+        match &made {
+            Ok(made) => {
+                let (file, bytes, records) = (&made.backup.file, made.backup.bytes, made.records);
+                let (contents, plugins) = (made.contents, made.plugin_files);
+                tracing::info!(file = %file.display(), records, contents, plugins, bytes, "a backup was made");
+                self.remove_old_backups();
+            }
+            Err(error) => {
+                let directory = self.backup_directory();
+                tracing::error!(directory = %directory.display(), %error, "no backup was made");
+            }
+        }
+        made
+    }
+
+    async fn make_backup(&self, at: UnixTime) -> Result<Made, BackupError> {
         let directory = self.backup_directory();
         // Credentials of devices are in it: it is nobody else's to read.
         private(&directory)?;
-        let at = self.clock.unix();
         let name = format!("{}.{EXTENSION}", file_stem(at));
         let unfinished = Unfinished::new(&directory)?;
         let file = OpenOptions::new()
@@ -91,7 +150,9 @@ impl Acs {
             .create_new(true)
             .mode(0o600)
             .open(unfinished.0.join("backup"))?;
-        let writer = Arc::new(Mutex::new(Writer::new(BufWriter::new(file))?));
+        let writer = Arc::new(Mutex::new(Writer::new(BufWriter::new(Leaving::room(
+            file,
+        )?))?));
         writer.lock().begin(Kind::Records, "")?;
         let (records, contents) = {
             // No content goes while the records that name it are read: linked, it stays.
@@ -102,30 +163,42 @@ impl Acs {
                 self.files.link_contents(&unfinished.0.join("contents"))?,
             )
         };
+        let copies = unfinished.0.join("plugins");
+        let plugins = self.plugins.copy_files(copies.clone()).await?;
+        let mut parts = Vec::new();
+        let counted = (contents.len(), plugins.len());
+        parts.extend(contents.into_iter().map(|(sha256, path)| Part {
+            kind: Kind::Content,
+            name: sha256,
+            path,
+        }));
+        parts.extend(plugins.into_iter().map(|name| Part {
+            kind: Kind::Plugin,
+            path: copies.join(&name),
+            name,
+        }));
         let audit = self.store.audit_log().paths();
         let (written, finished) = (unfinished.0.join("backup"), directory.join(&name));
-        let counted = (contents.len(), audit.len());
-        let bytes = tokio::task::spawn_blocking(move || {
-            let bytes = write_rest(&writer, &contents, &audit)?;
+        let written = tokio::task::spawn_blocking(move || {
+            let (bytes, audit_files) = write_rest(&writer, &parts, &audit)?;
             std::fs::rename(&written, &finished)?;
             File::open(&directory)?.sync_all()?;
             drop(unfinished);
-            Ok::<_, std::io::Error>(bytes)
+            Ok::<_, std::io::Error>((bytes, audit_files))
         });
-        let bytes = bytes.await.map_err(std::io::Error::other)??;
-        let backup = Backup {
-            file: self.backup_directory().join(&name),
-            name,
-            made: at,
-            bytes,
-        };
-        let (contents, audit_files) = counted;
-        tracing::info!(file = %backup.file.display(), records, contents, bytes, "a backup was made");
+        let (bytes, audit_files) = written.await.map_err(std::io::Error::other)??;
+        let (contents, plugin_files) = counted;
         Ok(Made {
-            backup,
+            backup: Backup {
+                file: self.backup_directory().join(&name),
+                name,
+                made: at,
+                bytes,
+            },
             records,
             contents,
             audit_files,
+            plugin_files,
         })
     }
 
@@ -148,34 +221,33 @@ impl Acs {
         all
     }
 
-    /// How long ago the last one was made.
-    pub fn backup_age_seconds(&self) -> Option<i64> {
-        let last = self.kept_backups().into_iter().next()?;
-        Some((self.clock.unix() - last.made).max(0))
-    }
-
-    /// Makes a backup if `[backup]` wants one, and removes those that are too many.
-    pub(crate) async fn back_up_if_due(&self) {
-        let settings = &self.config.backup;
-        let Some(every) = i64::try_from(settings.every_hours).ok().filter(|h| *h > 0) else {
-            return;
-        };
+    /// Makes a backup if `[backup]` wants one.
+    pub(crate) async fn back_up_if_due(&self, now: UnixTime) {
+        let every_hours = i64::try_from(self.config.backup.every_hours).unwrap_or(i64::MAX);
         let Ok(_alone) = self.backups.scheduled.try_lock() else {
             return;
         };
-        let age = self.backup_age_seconds();
-        if age.is_some_and(|age| age < every * SECONDS_PER_HOUR) {
+        if every_hours == 0 {
             return;
         }
-        match self.back_up().await {
-            Ok(_) => {
-                for old in self.kept_backups().into_iter().skip(settings.kept) {
-                    if let Err(error) = std::fs::remove_file(&old.file) {
-                        tracing::error!(file = %old.file.display(), %error, "cannot remove an old backup");
-                    }
-                }
+        let is_recent = |at: UnixTime, seconds: i64| (0..seconds).contains(&(now - at));
+        let last = self.kept_backups().into_iter().next();
+        let period = every_hours.saturating_mul(SECONDS_PER_HOUR);
+        let is_made = last.is_some_and(|last| is_recent(last.made, period));
+        let failure = self.backups.last().failure;
+        let has_just_failed = failure.is_some_and(|(at, _)| is_recent(at, RETRY_SECONDS));
+        if !is_made && !has_just_failed {
+            // What came of it is in the log, in the metrics and in the host's health.
+            let _ = self.back_up(now).await;
+        }
+    }
+
+    fn remove_old_backups(&self) {
+        let kept = self.config.backup.kept;
+        for old in self.kept_backups().into_iter().skip(kept) {
+            if let Err(error) = std::fs::remove_file(&old.file) {
+                tracing::error!(file = %old.file.display(), %error, "cannot remove an old backup");
             }
-            Err(error) => tracing::error!(%error, "no backup was made"),
         }
     }
 
@@ -184,36 +256,49 @@ impl Acs {
     }
 }
 
-/// All but the records. How many bytes it is altogether; durable.
+/// Something that goes into a backup.
+struct Part {
+    kind: Kind,
+    name: String,
+    path: PathBuf,
+}
+
+/// A backup on its way to the disk.
+type ToDisk = Writer<BufWriter<Leaving>>;
+
+/// All but the records. How many bytes it is altogether, durable; and how many files of the audit log it has.
 fn write_rest(
-    writer: &Mutex<Writer<BufWriter<File>>>,
-    contents: &[(String, PathBuf)],
+    writer: &Mutex<ToDisk>,
+    parts: &[Part],
     audit: &[PathBuf],
-) -> std::io::Result<u64> {
+) -> std::io::Result<(u64, usize)> {
     let mut writer = writer.lock();
     writer.end()?;
-    for (sha256, path) in contents {
-        writer.begin(Kind::Content, sha256)?;
-        std::io::copy(&mut File::open(path)?, &mut *writer)?;
-        writer.end()?;
+    for part in parts {
+        put(&mut writer, part.kind, &part.name, File::open(&part.path)?)?;
     }
+    let mut audit_files = 0;
     for path in audit {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         // The oldest goes by its age, perhaps at this moment.
-        let Ok(mut file) = File::open(path) else {
+        let Ok(file) = File::open(path) else {
             continue;
         };
-        writer.begin(Kind::Audit, &name)?;
-        std::io::copy(&mut file, &mut *writer)?;
-        writer.end()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        put(&mut writer, Kind::Audit, &name, file)?;
+        audit_files += 1;
     }
-    let file = writer.finish()?.get_ref().try_clone()?;
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
+    let bytes = writer.finish()?.get_ref().synced()?;
+    Ok((bytes, audit_files))
+}
+
+fn put(writer: &mut ToDisk, kind: Kind, name: &str, mut file: File) -> std::io::Result<()> {
+    writer.begin(kind, name)?;
+    std::io::copy(&mut file, writer)?;
+    writer.end()
 }
 
 /// A writer for the thread of the store, and for us afterwards.
-struct Shared(Arc<Mutex<Writer<BufWriter<File>>>>);
+struct Shared(Arc<Mutex<ToDisk>>);
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -272,25 +357,4 @@ fn made_at(name: &str) -> Option<UnixTime> {
             .timestamp()
             .as_second(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_is_in_the_name() {
-        let at = 1_795_395_723;
-        let stem = file_stem(at);
-        assert_eq!(stem, "2026-11-23T012203Z".replace("012203", &stem[11..17]));
-        assert_eq!(made_at(&format!("{stem}.backup")), Some(at));
-        for other in [
-            "x.backup",
-            "2026-11-23T010203Z",
-            ".unfinished-1",
-            "2026-11-23T010203Z.txt",
-        ] {
-            assert_eq!(made_at(other), None, "{other}");
-        }
-    }
 }

@@ -1,13 +1,15 @@
-//! A backup becomes a data directory again: where there is none, and only from a backup that is whole.
+//! A backup becomes a data directory again: where there is none, and only from a backup that is whole. The plugins'
+//! directory may have files: those stay, unless somebody wants otherwise.
 
 use std::fs::{DirBuilder, File};
 use std::io::{BufReader, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::container::{Damage, Entry, Kind, MAGIC, Reader};
 use crate::config::Config;
 use crate::files::Contents;
+use crate::plugins::is_of_plugins;
 use crate::store::{Store, StoreError};
 
 /// What was restored.
@@ -21,6 +23,30 @@ pub struct Restored {
     pub contents: usize,
     /// Files of the audit log.
     pub audit_files: usize,
+    /// The files of plugins.
+    pub plugins: PluginFiles,
+}
+
+/// What is done with a plugin's file that is there already, and is another one than that of the backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverPlugins {
+    /// It stays.
+    Keep,
+    /// That of the backup takes its place.
+    Replace,
+}
+
+/// What became of the files in the plugins' directory, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginFiles {
+    /// Those that are there now and were not before, or were the same.
+    pub put: Vec<String>,
+    /// Those that are another one than that of the backup, and stayed.
+    pub kept: Vec<String>,
+    /// Those that gave way to that of the backup.
+    pub replaced: Vec<String>,
+    /// Those that the backup does not have.
+    pub others: Vec<String>,
 }
 
 /// Why nothing was restored.
@@ -50,7 +76,7 @@ pub enum RestoreError {
 ///
 /// # Errors
 /// When the backup is damaged, or there is a store already.
-pub fn restore(config: &Config, backup: File) -> Result<Restored, RestoreError> {
+pub fn restore(config: &Config, backup: File, over: OverPlugins) -> Result<Restored, RestoreError> {
     let store = crate::store_config(config);
     let mut from = BufReader::with_capacity(1 << 20, backup);
     let is_records_alone = !begins_with(&mut from, MAGIC)?;
@@ -62,6 +88,7 @@ pub fn restore(config: &Config, backup: File) -> Result<Restored, RestoreError> 
             records,
             contents: 0,
             audit_files: 0,
+            plugins: PluginFiles::default(),
         });
     }
     let mut reader = Reader::new(from);
@@ -79,11 +106,14 @@ pub fn restore(config: &Config, backup: File) -> Result<Restored, RestoreError> 
     for entry in of(Kind::Audit) {
         put_audit(&mut reader, entry, &store.directory.join("audit"))?;
     }
+    let plugins: Vec<&Entry> = of(Kind::Plugin).collect();
+    let plugins = put_plugins(&mut reader, &plugins, &config.plugin_directory, over)?;
     let imported = Store::import(&store, reader.content(records)?)?;
     Ok(Restored {
         records: imported,
         contents: of(Kind::Content).count(),
         audit_files: of(Kind::Audit).count(),
+        plugins,
         store: store.directory,
     })
 }
@@ -155,4 +185,73 @@ fn put_audit<R: Read + Seek>(
         path: path.clone(),
         cause,
     })
+}
+
+/// A backup that was made before plugins went along has none: nothing is done then.
+fn put_plugins<R: Read + Seek>(
+    reader: &mut Reader<R>,
+    entries: &[&Entry],
+    directory: &Path,
+    over: OverPlugins,
+) -> Result<PluginFiles, RestoreError> {
+    let mut files = PluginFiles::default();
+    if let Some(entry) = entries.iter().find(|entry| !is_of_plugins(&entry.name)) {
+        let what = format!("expected a file of a plugin, got {:?}", entry.name);
+        return Err(Damage::At { at: 0, what }.into());
+    }
+    if entries.is_empty() {
+        return Ok(files);
+    }
+    let failed = |path: &Path, cause| RestoreError::Write {
+        path: path.to_owned(),
+        cause,
+    };
+    std::fs::create_dir_all(directory).map_err(|cause| failed(directory, cause))?;
+    for entry in entries {
+        let path = directory.join(&entry.name);
+        let mut bytes = Vec::new();
+        let read = reader.content(entry)?.read_to_end(&mut bytes);
+        read.map_err(Damage::Io)?;
+        let to = match std::fs::read(&path) {
+            Ok(there) if there == bytes => {
+                files.put.push(entry.name.clone());
+                continue;
+            }
+            Ok(_) if over == OverPlugins::Keep => {
+                files.kept.push(entry.name.clone());
+                continue;
+            }
+            Ok(_) => &mut files.replaced,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => &mut files.put,
+            Err(cause) => return Err(failed(&path, cause)),
+        };
+        put_plugin(directory, &entry.name, &bytes).map_err(|cause| failed(&path, cause))?;
+        to.push(entry.name.clone());
+    }
+    let is_in_backup = |name: &String| entries.iter().any(|entry| entry.name == *name);
+    let there = std::fs::read_dir(directory).map_err(|cause| failed(directory, cause))?;
+    let names = there.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    files.others = names
+        .filter(|name| is_of_plugins(name) && !is_in_backup(name))
+        .collect();
+    files.others.sort();
+    Ok(files)
+}
+
+/// Whole or not at all. It belongs to whom the directory belongs to: the server must be able to read it, and there may
+/// be secrets in it that nobody else is to read.
+fn put_plugin(directory: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".tmp")
+        .tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    let (owner, own) = (std::fs::metadata(directory)?, file.as_file().metadata()?);
+    if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
+        std::os::unix::fs::fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(directory.join(name))
+        .map_err(|error| error.error)?;
+    File::open(directory)?.sync_all()
 }

@@ -54,13 +54,7 @@ enum Command {
     /// Have a running server make a backup.
     Backup(backup::Backup),
     /// Make a data directory of a backup; the server must not run.
-    Restore {
-        /// The configuration; without one, everything has its default.
-        #[arg(long, short, env = "PATCHBAY_CONFIG")]
-        config: Option<PathBuf>,
-        /// The backup.
-        backup: PathBuf,
-    },
+    Restore(restore::Restore),
     /// Make users and give them passwords, when nobody can log in; the server must not run.
     User(user::User),
     /// Check the audit log.
@@ -106,7 +100,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => command.run(),
         Command::Health(health) => run(health.ask()),
         Command::Backup(backup) => run(backup.make()),
-        Command::Restore { config, backup } => run(restore::restore(config, &backup)),
+        Command::Restore(restore) => run(restore.run()),
         Command::User(user) => run(user.run()),
         Command::Audit(audit) => audit.run(),
         Command::Demo(demo) => run(demo.run()),

@@ -2,22 +2,27 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::supervisor;
 use crate::audit;
 use crate::config::{Config, XmppMode};
 use crate::{Acs, Listeners, telemetry};
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until Ctrl-C or SIGTERM; SIGHUP has it read its files again.
 pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
-    let config = match config {
-        Some(path) => Config::load(&path)?,
+    let path = config;
+    let config = match &path {
+        Some(path) => Config::load(path)?,
         None => Config::defaults()?,
     };
     let exporting = telemetry::start(&config.log, &config.telemetry)?;
     let shutdown = super::shutdown_signal()?;
+    // From here on it is no reason to die.
+    let hangups = signal(SignalKind::hangup())?;
     // Credentials of devices are in there: it is nobody else's to read.
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -80,13 +85,21 @@ pub(super) async fn serve(config: Option<PathBuf>) -> anyhow::Result<()> {
             first.name, first.one_time_password, first.name
         );
     }
+    let reloading = tokio::spawn(reload_on(hangups, Arc::clone(&acs), path));
     let run = acs.run(listeners, shutdown.clone());
     let supervisor = tokio::spawn(supervisor::tell(shutdown));
     let result = run.await;
     supervisor.abort();
+    reloading.abort();
     result?;
     tracing::info!("stopped");
     // What is left is sent by a thread that waits for this runtime.
     tokio::task::spawn_blocking(move || drop(exporting)).await?;
     Ok(())
+}
+
+async fn reload_on(mut hangups: Signal, acs: Arc<Acs>, config: Option<PathBuf>) {
+    while hangups.recv().await.is_some() {
+        acs.reload(config.as_deref()).await;
+    }
 }

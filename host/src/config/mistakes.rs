@@ -1,5 +1,5 @@
 //! All that is wrong with a file, at once, each with its line: a setting that is wrong is told, and the rest is read
-//! as if it were not there.
+//! as if it were not there. What is wrong because a setting is missing has the line of its table.
 
 use std::ops::Range;
 
@@ -16,14 +16,13 @@ pub(super) fn read(text: &str) -> Result<Config, String> {
     let mut text = text.to_owned();
     let mut mistakes: Vec<(usize, String)> = Vec::new();
     loop {
-        let (what, entry) = match attempt(&text) {
+        let mistake = match attempt(&text) {
             Ok(config) if mistakes.is_empty() => return Ok(config),
             Ok(_) => break,
             Err(mistake) => mistake,
         };
-        let line = entry.as_ref().map(|entry| line(&text, entry.start));
-        mistakes.push((line.unwrap_or(usize::MAX), what));
-        match entry {
+        mistakes.push((mistake.line.unwrap_or(usize::MAX), mistake.what));
+        match mistake.entry {
             Some(entry) if mistakes.len() < MISTAKES_MAX => blank(&mut text, entry),
             _ => break,
         }
@@ -33,56 +32,127 @@ pub(super) fn read(text: &str) -> Result<Config, String> {
     Err(texts.join("\n"))
 }
 
-/// What is wrong, and the setting that is, if there is one in the file.
-type Mistake = (String, Option<Range<usize>>);
+/// One thing that is wrong.
+struct Mistake {
+    what: String,
+    line: Option<usize>,
+    /// The setting that is wrong, if it stands in the file.
+    entry: Option<Range<usize>>,
+}
+
+/// The settings that the environment goes before.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("api.token", "PATCHBAY_API_TOKEN"),
+    ("api.oidc.client_secret", "PATCHBAY_OIDC_CLIENT_SECRET"),
+    ("xmpp.secret", "PATCHBAY_XMPP_SECRET"),
+    (
+        "instance.http_proxy.password",
+        "PATCHBAY_HTTP_PROXY_PASSWORD",
+    ),
+];
 
 fn attempt(text: &str) -> Result<Config, Mistake> {
     let mut config: Config = toml::from_str(text).map_err(|error| {
         let at = error.span().map(|span| span.start);
-        let entries = entries(text).into_iter();
+        let entries = Places::of(text).entries.into_iter();
         let entry = at.and_then(|at| entries.map(|(_, entry)| entry).find(|e| e.contains(&at)));
-        (error.to_string().trim_end().to_owned(), entry)
-    })?;
-    config.read_environment();
-    config.check().map_err(|error| {
-        let named = match &error {
-            ConfigError::Value { name, .. } => Some(*name),
-            _ => None,
-        };
-        let mut entries = entries(text).into_iter();
-        let entry = entries.find(|(name, _)| Some(name.as_str()) == named);
-        match entry {
-            Some((_, entry)) => (
-                format!("line {}: {error}", line(text, entry.start)),
-                Some(entry),
-            ),
-            None => (error.to_string(), None),
+        Mistake {
+            what: error.to_string().trim_end().to_owned(),
+            line: at.map(|at| line(text, at)),
+            entry,
         }
     })?;
+    config.read_environment();
+    config.check().map_err(|error| mistake(text, &error))?;
     Ok(config)
 }
 
-/// The settings of a file, by their full name, and where each stands, from its key to the end of its value.
-fn entries(text: &str) -> Vec<(String, Range<usize>)> {
-    let mut found = Vec::new();
-    if let Ok(table) = DeTable::parse(text) {
-        gather(text, table.get_ref(), "", &mut found);
+fn mistake(text: &str, error: &ConfigError) -> Mistake {
+    let nowhere = |what: String| Mistake {
+        what,
+        line: None,
+        entry: None,
+    };
+    let Some(name) = error.setting() else {
+        return nowhere(error.to_string());
+    };
+    let variable = ENVIRONMENT.iter().find(|(setting, _)| *setting == name);
+    if let Some((_, variable)) = variable
+        && std::env::var_os(variable).is_some()
+    {
+        return nowhere(format!("{variable} in the environment: {error}"));
     }
-    found
+    let places = Places::of(text);
+    let entry = places.entry(name);
+    let at = entry.as_ref().map(|entry| entry.start);
+    let Some(at) = at.or_else(|| places.table(name)) else {
+        return nowhere(error.to_string());
+    };
+    let line = line(text, at);
+    Mistake {
+        what: format!("line {line}: {error}"),
+        line: Some(line),
+        entry,
+    }
 }
 
-fn gather(text: &str, table: &DeTable<'_>, before: &str, found: &mut Vec<(String, Range<usize>)>) {
-    for (key, value) in table.iter() {
-        let name = format!("{before}{}", key.get_ref());
-        match value.get_ref() {
-            DeValue::Table(inner) if !begins(text, value, "{") => {
-                gather(text, inner, &format!("{name}."), found);
+/// What stands where in a file, by full names.
+#[derive(Default)]
+struct Places {
+    /// Settings, each from its key to the end of its value.
+    entries: Vec<(String, Range<usize>)>,
+    /// Where the name of a table stands first.
+    tables: Vec<(String, usize)>,
+}
+
+impl Places {
+    fn of(text: &str) -> Places {
+        let mut places = Places::default();
+        if let Ok(table) = DeTable::parse(text) {
+            places.gather(text, table.get_ref(), "");
+        }
+        places
+    }
+
+    fn gather(&mut self, text: &str, table: &DeTable<'_>, before: &str) {
+        for (key, value) in table.iter() {
+            let name = format!("{before}{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::Table(inner) if !begins(text, value, "{") => {
+                    self.gather(text, inner, &format!("{name}."));
+                    self.tables.push((name, key.span().start));
+                }
+                // Tables of their own, of which there are several.
+                DeValue::Array(_) if begins(text, value, "[[") => {
+                    self.tables.push((name, key.span().start));
+                }
+                _ => self
+                    .entries
+                    .push((name, key.span().start..value.span().end)),
             }
-            // Tables of their own, of which there are several.
-            DeValue::Array(_) if begins(text, value, "[[") => {}
-            _ => found.push((name, key.span().start..value.span().end)),
         }
     }
+
+    /// The setting of this name, or the one that it stands in (`waking = { at_once = 0 }`).
+    fn entry(&self, name: &str) -> Option<Range<usize>> {
+        let around = |known: &str| stands_in(name, known);
+        let mut entries = self.entries.iter();
+        let found = entries.find(|(known, _)| around(known));
+        found.map(|(_, entry)| entry.clone())
+    }
+
+    /// The table that the setting belongs into, as far as that is there.
+    fn table(&self, name: &str) -> Option<usize> {
+        let tables = self.tables.iter();
+        let around = tables.filter(|(known, _)| stands_in(name, known));
+        let innermost = around.max_by_key(|(known, _)| known.len());
+        innermost.map(|(_, at)| *at)
+    }
+}
+
+fn stands_in(name: &str, place: &str) -> bool {
+    let rest = name.strip_prefix(place);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn begins(text: &str, value: &Spanned<DeValue<'_>>, with: &str) -> bool {

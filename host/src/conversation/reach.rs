@@ -227,7 +227,6 @@ impl Conversation {
             format!("mode {:?}: {}", decision.mode, decision.reason),
         );
         let before = self.summary.nat.as_ref().map(|nat| nat.mode);
-        self.acs.modes.changed(before, Some(decision.mode));
         if before != Some(decision.mode) {
             let mode = Between {
                 before: before.map_or("", Mode::name).to_owned(),

@@ -156,6 +156,15 @@ impl Tls {
         Ok((stream, certificate))
     }
 
+    /// Reads the files now.
+    ///
+    /// # Errors
+    /// Why not; what was read before stays in force.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        self.loaded.store(Arc::new(self.files.load()?));
+        Ok(())
+    }
+
     /// Looks at the files again and again. A file that is broken leaves in force what was read
     /// before.
     pub(crate) async fn watch(&self, clock: Clock) {

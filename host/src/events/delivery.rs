@@ -184,12 +184,27 @@ impl Webhooks {
         self.hooks.lock().get(&key).cloned()
     }
 
-    fn all(&self) -> Vec<Arc<Hook>> {
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Hook>> {
         self.hooks.lock().values().cloned().collect()
     }
 }
 
 impl Hook {
+    /// Of which instance, and its name there.
+    pub fn names(&self) -> (&str, &str) {
+        (&self.instance, &self.name)
+    }
+
+    /// When that happened which waits the longest; `None`: nothing waits.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn oldest(&self, store: &Store) -> Result<Option<UnixTime>, StoreError> {
+        let letters = store.outbox(&self.instance, &self.name, None, 1)?;
+        Ok(letters.first().and_then(|(_, event)| happened(event)))
+    }
+
     /// Letters that were given up, as JSON, the oldest first.
     ///
     /// # Errors
@@ -533,11 +548,15 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 fn is_old(event: &[u8], now: UnixTime) -> bool {
+    happened(event).is_some_and(|at| now - at > AGE_SECONDS_MAX)
+}
+
+fn happened(event: &[u8]) -> Option<UnixTime> {
     #[derive(Deserialize)]
     struct Dated {
         at: String,
     }
-    let dated = serde_json::from_slice::<Dated>(event).ok();
-    let at = dated.and_then(|dated| dated.at.parse::<jiff::Timestamp>().ok());
-    at.is_some_and(|at| now - at.as_second() > AGE_SECONDS_MAX)
+    let dated: Dated = serde_json::from_slice(event).ok()?;
+    let at: jiff::Timestamp = dated.at.parse().ok()?;
+    Some(at.as_second())
 }

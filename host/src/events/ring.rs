@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::what::FAMILIES;
 use super::{Event, Streams, Unreachable};
 use crate::device::UnixTime;
+use crate::metrics::{Counter, Labelled};
 
 /// Events that are kept for those who come back or are slow. An event has at most some KB, most
 /// have less than half of one.
@@ -26,6 +28,10 @@ pub struct Events {
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
     closed: AtomicBool,
+    /// Events by the family of their kind.
+    pub emitted: Labelled<Counter>,
+    /// Events that one who follows was too slow for, each time.
+    pub lost: Counter,
     /// The streams of the API that follow.
     pub streams: Streams,
     /// The devices that could not be woken and have not come since.
@@ -63,6 +69,8 @@ impl Events {
             }),
             newest: watch::Sender::new(next - 1),
             closed: AtomicBool::new(false),
+            emitted: Labelled::new(FAMILIES, Counter::default),
+            lost: Counter::default(),
             streams: Streams::default(),
             unreachable: Unreachable::default(),
         }
@@ -82,6 +90,7 @@ impl Events {
     /// Gives an event its number and tells it to whoever follows. Never waits: costs an
     /// allocation and a lock that is held for a few instructions.
     pub fn emit(&self, event: Event) {
+        self.emitted.of(event.what.family()).add(1);
         let number = {
             let mut ring = self.ring.lock();
             let number = ring.next;
@@ -172,6 +181,7 @@ impl Follower {
     /// What is there now.
     pub fn take(&mut self) -> News {
         let news = self.events.after(self.after);
+        self.events.lost.add(news.lost.unwrap_or_default());
         match news.events.last() {
             Some(last) => self.after = last.number,
             None if news.lost != Some(0) => self.after = self.events.newest(),

@@ -209,3 +209,11 @@ fn streams_are_limited_for_each_and_in_all() {
     assert_eq!(events.streams.count(), 0);
     assert!(events.stream(&anna).is_some());
 }
+
+#[test]
+fn each_kind_is_counted_with_its_family() {
+    for kind in super::KINDS {
+        let (family, _) = kind.split_once('.').unwrap();
+        assert!(super::what::FAMILIES.contains(&family), "{kind}");
+    }
+}

@@ -50,6 +50,11 @@ pub const KINDS: &[&str] = &[
     "webhook.test",
 ];
 
+/// What kinds begin with.
+pub(super) const FAMILIES: &[&str] = &[
+    "device", "session", "task", "fault", "campaign", "plugin", "webhook",
+];
+
 /// What happened. Each kind has a shape of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -392,6 +397,14 @@ impl What {
             },
             What::WebhookTest { .. } => "webhook.test",
         }
+    }
+}
+
+impl What {
+    /// What its kind begins with: `device`, `task`, …
+    pub fn family(&self) -> &'static str {
+        let kind = self.kind();
+        kind.split_once('.').map_or(kind, |(family, _)| family)
     }
 }
 

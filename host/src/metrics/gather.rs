@@ -21,6 +21,12 @@ impl Acs {
             acs.tell_tasks(&mut out);
             acs.tell_store(&mut out);
             acs.counters.api.tell(&mut out);
+            acs.tell_searches(&mut out);
+            acs.tell_events(&mut out);
+            acs.tell_webhooks(&mut out);
+            acs.tell_campaigns(&mut out);
+            acs.tell_audit(&mut out);
+            acs.tell_backups(&mut out);
             acs.tell_host(&mut out);
             process::tell(&mut out);
             out.finish()
@@ -103,7 +109,7 @@ impl Acs {
         );
         let help = "Devices by the way that leads to them.";
         let mut modes = out.gauges("patchbay_devices_by_mode", help);
-        for (mode, count) in self.modes.counts() {
+        for (mode, count) in self.store.devices_by_mode() {
             modes.sample(&[("mode", mode.name())], count);
         }
         let help = "Informs in an hour of devices that cannot be woken, by instance.";
@@ -348,11 +354,6 @@ impl Acs {
             "patchbay_ready",
             "1: /health/ready says so. 0: it does not.",
             u8::from(self.readiness().ready),
-        );
-        out.gauge(
-            "patchbay_backup_age_seconds",
-            "Since the last backup below the data directory was made; -1: there is none.",
-            self.backup_age_seconds().unwrap_or(-1),
         );
     }
 }

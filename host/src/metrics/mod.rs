@@ -15,6 +15,7 @@ mod gather;
 mod histogram;
 mod labelled;
 mod listener;
+mod northbound;
 mod process;
 mod protocol;
 

@@ -4,7 +4,6 @@
 //! `pace`) and remembering how it went (`history`, judged by `health`) is the host's, as is telling
 //! the device what its mode needs (`configure`) and trying again what was given up (`probe`).
 
-pub mod census;
 pub mod configure;
 pub mod decide;
 pub mod facts;

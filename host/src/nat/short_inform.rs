@@ -284,8 +284,6 @@ impl Acs {
                 }
             };
             for device in &listed {
-                let mode = device.summary.nat.as_ref().map(|nat| nat.mode);
-                self.modes.changed(None, mode);
                 if let Some(interval) = told(&device.summary) {
                     self.short_informs.note_known(&device.key, interval);
                 }

@@ -47,20 +47,44 @@ impl Source {
     }
 }
 
-/// The plugins in a directory. Names that begin with a dot are files on their way.
-pub(super) fn list(path: &Path) -> std::io::Result<BTreeMap<String, Stamps>> {
-    let mut wasm = BTreeMap::new();
-    let mut profiles = BTreeMap::new();
-    let mut toml = BTreeMap::new();
+/// Files by their names.
+pub(super) type Files = BTreeMap<String, Stamp>;
+
+/// What plugins are made of in a directory. Names that begin with a dot are files on their way.
+pub(super) fn files(path: &Path) -> std::io::Result<Files> {
+    let mut files = Files::new();
     for file in std::fs::read_dir(path)? {
         let file = file?;
         let Ok(name) = file.file_name().into_string() else {
             continue;
         };
-        if name.starts_with('.') {
+        if !is_of_plugins(&name) {
             continue;
         }
-        let (files, stem) = if let Some(stem) = name.strip_suffix(".wasm") {
+        // Follows links; a file that is gone again is none.
+        if let Some(stamp) = std::fs::metadata(file.path())
+            .ok()
+            .and_then(|metadata| Stamp::of(&metadata))
+        {
+            files.insert(name, stamp);
+        }
+    }
+    Ok(files)
+}
+
+/// Whether a file of this name has to do with plugins.
+pub(crate) fn is_of_plugins(name: &str) -> bool {
+    let is_plain = !name.starts_with('.') && !name.contains('/');
+    is_plain && (name.ends_with(".wasm") || name.ends_with(".toml"))
+}
+
+/// The plugins in a directory.
+pub(super) fn list(path: &Path) -> std::io::Result<BTreeMap<String, Stamps>> {
+    let mut wasm = BTreeMap::new();
+    let mut profiles = BTreeMap::new();
+    let mut toml = BTreeMap::new();
+    for (name, stamp) in files(path)? {
+        let (of, stem) = if let Some(stem) = name.strip_suffix(".wasm") {
             (&mut wasm, stem)
         } else if let Some(stem) = name.strip_suffix(written::ENDING) {
             (&mut profiles, stem)
@@ -69,13 +93,7 @@ pub(super) fn list(path: &Path) -> std::io::Result<BTreeMap<String, Stamps>> {
         } else {
             continue;
         };
-        // Follows links; a file that is gone again is none.
-        if let Some(stamp) = std::fs::metadata(file.path())
-            .ok()
-            .and_then(|metadata| Stamp::of(&metadata))
-        {
-            files.insert(stem.to_owned(), stamp);
-        }
+        of.insert(stem.to_owned(), stamp);
     }
     let component = wasm.get(written::COMPONENT).copied();
     let mut sources: BTreeMap<String, Source> = profiles
@@ -98,6 +116,11 @@ pub(super) fn list(path: &Path) -> std::io::Result<BTreeMap<String, Stamps>> {
 }
 
 impl Stamp {
+    /// How long the file is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn of(metadata: &std::fs::Metadata) -> Option<Stamp> {
         use std::os::unix::fs::MetadataExt as _;
         let modified = metadata.modified().ok()?;

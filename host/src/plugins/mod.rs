@@ -5,6 +5,7 @@
 
 mod asked;
 mod call;
+mod copy;
 mod diff;
 mod directory;
 mod engine;
@@ -51,6 +52,7 @@ pub use flow::{AskError, DeviceRecord, FlowRef, FlowRun, FlowStep, KnownFuture, 
 pub use hooks::{AfterFault, HookCall, HttpMeta};
 pub use inspect::{Inspection, inspect};
 pub use limits::{DefaultLimits, Limits, TICK};
+pub(crate) use listing::is_of_plugins;
 pub use manage::{COMPONENT_BYTES_MAX, ManageError, SETTINGS_BYTES_MAX};
 pub(crate) use matching::glob;
 pub use overrides::{BooleanWords, Overrides};

@@ -27,6 +27,7 @@ use serde::Deserialize;
 use super::limits::{Limits, TICK};
 use super::lookup::Allowed;
 use super::matching::DeviceMatch;
+use super::written;
 
 /// A `<plugin>.toml`, checked.
 #[derive(Debug, Clone)]
@@ -135,6 +136,13 @@ impl Operator {
                 })
             })
             .collect::<Result<_, _>>()?;
+        let limits = file.budgets.apply(defaults).map_err(|(name, error)| {
+            let place = ["budgets".to_owned(), name.to_owned()];
+            match written::line(text, &place) {
+                Some(line) => format!("line {line}: {error}"),
+                None => error,
+            }
+        })?;
         let settings_of = file.settings_of.into_iter().map(|(instance, own)| {
             let mut whole = file.settings.clone();
             whole.extend(own);
@@ -149,7 +157,7 @@ impl Operator {
             fresh_instances: file.isolation == Isolation::Session,
             lookup,
             matches: file.matches.into_iter().map(FileMatch::checked).collect(),
-            limits: file.budgets.apply(defaults)?,
+            limits,
             settings: settings.to_string(),
             settings_of,
         })
@@ -179,7 +187,8 @@ impl FileMatch {
 }
 
 impl Budgets {
-    fn apply(self, defaults: &Limits) -> Result<Limits, String> {
+    /// An error is the name of the budget and a sentence.
+    fn apply(self, defaults: &Limits) -> Result<Limits, (&'static str, String)> {
         let milliseconds = |given: Option<u32>, default| {
             given.map_or(default, |ms| Duration::from_millis(u64::from(ms)))
         };
@@ -200,13 +209,12 @@ impl Budgets {
         limits.warm_memory_bytes_max = limits
             .warm_memory_bytes_max
             .max(limits.memory_bytes_max / 2);
-        let range = |name: &str, value: usize, least: usize, most: usize| {
+        let range = |name: &'static str, value: usize, least: usize, most: usize| {
             if (least..=most).contains(&value) {
                 Ok(())
             } else {
-                Err(format!(
-                    "budgets.{name} is {value}; expected {least} to {most}"
-                ))
+                let text = format!("budgets.{name} is {value}; expected {least} to {most}");
+                Err((name, text))
             }
         };
         let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
@@ -336,7 +344,7 @@ mod tests {
         refused("a = \n", "line 1");
         refused(
             "[budgets]\nmemory_bytes = 1\n",
-            "budgets.memory_bytes is 1; expected 65536 to",
+            "line 2: budgets.memory_bytes is 1; expected 65536 to",
         );
         refused(
             "enabled = true\nlookup = ['https://crm.example/']",

@@ -48,7 +48,7 @@ fn checked(file: &ProfileFile) -> Result<(), Problem> {
 }
 
 /// In which line of the file something stands; `None` for the file as a whole.
-fn line(text: &str, place: &[String]) -> Option<usize> {
+pub(super) fn line(text: &str, place: &[String]) -> Option<usize> {
     let (first, rest) = place.split_first()?;
     let root = DeTable::parse(text).ok()?;
     let mut found = root.get_ref().get(first.as_str())?;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::device::UnixTime;
+use crate::metrics::Counter;
 
 use super::commit::Work;
 use super::segment_read::each_record;
@@ -33,6 +34,7 @@ pub(super) struct Chain {
     last: Mutex<Hash>,
     /// The last record that is durable: its number and hash.
     durable: Mutex<(u64, Hash)>,
+    written: Counter,
 }
 
 /// A record of the audit log, without its body.
@@ -96,10 +98,12 @@ impl Chain {
         Ok(Chain {
             last: Mutex::new(end.1),
             durable: Mutex::new(end),
+            written: Counter::default(),
         })
     }
 
     fn durable(&self, number: u64, hash: Hash) {
+        self.written.add(1);
         let mut durable = self.durable.lock();
         if number > durable.0 {
             *durable = (number, hash);
@@ -131,6 +135,11 @@ impl Store {
             .await?;
         core.chain.durable(number, hash);
         Ok(number)
+    }
+
+    /// Records of the audit log that were written since the store was opened.
+    pub fn audit_written(&self) -> u64 {
+        self.core().chain.written.get()
     }
 
     /// Goes through the audit log, the newest record first, beginning before `before`; stops when

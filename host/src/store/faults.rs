@@ -123,11 +123,17 @@ impl Faults {
 
     fn change(
         &self,
-        backend: &Backend,
+        Core {
+            backend, devices, ..
+        }: &Core,
         device: &DeviceKey,
         change: impl FnOnce(&mut Vec<FaultRecord>),
     ) -> Result<(), StoreError> {
         let mut changed = self.changed.lock();
+        // Under the lock that a deletion takes afterwards.
+        if !devices.contains(device) {
+            return Ok(());
+        }
         if let Some(list) = changed.get_mut(device) {
             change(&mut list.faults);
             list.generation += 1;
@@ -148,7 +154,8 @@ impl Faults {
 }
 
 impl Store {
-    /// Keeps a fault; the oldest goes when the device has too many.
+    /// Keeps a fault; the oldest goes when the device has too many. Of a device that was deleted
+    /// nothing is kept.
     ///
     /// # Errors
     /// When the records that are there cannot be read.
@@ -156,7 +163,7 @@ impl Store {
         keys::check_device(device)?;
         let core = self.core();
         let max = core.config.faults_per_device_max;
-        core.faults.change(&core.backend, device, |faults| {
+        core.faults.change(core, device, |faults| {
             faults.insert(0, cut(fault));
             faults.truncate(max);
         })
@@ -223,7 +230,11 @@ impl Store {
 
     /// Forgets the device's faults.
     pub fn clear_faults(&self, device: &DeviceKey) {
-        let mut changed = self.core().faults.changed.lock();
+        let core = self.core();
+        let mut changed = core.faults.changed.lock();
+        if !core.devices.contains(device) {
+            return;
+        }
         let list = changed.entry(device.clone()).or_default();
         list.faults.clear();
         list.generation += 1;

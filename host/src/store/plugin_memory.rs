@@ -10,6 +10,7 @@ use crate::device::DeviceKey;
 use super::backend::{Backend, Batch, Start};
 use super::commit::{Durability, Waiting, Work};
 use super::keys::{self, Kind, of_device};
+use super::registry::Registry;
 use super::{Core, Store, StoreError};
 
 /// Bytes of one remembered value.
@@ -94,14 +95,16 @@ impl Memory {
     }
 
     pub(super) fn put(&self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        note(&mut self.changed.lock(), key, value);
+    }
+
+    /// Of a device, unless it was deleted.
+    fn put_of(&self, devices: &Registry, device: &DeviceKey, key: Vec<u8>, value: Option<Vec<u8>>) {
         let mut changed = self.changed.lock();
-        let known = changed.entry(key).or_insert(Changed {
-            value: None,
-            generation: 0,
-            submitted: None,
-        });
-        known.value = value;
-        known.generation += 1;
+        // Under the lock that a deletion takes afterwards.
+        if devices.contains(device) {
+            note(&mut changed, key, value);
+        }
     }
 
     /// How many values there are below `prefix`, up to a few more than the limit.
@@ -117,6 +120,16 @@ impl Memory {
             .take_while(|(key, _)| key.starts_with(prefix));
         Ok(kept + below.filter(|(_, changed)| changed.value.is_some()).count())
     }
+}
+
+fn note(changed: &mut BTreeMap<Vec<u8>, Changed>, key: Vec<u8>, value: Option<Vec<u8>>) {
+    let known = changed.entry(key).or_insert(Changed {
+        value: None,
+        generation: 0,
+        submitted: None,
+    });
+    known.value = value;
+    known.generation += 1;
 }
 
 impl Store {
@@ -135,7 +148,8 @@ impl Store {
             .get(&core.backend, &memory_key(plugin, device, key)?)
     }
 
-    /// Remembers a value. A value that is the known one costs no write.
+    /// Remembers a value. A value that is the known one costs no write. Of a device that was
+    /// deleted nothing is remembered.
     ///
     /// # Errors
     /// [`StoreError::TooMuch`] over the quota, [`StoreError::Name`] for an empty or over-long key.
@@ -166,7 +180,8 @@ impl Store {
                 )?;
             }
         }
-        core.memory.put(record, Some(value));
+        core.memory
+            .put_of(&core.devices, device, record, Some(value));
         Ok(())
     }
 
@@ -183,7 +198,7 @@ impl Store {
         let record = memory_key(plugin, device, key)?;
         let core = self.core();
         if core.memory.get(&core.backend, &record)?.is_some() {
-            core.memory.put(record, None);
+            core.memory.put_of(&core.devices, device, record, None);
         }
         Ok(())
     }

@@ -38,13 +38,14 @@ impl Store {
         let place = core.committer.reserve().await?;
         let (making, task) = {
             let device = new.device;
-            if !core.devices.contains(&device) {
-                return Err(StoreError::NoSuchDevice(device));
-            }
             if let Some(once) = &new.once {
                 keys::check_name("an idempotency key", &once.key)?;
             }
             let mut state = core.tasks.state.lock();
+            // Under the lock that a deletion takes afterwards: what is submitted here goes before it.
+            if !core.devices.contains(&device) {
+                return Err(StoreError::NoSuchDevice(device));
+            }
             if let Some(once) = &new.once {
                 if let Some(id) = records::by_key(&core.backend, &device, once)? {
                     drop(state);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::served::{Served, run};
-use crate::harness::{TOKEN, http, inform};
+use crate::harness::{TOKEN, guests, http, inform};
 
 fn text(output: std::process::Output) -> (bool, String) {
     let text = [output.stdout, output.stderr].concat();
@@ -28,6 +28,21 @@ async fn everything_comes_back_and_nothing_that_is_damaged_does() {
     assert_eq!(file.status, 201, "{}", file.text());
     let file: Value = serde_json::from_slice(&file.body).unwrap();
     let file = format!("/v1/files/{}", file["id"].as_str().unwrap());
+    // A plugin that was uploaded, with its settings.
+    let wasm = std::fs::read(guests().join("shipped/first-contact.wasm")).unwrap();
+    let headers_of_wasm = format!("Authorization: Bearer {TOKEN}\r\n");
+    let put = http(
+        served.api,
+        "PUT",
+        "/v1/plugins/mine",
+        &headers_of_wasm,
+        &wasm,
+    )
+    .await;
+    assert!(put.status < 300, "{}", put.text());
+    let settings = "priority = 7\n";
+    let plugins = served.directory.path().join("plugins");
+    std::fs::write(plugins.join("mine.toml"), settings).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let backup = directory.path().join("kept.backup");
     let made = tokio::task::spawn_blocking({
@@ -56,7 +71,9 @@ async fn everything_comes_back_and_nothing_that_is_damaged_does() {
     // Cut anywhere, or with a bit that is another one: said, and nothing is written.
     let config = directory.path().join("patchbay.toml");
     let data = directory.path().join("data");
-    std::fs::write(&config, format!("data_directory = {data:?}\n")).unwrap();
+    let plugins = directory.path().join("plugins");
+    let text_of_config = format!("data_directory = {data:?}\nplugin_directory = {plugins:?}\n");
+    std::fs::write(&config, text_of_config).unwrap();
     let damaged = directory.path().join("damaged.backup");
     let restore = |backup: &std::path::Path| {
         let (config, backup) = (config.to_str().unwrap(), backup.to_str().unwrap());
@@ -85,13 +102,46 @@ async fn everything_comes_back_and_nothing_that_is_damaged_does() {
         let is_told = told.contains("damaged") || told.contains("no backup of Patchbay");
         assert!(!is_restored && is_told, "{part}: {told}");
         assert!(!data.exists(), "{part}: something was written");
+        assert!(!plugins.exists(), "{part}: something was written");
     }
 
     let (is_restored, told) = restore(&backup);
     assert!(is_restored, "{told}");
     assert!(told.contains("1 contents of files"), "{told}");
+    assert_eq!(std::fs::read(plugins.join("mine.wasm")).unwrap(), wasm);
+    assert_eq!(
+        std::fs::read_to_string(plugins.join("mine.toml")).unwrap(),
+        settings
+    );
     let (is_restored, told) = restore(&backup);
     assert!(!is_restored && told.contains("has records"), "{told}");
+
+    // What is in the plugins' directory stays, and is told; unless it is to go.
+    let restore_again = |more: &[&str]| {
+        std::fs::remove_dir_all(&data).unwrap();
+        let mut arguments = vec!["restore", "--config", config.to_str().unwrap()];
+        arguments.extend(more);
+        arguments.push(backup.to_str().unwrap());
+        text(run(&arguments))
+    };
+    std::fs::write(plugins.join("mine.toml"), "priority = 8\n").unwrap();
+    std::fs::write(plugins.join("other.toml"), "").unwrap();
+    let (is_restored, told) = restore_again(&[]);
+    assert!(is_restored, "{told}");
+    for part in [
+        "--replace-plugins takes those): mine.toml",
+        "not in the backup: other.toml",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let settings_now = || std::fs::read_to_string(plugins.join("mine.toml")).unwrap();
+    assert_eq!(settings_now(), "priority = 8\n");
+    let (is_restored, told) = restore_again(&["--replace-plugins"]);
+    assert!(
+        is_restored && told.contains("replaced by those of the backup: mine.toml"),
+        "{told}"
+    );
+    assert_eq!(settings_now(), settings);
     let again = Served::start_in(&data, "", &[]).await;
     let (_, restored) = again.api("GET", device, &Value::Null).await;
     assert_eq!(restored["tags"], json!(["gold"]), "{restored}");

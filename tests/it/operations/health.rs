@@ -24,7 +24,10 @@ async fn live_and_ready() {
         .iter()
         .map(|check| check["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["running", "listeners", "store", "plugins"]);
+    assert_eq!(
+        names,
+        ["running", "listeners", "store", "plugins", "backup"]
+    );
 
     // A plugin that was refused is said, and is no reason to send nobody here.
     std::fs::write(host.plugins.join("broken.wasm"), "no component").unwrap();

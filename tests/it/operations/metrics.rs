@@ -140,8 +140,98 @@ async fn what_happens_is_counted() {
     assert_eq!(value("patchbay_api_requests_total", missed), 1.0);
     let tasks = json!({ "method": "POST", "route": "/v1/devices/{id}/tasks" });
     assert_eq!(value("patchbay_api_request_seconds_count", tasks), 3.0);
+    let emitted = |about: &str| value("patchbay_events_total", json!({ "about": about }));
+    assert_eq!(
+        emitted("task"),
+        9.0,
+        "each is queued, sent, and done or failed"
+    );
+    assert!(emitted("session") >= 2.0 && emitted("device") >= 1.0 && emitted("fault") >= 1.0);
+    assert!(emitted("plugin") >= 1.0);
+    assert_eq!(value("patchbay_events_lost_total", none()), 0.0);
+    assert!(value("patchbay_audit_records_total", none()) >= 3.0);
+    assert_eq!(
+        value("patchbay_campaigns", json!({ "state": "running" })),
+        0.0
+    );
+    assert_eq!(value("patchbay_backup_age_seconds", none()), -1.0);
     assert!(value("process_resident_memory_bytes", none()) > 1e6);
     assert!(value("process_cpu_seconds_total", none()) > 0.0);
+
+    // A device that is forgotten is counted nowhere any more.
+    assert_eq!(host.api("DELETE", &device, None).await.0, 204);
+    let families = read(&scrape(&host).await);
+    for family in ["patchbay_devices", "patchbay_devices_by_mode"] {
+        let samples = families[family]["samples"].as_array().unwrap();
+        assert!(samples.iter().all(|sample| sample[2] == 0.0), "{samples:?}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn searches_webhooks_campaigns_and_backups_are_counted() {
+    let host = Setup::new()
+        .config(|config| config.webhooks.allow = vec!["127.0.0.0/8".parse().unwrap()])
+        .start()
+        .await;
+    for serial in ["1", "2", "3"] {
+        let body = inform(serial, &["0 BOOTSTRAP"]);
+        http(host.cwmp, "POST", "/", "", body.as_bytes()).await;
+    }
+    for query in ["tag%20=%20gold", "Device.X%20=%201", "Device.Y%20=%201"] {
+        host.get(&format!("/v1/devices?query={query}")).await;
+    }
+    // Nobody listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let webhook = json!({
+        "url": nobody, "secret": "a-secret-of-the-test", "query": "kind = webhook.test",
+    });
+    host.api("PUT", "/v1/webhooks/crm", Some(webhook)).await;
+    host.api("POST", "/v1/webhooks/crm/test", None).await;
+    host.until("/v1/webhooks/crm", |hook| hook["failed"] != 0)
+        .await;
+    let campaign = |start: Option<&str>| {
+        json!({
+            "name": "a campaign", "query": "", "operation": { "op": "reboot" },
+            "schedule": { "start": start },
+        })
+    };
+    host.post("/v1/campaigns", campaign(None)).await;
+    let started = host
+        .post("/v1/campaigns", campaign(Some("2999-01-01T00:00:00Z")))
+        .await;
+    let path = format!("/v1/campaigns/{}/start", started["id"].as_str().unwrap());
+    host.post(&path, json!({})).await;
+    host.post("/v1/backups", json!({})).await;
+
+    let families = read(&scrape(&host).await);
+    let value = |sample: &str, labels: Value| value(&families, sample, labels);
+    let looked_at = |what: &str| {
+        let labels = json!({ "looked_at": what });
+        value("patchbay_search_seconds_count", labels)
+    };
+    assert_eq!(looked_at("parameters"), 2.0);
+    assert!(looked_at("rows") >= 1.0);
+    assert_eq!(value("patchbay_search_devices_read_total", json!({})), 6.0);
+    assert_eq!(value("patchbay_searches_waiting", json!({})), 0.0);
+    let crm = json!({ "instance": "default", "webhook": "crm" });
+    let failed = json!({ "instance": "default", "webhook": "crm", "result": "failed" });
+    assert!(value("patchbay_webhook_requests_total", failed) >= 1.0);
+    assert_eq!(value("patchbay_webhook_waiting", crm.clone()), 1.0);
+    let oldest = value("patchbay_webhook_oldest_seconds", crm.clone());
+    assert!((0.0..60.0).contains(&oldest), "{oldest}");
+    assert_eq!(value("patchbay_webhook_dead_letters", crm), 0.0);
+    let state = |state: &str| json!({ "state": state });
+    assert_eq!(value("patchbay_campaigns", state("draft")), 1.0);
+    assert_eq!(value("patchbay_campaigns", state("scheduled")), 1.0);
+    assert_eq!(value("patchbay_campaign_devices", state("pending")), 3.0);
+    let made = json!({ "result": "made" });
+    assert_eq!(value("patchbay_backups_total", made), 1.0);
+    let age = value("patchbay_backup_age_seconds", json!({}));
+    assert!((0.0..60.0).contains(&age), "{age}");
+    assert!(value("patchbay_backup_bytes", json!({})) > 100.0);
     host.stop().await;
 }
 

@@ -54,7 +54,7 @@ fn what_the_debian_package_has_is_there() {
             "{path} is not installed"
         );
     }
-    for script in ["postinst", "prerm", "postrm"] {
+    for script in ["preinst", "postinst", "prerm", "postrm"] {
         let path = format!("packaging/debian/{script}");
         let text = read(&path);
         assert!(text.contains("\n#DEBHELPER#\n"), "{script}");

@@ -153,8 +153,17 @@ impl Served {
 
     /// Tells it to stop, as systemd does.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Tells it to read its files again, as `systemctl reload` does.
+    pub fn reload(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
         let killed = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status();
         assert!(killed.unwrap().success());
     }

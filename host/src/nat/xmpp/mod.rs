@@ -114,6 +114,11 @@ impl Listeners {
 }
 
 impl Xmpp {
+    /// The certificate that devices are shown; `None`: there is none, or the server is another one.
+    pub(crate) fn tls(&self) -> Option<&door::Tls> {
+        self.tls.as_deref()
+    }
+
     /// What the configuration says; `None`: it is off.
     pub fn new(
         settings: &config::Xmpp,

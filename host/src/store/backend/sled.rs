@@ -10,10 +10,13 @@
 //! - With the default settings the file grows without end; segments of 4 MiB and a flush
 //!   every 100 ms kept it within three times the live data.
 //! - Batches are atomic only within one tree: there is one tree.
+//! - Its threads may hold its lock for a moment after it was dropped. The store's own lock says
+//!   whether the directory is anybody else's; with that, sled's is waited for.
 //! - A damaged store panics, in `open` or later: every call is guarded.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::guard::guarded;
 use super::{Batch, Pair, Start, bounds, is_backwards, is_empty_range};
@@ -24,6 +27,10 @@ const SEGMENT_BYTES: usize = 4 << 20;
 /// sled's directory in the store's.
 const RECORDS: &str = "records";
 const FLUSH_EVERY_MILLISECONDS: u64 = 100;
+/// How long sled's lock is waited for.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often it is tried meanwhile.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// An open store of sled's.
 #[derive(Debug)]
@@ -45,7 +52,7 @@ impl SledBackend {
             .flush_every_ms(Some(FLUSH_EVERY_MILLISECONDS));
         let opened = std::thread::Builder::new()
             .name("store-open".to_owned())
-            .spawn(move || guarded(|| config.open()))
+            .spawn(move || guarded(|| open_waiting(&config)))
             .map_err(|cause| StoreError::io("start a thread for", directory, &cause))?
             .join();
         let db = match opened {
@@ -148,14 +155,29 @@ impl SledBackend {
     }
 }
 
+/// A store that was dropped a moment ago may still be in the hands of sled's threads.
+fn open_waiting(config: &::sled::Config) -> Result<::sled::Db, ::sled::Error> {
+    let deadline = Instant::now() + LOCK_WAIT_MAX;
+    loop {
+        match config.open() {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_locked(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock"))
+}
+
 fn engine_error(directory: &Path, error: &::sled::Error) -> StoreError {
     match error {
-        // The lock: our own lock file is taken first, so this is a process that is not patchbay.
-        ::sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => {
-            StoreError::InUse {
-                directory: directory.to_owned(),
-            }
-        }
+        // Our own lock file is taken first, so this is a process that is not patchbay.
+        locked if is_locked(locked) => StoreError::InUse {
+            directory: directory.to_owned(),
+        },
         ::sled::Error::Io(cause) => StoreError::io("use", directory, cause),
         other => damaged(directory, other.to_string()),
     }

@@ -400,6 +400,11 @@ fn a_deleted_device_leaves_nothing() {
         set_on(&store, &cell);
         store.persist(&cell).await.unwrap();
         cell.contacted(9);
+        store.memory_set("p", cell.key(), "late", vec![1]).unwrap();
+        store
+            .record_fault(cell.key(), super::rest::fault(2))
+            .unwrap();
+        store.clear_faults(cell.key());
         assert!(store.device(cell.key()).unwrap().is_none());
         assert!(!store.has_pending(cell.key()));
         let refused = store.enqueue(super::tasks::get(cell.key()), 1).await;
@@ -424,6 +429,42 @@ fn a_deleted_device_leaves_nothing() {
         assert_eq!(store.count("a"), 1);
         assert!(store.faults(&key("a", "1")).unwrap().is_empty());
         assert_eq!(store.memory_get("p", &key("a", "1"), "k").unwrap(), None);
+    });
+}
+
+/// Tasks that are made while their device is deleted are either gone with it, or were refused.
+#[test]
+fn nothing_comes_in_beside_a_deletion() {
+    check(async |records| {
+        let store = records.open();
+        for round in 0..40 {
+            let device = key("a", &round.to_string());
+            let (cell, _) = store.register(&device, summary("1")).unwrap();
+            store.persist(&cell).await.unwrap();
+            let making: Vec<_> = (0..4)
+                .map(|_| {
+                    let (store, device) = (store.clone(), device.clone());
+                    tokio::spawn(async move {
+                        let made = store.enqueue(super::tasks::get(&device), 1).await;
+                        store.memory_set("p", &device, "k", vec![1]).unwrap();
+                        store.record_fault(&device, super::rest::fault(1)).unwrap();
+                        made
+                    })
+                })
+                .collect();
+            assert!(store.delete(&device).await.unwrap());
+            for making in making {
+                let made = making.await.unwrap();
+                let refused = Err(StoreError::NoSuchDevice(device.clone()));
+                assert!(made.is_ok() || made == refused, "{made:?}");
+            }
+            store.flush().await.unwrap();
+            let left = store.core().backend.scan(&[], Start::First, 100).unwrap();
+            let kinds: Vec<char> = left.iter().map(|(key, _)| char::from(key[0])).collect();
+            let others = kinds.iter().filter(|kind| !"cnv".contains(**kind));
+            assert_eq!(others.count(), 0, "{kinds:?}");
+            assert!(!store.has_pending(&device));
+        }
     });
 }
 

@@ -1,13 +1,14 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::super::backend::{Backend, Batch, MemoryBackend, Start};
 use super::super::start;
 use super::super::{
     AuditHead, FaultRecord, MEMORY_KEYS_MAX, MEMORY_VALUE_BYTES_MAX, Store, StoreError,
 };
-use super::{check, config, key};
+use super::{check, config, key, summary};
 use crate::device::Summary;
 use crate::work::task::TaskState;
 
@@ -25,6 +26,7 @@ fn the_last_faults_are_kept() {
     check(async |records| {
         let store = records.open_with(|config| config.faults_per_device_max = 5);
         let device = key("a", "1");
+        store.register(&device, summary("1")).unwrap();
         let times = |store: &Store| -> Vec<i64> {
             store
                 .faults(&device)
@@ -65,6 +67,7 @@ fn plugins_remember() {
     check(async |records| {
         let store = records.open();
         let device = key("a", "1");
+        store.register(&device, summary("1")).unwrap();
         let get = |store: &Store, plugin, k| store.memory_get(plugin, &device, k).unwrap();
         store.memory_set("p", &device, "k", vec![1]).unwrap();
         assert_eq!(get(&store, "p", "k"), Some(vec![1]), "reads see own writes");
@@ -201,7 +204,17 @@ fn a_directory_has_one_user() {
     );
     assert!(second.to_string().contains("another patchbay"), "{second}");
     drop(store);
-    Store::open(config(directory.path())).unwrap();
+    // The engine's threads may hold its lock for a while, although nobody has the store.
+    let held = std::fs::File::open(directory.path().join("records/db")).unwrap();
+    held.lock().unwrap();
+    let opening = std::thread::spawn({
+        let config = config(directory.path());
+        move || Store::open(config)
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!opening.is_finished());
+    drop(held);
+    opening.join().unwrap().unwrap();
 }
 
 #[test]

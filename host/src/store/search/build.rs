@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::device::{DeviceKey, Summary};
+use crate::metrics::Counter;
 
 use super::{Cancel, threads};
 use crate::store::backend::Start;
@@ -29,6 +30,8 @@ pub(in crate::store) struct Built {
     changed: Condvar,
     /// The store is going.
     stop: AtomicBool,
+    /// Devices whose parameters were looked at.
+    pub(super) trees_searched: Counter,
 }
 
 #[derive(Debug, Default, Clone)]

@@ -18,7 +18,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::device::{DeviceKey, UnixTime};
+use crate::device::{DeviceKey, Mode, UnixTime};
 use crate::query::Query;
 
 use super::registry::Instance;
@@ -218,6 +218,21 @@ impl Store {
             cancel,
         };
         run.count()
+    }
+
+    /// How many devices of all instances have each mode. While the rows of a store that was just
+    /// opened are made, those that there are.
+    pub fn devices_by_mode(&self) -> [(Mode, usize); Mode::ALL.len()] {
+        let instances = self.core().devices.instances();
+        Mode::ALL.map(|mode| {
+            let with = |instance: &Arc<Instance>| instance.rows.read().with_mode(mode);
+            (mode, instances.iter().map(with).sum())
+        })
+    }
+
+    /// Devices whose parameters searches have looked at.
+    pub fn trees_searched(&self) -> u64 {
+        self.core().built.trees_searched.get()
     }
 
     /// Whether a device matches.

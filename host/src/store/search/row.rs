@@ -61,6 +61,11 @@ pub(super) struct Own {
 }
 
 impl Traits {
+    /// The way that leads to the device.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        self.mode
+    }
+
     pub(super) fn of(summary: &Summary) -> Traits {
         let nat = summary.nat.as_ref();
         let login = &summary.login;

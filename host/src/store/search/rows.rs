@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::device::{DeviceKey, Summary, UnixTime};
+use crate::device::{DeviceKey, Mode, Summary, UnixTime};
 use crate::query::{DeviceField, Field, Node, Operator, Pattern, Query, Value};
 use crate::store::contacts::ContactBlock;
 
@@ -215,6 +215,13 @@ impl Rows {
             }
         }
         (count, open)
+    }
+
+    /// How many devices have this mode.
+    pub(super) fn with_mode(&self, mode: Mode) -> usize {
+        let groups = self.groups.iter().flatten();
+        let own = groups.filter(|group| group.traits.mode() == Some(mode));
+        own.map(|group| group.members.len()).sum()
     }
 
     /// All devices that can match, if the query asks for ids, serial numbers or addresses.

@@ -124,6 +124,7 @@ pub(super) fn matching(
         let mut mine = Vec::new();
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             cancel.check()?;
+            core.built.trees_searched.add(job.len() as u64);
             each(core, job, &patterns, |place, row, parameters| {
                 if matches(query, row.at(now), parameters) {
                     mine.push(place);

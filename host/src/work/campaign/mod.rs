@@ -9,6 +9,7 @@
 //! says so ([`crate::store::Store::begin_for_campaign`]), and whatever happens to the host, that
 //! record is what the engine goes on from.
 
+mod census;
 mod conflicts;
 mod definition;
 mod driver;
@@ -21,6 +22,7 @@ mod schedule;
 mod verbs;
 mod waves;
 
+pub use census::Census;
 pub use conflicts::{Conflict, conflict};
 pub use definition::{
     BetweenWaves, Definition, OnFailedWave, Pace, Retries, Share, StopRules, Wave, What,

@@ -113,6 +113,21 @@ pub enum CampaignState {
     Done,
 }
 
+impl CampaignState {
+    /// All of them.
+    pub const ALL: [CampaignState; 9] = [
+        CampaignState::Draft,
+        CampaignState::Scheduled,
+        CampaignState::Running,
+        CampaignState::Waiting,
+        CampaignState::Paused,
+        CampaignState::Aborting,
+        CampaignState::RollingBack,
+        CampaignState::Aborted,
+        CampaignState::Done,
+    ];
+}
+
 /// What a campaign waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
