@@ -127,7 +127,7 @@ fn key(number: usize) -> DeviceKey {
 }
 
 fn summary(number: usize) -> Summary {
-    let mut tags = vec![format!("ring-{}", number / 20 % 10)];
+    let mut tags = vec![format!("ring-{}", number / 7 % 10)];
     if number.is_multiple_of(10_000) {
         tags.push("rare".into());
     }

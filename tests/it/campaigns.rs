@@ -131,7 +131,7 @@ async fn a_firmware_for_a_fleet_whatever_befalls_the_host() {
     assert_eq!(kills, KILLS, "{ended}");
     let results = results(api, &id).await;
     assert_eq!(results.len(), devices);
-    fleets.had_their_download_once(&results).await;
+    fleets.had_their_download_once(api, &results).await;
     outcomes_are_those_of_the_roles(&fleets, &results, refusing).await;
     waves_follow_each_other(&results);
     let most = most_at_once(&results);

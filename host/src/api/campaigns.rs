@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::Trail;
-use super::error::{ApiError, Optional, Page, PageQuery, Path, Query};
+use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::Access;
@@ -73,6 +72,7 @@ async fn list(
 /// Makes a campaign. It does nothing before it is started.
 #[utoipa::path(
     post, path = "/campaigns", operation_id = "create_campaign", tag = "Campaigns",
+    request_body = Definition,
     responses((status = 201, body = CampaignView)),
     security(("token" = ["campaigns:write"]))
 )]
@@ -80,9 +80,8 @@ async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     trail: Trail,
-    body: Result<Json<Definition>, JsonRejection>,
+    Body(definition): Body<Definition>,
 ) -> Result<Response, ApiError> {
-    let Json(definition) = body?;
     may_do(&scope, &definition)?;
     made(&acs, &scope, &trail, definition).await
 }
@@ -123,6 +122,7 @@ fn may_do(scope: &Scope, definition: &Definition) -> Result<(), ApiError> {
 /// before there is one.
 #[utoipa::path(
     post, path = "/campaigns/preview", operation_id = "preview_new_campaign", tag = "Campaigns",
+    request_body = Definition,
     params(PageQuery),
     responses((status = 200, body = Plan)),
     security(("token" = ["campaigns:read"]))
@@ -131,9 +131,8 @@ async fn preview(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     Query(query): Query<PageQuery>,
-    body: Result<Json<Definition>, JsonRejection>,
+    Body(definition): Body<Definition>,
 ) -> Result<Json<Plan>, ApiError> {
-    let Json(definition) = body?;
     plan(&acs, &scope, None, definition, &query).await
 }
 
@@ -197,6 +196,7 @@ async fn one(
 /// Changes a campaign that was not started yet, as a whole.
 #[utoipa::path(
     put, path = "/campaigns/{id}", operation_id = "change_campaign", tag = "Campaigns",
+    request_body = Definition,
     params(("id" = String, Path)),
     responses((status = 200, body = CampaignView)),
     security(("token" = ["campaigns:write"]))
@@ -206,9 +206,8 @@ async fn change(
     scope: Scope,
     Path(id): Path<String>,
     trail: Trail,
-    body: Result<Json<Definition>, JsonRejection>,
+    Body(definition): Body<Definition>,
 ) -> Result<Json<CampaignView>, ApiError> {
-    let Json(definition) = body?;
     may_do(&scope, &definition)?;
     let (id, name) = (parse(&id)?, &scope.instance.name);
     let before = acs.campaign(name, id)?;

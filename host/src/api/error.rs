@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -228,15 +228,6 @@ impl From<StoreError> for ApiError {
                 tracing::error!(%error, "the store failed a request of the API");
                 ApiError::internal(error.to_string())
             }
-        }
-    }
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> ApiError {
-        ApiError {
-            status: rejection.status(),
-            ..ApiError::bad(rejection.body_text())
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::audit::Trail;
 use super::devices::settings;
-use super::error::{ApiError, Path, Query};
+use super::error::{ApiError, Body, Path, Query};
 use super::scope::Scope;
 use crate::Acs;
 use crate::device::{DeviceKey, Summary};
@@ -229,6 +229,7 @@ struct DeviceChange {
 /// Changes what people call a device.
 #[utoipa::path(
     patch, path = "/devices/{id}", operation_id = "change_device",
+    request_body = DeviceChange,
     params(("id" = String, Path, description = "Of the device")),
     responses((status = 204, description = "Done")), tag = "Devices",
     security(("token" = ["devices:annotate"]))
@@ -238,9 +239,8 @@ async fn label(
     scope: Scope,
     Path(id): Path<String>,
     trail: Trail,
-    body: Result<Json<DeviceChange>, JsonRejection>,
+    Body(change): Body<DeviceChange>,
 ) -> Result<StatusCode, ApiError> {
-    let Json(change) = body?;
     if !change.label.is_empty() {
         text("a label", &change.label, LABEL_CHARS_MAX).map_err(ApiError::bad)?;
     }

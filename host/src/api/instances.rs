@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::Trail;
-use super::error::{ApiError, ErrorBody, Page, Path};
+use super::error::{ApiError, Body, ErrorBody, Page, Path};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{Access, Action, Permission, Resource};
@@ -115,9 +114,8 @@ pub(super) async fn list(State(acs): State<Arc<Acs>>, scope: Scope) -> Json<Page
 pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     trail: Trail,
-    body: Result<Json<CreateInstance>, JsonRejection>,
+    Body(CreateInstance { name, settings }): Body<CreateInstance>,
 ) -> Result<Response, ApiError> {
-    let Json(CreateInstance { name, settings }) = body?;
     let entry = acs.instances.create(&name, settings).await?;
     trail.made(json!({ "name": name, "settings": entry.changed }));
     tracing::info!(instance = name, "an instance was made");
@@ -178,9 +176,8 @@ pub(super) async fn change(
     scope: Scope,
     Path(name): Path<String>,
     trail: Trail,
-    body: Result<Json<Map<String, Value>>, JsonRejection>,
+    Body(patch): Body<Map<String, Value>>,
 ) -> Result<Json<InstanceView>, ApiError> {
-    let Json(patch) = body?;
     let write = Permission::new(Resource::Instances, Action::Write);
     let of_host = of_host(&patch);
     if !of_host.is_empty() && !matches!(scope.principal.on(None, write), Access::All) {

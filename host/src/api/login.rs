@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -16,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::Trail;
-use super::error::{ApiError, Page, Path, Query, maybe_time, time};
+use super::error::{ApiError, Body, Page, Path, Query, maybe_time, time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{self, Client, Grant, Permission, Person, Proof, Refusal};
@@ -135,10 +134,9 @@ pub(super) async fn login(
     From(client): From,
     headers: HeaderMap,
     trail: Trail,
-    body: Result<Json<LoginRequest>, JsonRejection>,
+    Body(request): Body<LoginRequest>,
 ) -> Result<Response, ApiError> {
     acs.gate.check_site(&headers)?;
-    let Json(request) = body?;
     let (name, password) = (&request.username, &request.password);
     let now = acs.clock.now();
     let name = &name.to_ascii_lowercase();
@@ -202,9 +200,8 @@ pub(super) async fn change_password(
     From(client): From,
     scope: Scope,
     trail: Trail,
-    body: Result<Json<PasswordChange>, JsonRejection>,
+    Body(request): Body<PasswordChange>,
 ) -> Result<StatusCode, ApiError> {
-    let Json(request) = body?;
     let (present, wanted) = (&request.present, &request.password);
     let now = acs.clock.now();
     let principal = &scope.principal;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -17,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::PREFIX;
 use super::audit::Trail;
-use super::error::ApiError;
+use super::error::{ApiError, Body};
 use super::scope::Scope;
 use crate::{Acs, health, metrics, telemetry};
 
@@ -120,9 +119,8 @@ async fn log(_: Scope) -> Result<Json<Log>, ApiError> {
 async fn change_log(
     scope: Scope,
     trail: Trail,
-    log: Result<Json<Log>, JsonRejection>,
+    Body(log): Body<Log>,
 ) -> Result<Json<Log>, ApiError> {
-    let Json(log) = log?;
     telemetry::filter(&log.filter).map_err(|got| {
         ApiError::bad(format!(
             "filter: expected a level, target=level, or several with commas between, got {got}"

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::Trail;
-use super::error::{ApiError, Page, Path};
+use super::error::{ApiError, Body, Page, Path};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{Instances, Role, RoleText};
@@ -104,10 +103,9 @@ pub(super) async fn write(
     scope: Scope,
     Path(name): Path<String>,
     trail: Trail,
-    body: Result<Json<RoleText>, JsonRejection>,
+    Body(text): Body<RoleText>,
 ) -> Result<(StatusCode, Json<RoleView>), ApiError> {
     for_the_host(&scope)?;
-    let Json(text) = body?;
     let before = acs.gate.role(&name);
     let (role, is_new) = acs.gate.put_role(&scope.principal, &name, text).await?;
     let status = match is_new {

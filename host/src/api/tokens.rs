@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::Trail;
-use super::error::{ApiError, Page, PageQuery, Path, Query, time};
+use super::error::{ApiError, Body, Page, PageQuery, Path, Query, time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{Grant, NewToken, Permission, Token, TokenSeen};
@@ -143,9 +142,8 @@ pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     trail: Trail,
-    body: Result<Json<CreateToken>, JsonRejection>,
+    Body(request): Body<CreateToken>,
 ) -> Result<(StatusCode, Json<TokenView>), ApiError> {
-    let Json(request) = body?;
     let now = acs.clock.unix();
     let expires = match request.expires_seconds {
         None => None,

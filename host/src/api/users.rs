@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::Trail;
-use super::error::{ApiError, Page, PageQuery, Path, Query, time};
+use super::error::{ApiError, Body, Page, PageQuery, Path, Query, time};
 use super::scope::Scope;
 use crate::Acs;
 use crate::access::{Given, Grant, User};
@@ -119,9 +118,8 @@ pub(super) async fn create(
     State(acs): State<Arc<Acs>>,
     scope: Scope,
     trail: Trail,
-    body: Result<Json<NewUser>, JsonRejection>,
+    Body(new): Body<NewUser>,
 ) -> Result<(StatusCode, Json<UserView>), ApiError> {
-    let Json(new) = body?;
     let now = acs.clock.unix();
     let made = acs
         .gate
@@ -177,9 +175,8 @@ pub(super) async fn change(
     scope: Scope,
     Path(name): Path<String>,
     trail: Trail,
-    body: Result<Json<UserChange>, JsonRejection>,
+    Body(change): Body<UserChange>,
 ) -> Result<Json<UserView>, ApiError> {
-    let Json(change) = body?;
     let before = acs.gate.user(&scope.principal, &name)?;
     let before = view(&before.user, before.user.grants.clone());
     let user = acs
@@ -238,9 +235,8 @@ pub(super) async fn reset_password(
     scope: Scope,
     Path(name): Path<String>,
     trail: Trail,
-    body: Result<Json<PasswordReset>, JsonRejection>,
+    Body(reset): Body<PasswordReset>,
 ) -> Result<Json<UserView>, ApiError> {
-    let Json(reset) = body?;
     let now = acs.clock.unix();
     let user = acs
         .gate

@@ -116,15 +116,11 @@ impl Engine {
         let entry = self.entries.get_mut(at)?;
         entry.in_line = false;
         let record = &entry.record;
-        let has_task = record.state == DeviceState::Queued;
-        if entry.gone || entry.busy || !(has_task || record.state.is_before()) {
-            return None;
-        }
-        Some(Candidate {
+        entry.is_candidate().then(|| Candidate {
             at,
             device: Arc::clone(&entry.id),
             back_to: record.version_before.clone().filter(|_| record.back),
-            has_task,
+            has_task: entry.has_queued_task(),
             is_late: record.late,
         })
     }
@@ -138,8 +134,12 @@ impl Engine {
     /// [`Engine::begun`] or [`Engine::not_begun`] it is left alone.
     pub fn looked(&mut self, at: usize, look: Look, now: UnixTime) -> Option<Start> {
         let entry = self.entry(at)?;
+        // Meanwhile a session may have taken the task that it had.
+        if !entry.is_candidate() {
+            return None;
+        }
         let (clock, back) = (entry.clock, entry.record.back);
-        let has_task = entry.record.state == DeviceState::Queued;
+        let has_task = entry.has_queued_task();
         let (version, by_itself) = match look {
             Look::Go { version, by_itself } => (version, by_itself),
             // What is queued is taken back elsewhere, if at all.

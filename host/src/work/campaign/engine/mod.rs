@@ -166,7 +166,12 @@ impl Engine {
         };
         let mut devices: Vec<_> = devices.into_iter().collect();
         devices.sort_by_cached_key(|(device, _)| (waves::rank(id, device), Arc::clone(device)));
-        for (device, record) in devices {
+        for (device, mut record) in devices {
+            if record.state == DeviceState::Queued && record.task.is_none() {
+                // The host stopped before the task was made.
+                record.state = DeviceState::Pending;
+                record.attempts = record.attempts.saturating_sub(1);
+            }
             engine.starts.extend(record.begun);
             engine.insert(device, record);
         }
@@ -510,6 +515,17 @@ impl Entry {
             _ => false,
         };
         is_called && !self.gone
+    }
+
+    /// Whether it may be given a task, or be called for the one that it has.
+    fn is_candidate(&self) -> bool {
+        let waits = self.record.state.is_before() || self.has_queued_task();
+        waits && !self.gone && !self.busy
+    }
+
+    /// Its task waits, and nobody calls the device.
+    fn has_queued_task(&self) -> bool {
+        self.record.state == DeviceState::Queued
     }
 
     fn is_queued(&self) -> bool {

@@ -90,6 +90,8 @@ struct World {
     called: Vec<Arc<str>>,
     /// Where a crash comes, of the places where one may.
     crash: Option<Crash>,
+    /// Which devices open a session while they are looked at.
+    meanwhile: Option<Seed>,
 }
 
 struct Crash {
@@ -148,6 +150,7 @@ impl World {
             in_the_way: BTreeMap::new(),
             called: Vec::new(),
             crash: None,
+            meanwhile: None,
         };
         world.keep();
         world
@@ -182,6 +185,12 @@ impl World {
             self.engine = None;
         }
         dies
+    }
+
+    /// Whether a device opens a session while it is looked at.
+    fn comes_meanwhile(&mut self) -> bool {
+        let seed = self.meanwhile.as_mut();
+        seed.is_some_and(|seed| seed.below(3) == 0)
     }
 
     fn restart(&mut self) {
@@ -251,11 +260,13 @@ impl World {
             }
         }
         let candidates = self.engine().candidates(now, 1_000);
-        let looks = candidates.into_iter().map(|c| (c.at, self.look(&c)));
-        let looks: Vec<(usize, Look)> = looks.collect();
         let mut starts = Vec::new();
-        for (at, look) in looks {
-            starts.extend(self.engine().looked(at, look, now));
+        for candidate in candidates {
+            let look = self.look(&candidate);
+            if self.comes_meanwhile() {
+                self.session(&candidate.device, false);
+            }
+            starts.extend(self.engine().looked(candidate.at, look, now));
         }
         if self.dies() {
             return;
