@@ -23,6 +23,8 @@ const STAYS_AWAY_EVERY: usize = 33;
 const KILLS: usize = 2;
 /// For each hundred devices, until a campaign has ended.
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// What devices say of a file server that is killed: interrupted, and not to be reached.
+const FILE_SERVER_GONE: [&str; 2] = ["fault 9017", "fault 9015"];
 const NEW: &str = "2.0-new";
 
 /// How long a device may take to come back, and how many are under way at once.
@@ -222,8 +224,10 @@ async fn outcomes_are_those_of_the_roles(fleets: &Fleets, results: &[Value], ref
             // Those that have their firmware are away before they can tell anything.
             (Role::StaysAway, "not-back") => {}
             (_, "failed") if is_unknown => unknown += 1,
-            // It was fetching its file when the host was killed.
-            (Role::Good, "failed") if reason.starts_with("fault 9017") => unknown += 1,
+            // It was fetching its file when the host was killed, or was to.
+            (Role::Good, "failed") if FILE_SERVER_GONE.iter().any(|f| reason.starts_with(f)) => {
+                unknown += 1;
+            }
             // Called before the host was killed, or while it was.
             (_, "not-back") if versions[device] != NEW => unknown += 1,
             _ => panic!("{:?}: {result}", fleets.role(device)),

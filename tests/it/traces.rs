@@ -497,3 +497,57 @@ async fn an_export_tells_nobody_who_it_was() {
     }
     host.stop().await;
 }
+
+/// Whoever has the owner on the phone sees when it came, why, and what was done, whether the session is kept or not.
+#[tokio::test]
+async fn contacts_are_told_with_what_was_done() {
+    let host = Setup::shipped().start().await;
+    let mut sim = device(&host, CpeConfig::tr181("1", "")).await;
+    run(
+        &host,
+        &mut sim,
+        json!({ "op": "get", "paths": ["Device.No.Such"] }),
+    )
+    .await;
+    for _ in 0..3 {
+        sim.periodic().await;
+        sim.settle().await;
+    }
+    let contacts = async |host: &Host, sim: &Sim| {
+        let list = host.get(&format!("{}/contacts", sim.at())).await;
+        list["items"].as_array().unwrap().clone()
+    };
+    let all = contacts(&host, &sim).await;
+    let kept = sessions(&host, &sim).await;
+    assert!(all.len() > kept.len(), "{all:?}");
+    // It cannot be woken, and only said that it is there: one line for all three.
+    let quiet = &all[0];
+    assert_eq!(quiet["events"], json!(["2 PERIODIC"]), "{quiet}");
+    assert_eq!(quiet["peer_address"], "127.0.0.1");
+    assert_eq!(
+        (&quiet["ended"], &quiet["times"]),
+        (&json!("done"), &json!(3))
+    );
+    assert_eq!(
+        (&quiet["session"], &quiet["tasks"]),
+        (&Value::Null, &json!([]))
+    );
+    assert!(quiet["duration_ms"].as_f64().unwrap() >= 0.0);
+    let asked = &all[1];
+    assert_eq!(asked["tasks"][0]["operation"], "get", "{asked}");
+    assert_eq!(asked["tasks"][0]["state"], "failed");
+    assert!(asked["faults"].as_u64().unwrap() >= 1, "{asked}");
+    let session = asked["session"].as_str().unwrap();
+    host.get(&format!("/v1/sessions/{session}")).await;
+    let first = all.last().unwrap();
+    assert_eq!(first["events"][0], "0 BOOTSTRAP", "{first}");
+    let times: Vec<&str> = all.iter().map(|c| c["at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted_by(|one, other| one >= other), "{times:?}");
+
+    // What is on the disk stays; the others were readings.
+    let host = host.restart(|_| {}).await;
+    let after = contacts(&host, &sim).await;
+    assert_eq!(after.len(), kept.len(), "{after:?}");
+    let (status, _) = host.api("GET", "/v1/devices/nobody/contacts", None).await;
+    assert_eq!(status, 404);
+}

@@ -13,6 +13,7 @@ mod scope;
 mod audit;
 mod backups;
 mod campaigns;
+mod contacts;
 mod credentials;
 mod devices;
 mod events;
@@ -114,6 +115,7 @@ fn routes() -> OpenApiRouter<Arc<Acs>> {
         .merge(faults::routes())
         .merge(notes::routes())
         .merge(leases::routes())
+        .merge(contacts::routes())
         .merge(sessions::routes())
         .merge(tasks::routes())
         .merge(models::routes())

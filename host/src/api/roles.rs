@@ -103,9 +103,10 @@ pub(super) async fn write(
     scope: Scope,
     Path(name): Path<String>,
     trail: Trail,
-    Body(text): Body<RoleText>,
+    body: Result<Body<RoleText>, ApiError>,
 ) -> Result<(StatusCode, Json<RoleView>), ApiError> {
     for_the_host(&scope)?;
+    let Body(text) = body?;
     let before = acs.gate.role(&name);
     let (role, is_new) = acs.gate.put_role(&scope.principal, &name, text).await?;
     let status = match is_new {

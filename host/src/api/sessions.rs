@@ -427,7 +427,7 @@ fn view(head: &Head) -> SessionView {
         id: head.id,
         instance: head.instance.clone(),
         device: head.device.clone(),
-        started: started(head),
+        started: moment(head.started),
         duration_ms: milliseconds(head.duration),
         peer_address: head.peer.clone(),
         events: head.events.clone(),
@@ -439,9 +439,9 @@ fn view(head: &Head) -> SessionView {
     }
 }
 
-fn started(head: &Head) -> String {
-    jiff::Timestamp::from_millisecond(head.started)
-        .map_or_else(|_| time(head.started / 1_000), |at| at.to_string())
+/// Milliseconds since the epoch as people read them.
+pub(super) fn moment(at: i64) -> String {
+    jiff::Timestamp::from_millisecond(at).map_or_else(|_| time(at / 1_000), |at| at.to_string())
 }
 
 /// Microseconds as milliseconds.
@@ -449,6 +449,6 @@ fn started(head: &Head) -> String {
     clippy::cast_precision_loss,
     reason = "sessions take less than 285 years"
 )]
-fn milliseconds(microseconds: u64) -> f64 {
+pub(super) fn milliseconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1_000.0
 }

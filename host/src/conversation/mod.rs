@@ -41,8 +41,8 @@ use crate::instance::Instance;
 use crate::nat::decide::Sighting;
 use crate::nat::short_inform;
 use crate::plugins::{About, Matched};
-use crate::store::{DeviceCell, FaultRecord};
-use crate::traces::{Recording, RequestHead};
+use crate::store::{Contact, DeviceCell, FaultRecord};
+use crate::traces::{Head, Recording, RequestHead};
 use crate::work::exchange::own_fault;
 
 use jobs::Jobs;
@@ -375,9 +375,12 @@ impl Conversation {
 
     /// That a device which informs every few seconds is still there is no event.
     fn tell_end(&self, outcome: SessionOutcome, why: Option<&str>, now: Now) {
+        let contact = || Contact::of(Head::of(self.trace.recording()), now.unix);
         if self.depth == Depth::Glance && outcome == SessionOutcome::Done {
+            self.cell.glanced(now.unix, contact);
             return;
         }
+        self.cell.remember(contact());
         let took = now.instant.saturating_duration_since(self.started.instant);
         let codes = self.events.iter().take(EVENT_CODES_MAX);
         let ended = SessionEnded {

@@ -10,6 +10,7 @@ use crate::device::{Contacts, DeviceKey, Summary, UnixTime};
 use super::backend::{Batch, VALUE_BYTES_MAX};
 use super::contacts::ContactBlock;
 use super::keys::{Key, Kind, of_device};
+use super::recent::{Contact, Recent};
 use super::tree::Tree;
 use super::{StoreError, chunks, parts};
 
@@ -19,6 +20,7 @@ pub struct DeviceCell {
     key: DeviceKey,
     number: u64,
     contacts: Arc<ContactBlock>,
+    recent: Mutex<Recent>,
     device: Mutex<Device>,
     /// Waits in the queue of write-behind.
     pub(super) queued: AtomicBool,
@@ -36,6 +38,7 @@ impl DeviceCell {
             key,
             number,
             contacts,
+            recent: Mutex::default(),
             device: Mutex::new(device),
             queued: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
@@ -76,6 +79,21 @@ impl DeviceCell {
         if !self.is_deleted() {
             self.contacts.contacted_fully(self.number, now);
         }
+    }
+
+    /// A session ended: remembered for as long as the device is in memory.
+    pub fn remember(&self, contact: Contact) {
+        self.recent.lock().ended(contact);
+    }
+
+    /// A session ended in which the device only said that it is there: counted, if the one before was like it.
+    pub fn glanced(&self, now: UnixTime, contact: impl FnOnce() -> Contact) {
+        self.recent.lock().glanced(now, contact);
+    }
+
+    /// The last contacts that are remembered, the newest first.
+    pub fn recent_contacts(&self) -> Vec<Contact> {
+        self.recent.lock().all()
     }
 
     /// Whether the device was deleted while this cell was in somebody's hands. What is changed

@@ -157,7 +157,7 @@ impl Body {
 
 impl Head {
     /// What is known of a session so far.
-    pub(super) fn of(recording: &Recording) -> Head {
+    pub(crate) fn of(recording: &Recording) -> Head {
         let whose = recording.whose();
         let device = whose.map(|whose| &whose.device);
         let state = recording.state();
