@@ -10,7 +10,6 @@ mod openapi;
 mod request_id;
 mod scope;
 
-mod asked;
 mod audit;
 mod backups;
 mod campaigns;

@@ -13,13 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::asked::Asked;
 use super::audit::Trail;
 use super::devices::wait;
 use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query, limit};
 use super::scope::Scope;
 use super::task_view::TaskView;
 use crate::store::{DeviceCell, TaskFilter};
+use crate::work::asked::Asked;
 use crate::work::operation;
 use crate::work::task::{NewTask, Once, PRIORITY_MAX, Task, TaskId, TaskState};
 use crate::{Acs, spent};
@@ -129,8 +129,6 @@ pub(super) async fn create(
     request.check()?;
     let once = request.once(&headers)?;
     let cell = scope.cell(&acs, &device)?;
-    let summary = cell.lock().summary().clone();
-    let data_model = summary.data_model;
     let known = match &once {
         Some(once) => acs.store.task_of_key(cell.key(), once)?,
         None => None,
@@ -141,7 +139,7 @@ pub(super) async fn create(
         let task = ended(&acs, task, wait).await?;
         return Ok(Json(TaskView::of(&acs, &task)).into_response());
     }
-    let operation = request.operation.operation(data_model);
+    let operation = request.operation.operation();
     let expires = request.expires_seconds;
     let new = NewTask {
         expires: expires.map(|seconds| acs.clock.unix() + seconds),

@@ -2,6 +2,7 @@
 //! learned of models by asking.
 
 pub mod additions;
+pub mod asked;
 pub mod campaign;
 pub mod diagnostics;
 pub mod exchange;

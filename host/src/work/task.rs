@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for TaskId {
 pub enum Operation {
     /// GetParameterValues: full names, or partial paths that end in a dot.
     Get {
-        /// At least one.
+        /// At least one; an empty one is the whole tree.
         paths: Vec<String>,
     },
     /// SetParameterValues, in this order.

@@ -36,7 +36,7 @@ async fn a_flow_for_a_fleet() {
         .start()
         .await;
     let fleet = Fleet::start(FleetConfig {
-        vendors: vec![Vendor::tr181()],
+        vendors: vec![Vendor::tr181(), Vendor::tr098()],
         boot_time: Duration::from_millis(50),
         boot_spread: Duration::ZERO,
         ..FleetConfig::new(&host.url(), DEVICES)
@@ -92,6 +92,7 @@ async fn a_flow_for_a_fleet() {
         );
     }
     a_flow_that_goes_pauses_its_campaign(&host, definition).await;
+    the_words_of_tasks_are_those_of_campaigns(&host).await;
     fleet.stop();
     fleet.wait().await;
     host.stop().await;
@@ -129,6 +130,26 @@ async fn a_flow_that_goes_pauses_its_campaign(host: &Host, mut definition: Value
         .until(&path, |campaign| campaign["state"] == "done")
         .await;
     assert_eq!(ended["counts"]["done"], DEVICES, "{ended}");
+}
+
+async fn the_words_of_tasks_are_those_of_campaigns(host: &Host) {
+    let definition = json!({ "name": "all anew", "operation": { "op": "refresh" } });
+    let path = format!("/v1/campaigns/{}", create(host, definition).await);
+    host.post(&format!("{path}/start"), Value::Null).await;
+    let ended = host
+        .until(&path, |campaign| campaign["state"] == "done")
+        .await;
+    assert_eq!(ended["counts"]["done"], DEVICES, "{ended}");
+    let devices = host.get(&format!("{path}/devices")).await;
+    let mut roots = Vec::new();
+    for device in devices["items"].as_array().unwrap() {
+        let task = format!("/v1/tasks/{}", device["task"].as_str().unwrap());
+        let task = host.get(&task).await;
+        roots.push(task["operation"]["paths"][0].as_str().unwrap().to_owned());
+    }
+    roots.sort();
+    roots.dedup();
+    assert_eq!(roots, ["Device.", "InternetGatewayDevice."]);
 }
 
 #[tokio::test]

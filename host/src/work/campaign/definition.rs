@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::schedule::Schedule;
+use crate::work::asked;
 use crate::work::operation;
 use crate::work::task::{Operation, PRIORITY_MAX};
 
@@ -29,7 +30,8 @@ pub struct Definition {
     /// Which devices, in the query language; empty: all.
     #[serde(default)]
     pub query: String,
-    /// What is done to each of them: an operation as tasks have it.
+    /// What is done to each of them: what a task can be, in the same words.
+    #[serde(deserialize_with = "asked::read")]
     #[schema(value_type = Object, example = json!({"op": "reboot"}))]
     pub operation: Operation,
     /// Devices that come to match the query later belong to it too, until its end.
@@ -418,6 +420,9 @@ mod tests {
             json!({ "stop": { "failed": { "percent": 101 } } }),
             expect!["expected stop.failed.percent of 0 to 100, got 101"],
         );
+        for operation in [json!({ "op": "refresh" }), json!({ "op": "backup" })] {
+            check(json!({ "operation": operation }), expect!["fine"]);
+        }
         check(
             json!({ "priority": -101 }),
             expect!["expected a priority of -100 to 100, got -101"],

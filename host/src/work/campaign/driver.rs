@@ -12,14 +12,15 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::engine::{Engine, Informed, Look, Start};
+use super::engine::{Called, Engine, Informed, Look, Start};
 use super::newcomers::Newcomers;
 use super::record::{CampaignId, Phase};
 use super::verbs::CampaignError;
 use crate::Acs;
 use crate::device::{DeviceKey, UnixTime};
 use crate::events::{CampaignEvent, Event, What};
-use crate::nat::wake::WakeState;
+use crate::nat::probe::is_known_beforehand;
+use crate::nat::wake::{WakeAttempt, WakeReport, WakeState};
 use crate::store::{CampaignDeviceFilter, StoreError, Told};
 use crate::work::task::{Operation, Task, TaskState};
 
@@ -93,7 +94,7 @@ pub enum Command {
 enum Message {
     Told(Told),
     Informed(DeviceKey, Informed),
-    WakeEnded(DeviceKey, bool),
+    WakeEnded(DeviceKey, Called),
     Command(Key, Command, oneshot::Sender<Result<(), String>>),
     /// There is something to do.
     Go,
@@ -299,9 +300,9 @@ impl Acs {
                     going.engine.lock().informed(&device.id, &informed, now);
                 }
             }
-            Message::WakeEnded(device, opened) => {
+            Message::WakeEnded(device, called) => {
                 for going in self.campaigns.of_instance(&device.instance) {
-                    going.engine.lock().wake_ended(&device.id, opened, now);
+                    going.engine.lock().wake_ended(&device.id, called, now);
                 }
             }
             Message::Command((instance, id), command, answer) => {
@@ -375,7 +376,7 @@ impl Acs {
         };
         if ended {
             self.campaigns.going.write().remove(&going.key());
-            tracing::info!(campaign = %going.id, "a campaign has ended");
+            tracing::debug!(campaign = %going.id, "a campaign has ended");
         } else if is_more {
             self.campaigns.tell(Message::Go);
         }
@@ -401,7 +402,7 @@ impl Acs {
         {
             // No device is to blame for that.
             let mut engine = going.engine.lock();
-            let _ = engine.pause(&lack, now);
+            let _ = engine.pause(&format!("because {lack}"), now);
             let places = candidates.iter().map(|candidate| candidate.at);
             places.for_each(|at| engine.put_back(at));
             return Ok((Vec::new(), 0));
@@ -458,9 +459,8 @@ impl Acs {
                     let acs = Arc::clone(self);
                     tokio::spawn(async move {
                         let ended = report.wait_for(|report| report.state.is_end()).await;
-                        let opened =
-                            ended.is_ok_and(|report| report.state == WakeState::SessionOpened);
-                        acs.campaigns.tell(Message::WakeEnded(device, opened));
+                        let called = ended.map_or(Called::InVain, |report| what_came_of(&report));
+                        acs.campaigns.tell(Message::WakeEnded(device, called));
                     });
                 }
                 // Many are called already, which is nobody's fault.
@@ -535,6 +535,15 @@ impl Acs {
         }
         engine.go_on();
         Ok(engine)
+    }
+}
+
+fn what_came_of(report: &WakeReport) -> Called {
+    let known = |attempt: &WakeAttempt| attempt.outcome.is_some_and(is_known_beforehand);
+    match report.state {
+        WakeState::SessionOpened => Called::Came,
+        _ if report.attempts.iter().all(known) => Called::NoWay,
+        _ => Called::InVain,
     }
 }
 

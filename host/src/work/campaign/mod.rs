@@ -28,7 +28,9 @@ pub use definition::{
     BetweenWaves, Definition, OnFailedWave, Pace, Retries, Share, StopRules, Wave, What,
 };
 pub use driver::{Campaigns, Command};
-pub use engine::{Candidate, Changes, Engine, Informed, LOG_LINES_MAX, Look, Start, Withdrawal};
+pub use engine::{
+    Called, Candidate, Changes, Engine, Informed, LOG_LINES_MAX, Look, Start, Withdrawal,
+};
 pub use facts::Change;
 pub use plan::{Plan, PlannedConflict, PlannedDevice, Wanted};
 pub use record::{

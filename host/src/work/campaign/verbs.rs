@@ -211,10 +211,12 @@ impl Acs {
         let mut engine = Engine::new(id, definition, head, records);
         engine.start(target_version, now);
         let changes = engine.take_changes();
+        let started = changes.log.first().map(|(_, line)| line.text.clone());
         // Until the last batch it is a draft, whatever happens.
         self.store.clear_campaign_devices(instance, id).await?;
         self.keep_campaign(instance, id, changes).await?;
-        tracing::info!(campaign = %id, name = %engine.definition().name, "a campaign was started");
+        let (name, text) = (&engine.definition().name, started.unwrap_or_default());
+        tracing::info!(campaign = %id, %name, "{text}");
         for event in engine.take_events() {
             self.events
                 .emit(Event::of_instance(now, instance, What::Campaign(event)));

@@ -2,6 +2,7 @@
 
 use cwmp::{Path, RawRpc};
 
+use crate::work::asked::WHOLE_TREE;
 use crate::work::task::{DuChange, Operation, Window};
 
 /// Of a Download, an Upload (A.3.2.8, A.4.1.5).
@@ -19,7 +20,12 @@ const WINDOWS_MAX: usize = 2;
 /// Whether an operation can be asked for at all; else what was expected and what came.
 pub fn check(operation: &Operation) -> Result<(), String> {
     match operation {
-        Operation::Get { paths } | Operation::Attributes { paths } => {
+        Operation::Get { paths } => {
+            some(paths, "paths")?;
+            let mut named = paths.iter().filter(|path| **path != WHOLE_TREE);
+            named.try_for_each(|p| path(p).map(|_| ()))
+        }
+        Operation::Attributes { paths } => {
             some(paths, "paths")?;
             paths.iter().try_for_each(|p| path(p).map(|_| ()))
         }
@@ -244,7 +250,9 @@ mod tests {
         let get = |path: &str| said(serde_json::json!({ "op": "get", "paths": [path] }));
         assert_eq!(get("Device.WiFi.SSID.*.SSID"), "");
         assert_eq!(get("Device.IP.Interface.[wan]."), "");
-        assert!(get("").contains("empty"));
+        assert_eq!(get(""), "");
+        let attributes = serde_json::json!({ "op": "attributes", "paths": [""] });
+        assert!(said(attributes).contains("empty"));
         assert!(get("Device. A").contains("space"));
         assert!(get("Device..A").contains("without a name"));
         let set = |path: &str| {

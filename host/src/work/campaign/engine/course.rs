@@ -64,15 +64,15 @@ impl Engine {
         }
     }
 
-    /// No device is begun until it is resumed.
+    /// No device is begun until it is resumed. `why`: "by anna: …".
     ///
     /// # Errors
     /// It is not going on.
     pub fn pause(&mut self, why: &str, now: UnixTime) -> Result<(), String> {
         if self.head.phase != Phase::Active || self.head.failing.is_some() {
-            return Err(self.expected("one that goes on", now));
+            return Err(self.expected("a campaign that goes on", now));
         }
-        self.pause_because(format!("paused: {why}"), now);
+        self.pause_because(format!("paused {why}"), now);
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Engine {
     /// It is not paused.
     pub fn resume(&mut self, who: &str, now: UnixTime) -> Result<(), String> {
         if self.head.phase != Phase::Paused {
-            return Err(self.expected("a paused one", now));
+            return Err(self.expected("a campaign that is paused", now));
         }
         self.head.phase = Phase::Active;
         self.head.why = None;
@@ -107,9 +107,9 @@ impl Engine {
     /// It has ended.
     pub fn abort(&mut self, why: &str, now: UnixTime) -> Result<(), String> {
         if !self.head.phase.is_live() || self.head.phase == Phase::Aborting {
-            return Err(self.expected("one that has not ended", now));
+            return Err(self.expected("a campaign that goes on or is paused", now));
         }
-        self.abort_because(format!("aborted: {why}"), now);
+        self.abort_because(format!("aborted {why}"), now);
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl Engine {
     pub fn approve(&mut self, who: &str, now: UnixTime) -> Result<u16, String> {
         let next = self.next_wave().filter(|next| self.needs_approval(*next));
         let Some(next) = next.filter(|_| self.head.phase.is_live()) else {
-            return Err(self.expected("one whose next wave waits for approval", now));
+            return Err(self.expected("a campaign whose next wave waits for approval", now));
         };
         self.head.approved = next;
         self.note(now, format!("wave {} approved by {who}", next + 1));
@@ -150,7 +150,8 @@ impl Engine {
         }
         let under_way = self.under_way();
         if matches!(self.head.phase, Phase::Draft | Phase::RollingBack) || under_way > 0 {
-            let expected = "one that was paused, has ended or was aborted, with nothing under way";
+            let expected =
+                "a campaign that was paused, has ended or was aborted, with nothing under way";
             let got = self.expected(expected, now);
             return Err(format!("{got}, with {under_way} devices under way"));
         }
@@ -161,7 +162,7 @@ impl Engine {
         for at in 0..self.entries.len() {
             going_back += u32::from(self.turn_back(at, wave, now));
         }
-        let why = format!("{going_back} devices are rolled back: {why}");
+        let why = format!("{going_back} devices are rolled back {why}");
         self.note(now, why.clone());
         self.head.why = Some(why);
         Ok(going_back)
@@ -209,7 +210,8 @@ impl Engine {
     fn expected(&mut self, what: &str, now: UnixTime) -> String {
         let (state, _) = self.state(now);
         let name = serde_json::to_value(state).unwrap_or_default();
-        format!("expected {what}, got a campaign that is {name}")
+        let name = name.as_str().unwrap_or_default();
+        format!("expected {what}, got one that is {name}")
     }
 
     pub(super) fn next_wave(&self) -> Option<u16> {
@@ -414,7 +416,8 @@ impl Engine {
         if self.under_way() > 0 {
             return;
         }
-        let why = self.head.failing.clone().unwrap_or_default();
+        let why = self.head.failing.as_deref().unwrap_or_default();
+        let why = format!("because {why}");
         let wave = self.head.wave;
         // Nothing is under way, and it brings a firmware: its definition was checked.
         if let Err(error) = self.roll_back(Some(wave), &why, now) {

@@ -15,12 +15,26 @@ const SETTLE_SECONDS: i64 = 10;
 /// A device that did not come when it was called is called again after so long, then after twice
 /// that, and so on.
 const CALL_AGAIN_SECONDS: i64 = 30;
+/// The same of one to which there was no way: it may have one at any moment, and looking costs
+/// nothing.
+const LOOK_FOR_WAY_SECONDS: i64 = 5;
 /// How often that is doubled: to an hour, about.
 const CALLS_MAX: u8 = 7;
 
 /// No device is tried again sooner, seconds: so a minute's pace is known from when its devices
 /// last were begun.
 const TRY_AGAIN_SECONDS_MIN: i64 = 60;
+
+/// What came of calling a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// It has opened a session.
+    Came,
+    /// It has not.
+    InVain,
+    /// Nothing was sent: it has no stream or binding, for example, after a restart of the host.
+    NoWay,
+}
 
 /// A session of a device has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -284,8 +298,8 @@ impl Engine {
         }
     }
 
-    /// A device that was called has opened a session, or has not.
-    pub fn wake_ended(&mut self, device: &str, opened: bool, now: UnixTime) {
+    /// What came of calling a device.
+    pub fn wake_ended(&mut self, device: &str, called: Called, now: UnixTime) {
         let Some(&at) = self.by_id.get(device) else {
             return;
         };
@@ -295,10 +309,10 @@ impl Engine {
         if !is_waking {
             return;
         }
-        if opened {
-            self.change(at, |entry| entry.due = Some(now + TAKES_TASK_SECONDS));
-        } else {
-            self.leave_to_itself(at, now);
+        match called {
+            Called::Came => self.change(at, |entry| entry.due = Some(now + TAKES_TASK_SECONDS)),
+            Called::InVain => self.leave_to_itself(at, CALL_AGAIN_SECONDS, now),
+            Called::NoWay => self.leave_to_itself(at, LOOK_FOR_WAY_SECONDS, now),
         }
     }
 
@@ -315,12 +329,13 @@ impl Engine {
         }
     }
 
-    /// It comes when it likes, or when it is called again: later and later.
-    fn leave_to_itself(&mut self, at: usize, now: UnixTime) {
+    /// It comes when it likes, or when it is called again: after so many seconds, then later and
+    /// later.
+    fn leave_to_itself(&mut self, at: usize, seconds: i64, now: UnixTime) {
         let patience = self.definition.unreachable();
         self.change(at, |entry| {
             let first = entry.record.queued.unwrap_or(now);
-            let wait = CALL_AGAIN_SECONDS << entry.calls.min(CALLS_MAX);
+            let wait = seconds << entry.calls.min(CALLS_MAX);
             entry.calls = entry.calls.saturating_add(1);
             entry.record.state = DeviceState::Queued;
             entry.reach = Reach::ByItself;
@@ -360,7 +375,7 @@ impl Engine {
                 }
                 self.line_up_to_call(at);
             }
-            DeviceState::Waking => self.leave_to_itself(at, now),
+            DeviceState::Waking => self.leave_to_itself(at, CALL_AGAIN_SECONDS, now),
             DeviceState::Sent => {
                 let reason = format!("nothing was heard of it for {seconds} s");
                 self.end(at, DeviceState::NotBack, Some(reason), now);

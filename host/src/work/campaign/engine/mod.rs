@@ -31,7 +31,7 @@ use crate::work::task::TaskId;
 
 pub use going::{Candidate, Look, Start, Withdrawal};
 
-pub use ends::Informed;
+pub use ends::{Called, Informed};
 
 /// Lines that are kept of a campaign's log.
 pub const LOG_LINES_MAX: u64 = 500;

@@ -222,6 +222,24 @@ fn a_device_that_did_not_come_is_called_again_later_and_later() {
 }
 
 #[test]
+fn a_device_to_which_there_was_no_way_is_called_soon() {
+    for (called, expected) in [(Called::NoWay, 1), (Called::InVain, 0)] {
+        let does = Behaviour {
+            can_be_called: false,
+            ..GOOD
+        };
+        let mut world = World::new(json!({}), &[does]);
+        world.run(STEP);
+        world.wakes.clear();
+        let now = world.now;
+        world.engine().wake_ended("d0000", called, now);
+        world.devices.get_mut("d0000").unwrap().does.can_be_called = true;
+        world.run(20);
+        assert_eq!(world.devices["d0000"].sent.len(), expected, "{called:?}");
+    }
+}
+
+#[test]
 fn short_informs_are_not_called() {
     let short = Behaviour {
         can_be_called: false,

@@ -12,7 +12,7 @@ use cpe_sim::Seed;
 use serde_json::{Value, json};
 
 use super::super::record::{CampaignId, CampaignState, DeviceState, Head, Record};
-use super::{Candidate, Engine, Informed, Look, Start};
+use super::{Called, Candidate, Engine, Informed, Look, Start};
 use crate::device::{DeviceKey, UnixTime};
 use crate::work::campaign::Definition;
 use crate::work::task::{OUTCOME_UNKNOWN, Task, TaskError, TaskId, TaskState};
@@ -237,7 +237,8 @@ impl World {
         }
         let now = self.now;
         while let Some((device, opened)) = self.wakes.pop_front() {
-            self.engine().wake_ended(&device, opened, now);
+            let called = if opened { Called::Came } else { Called::InVain };
+            self.engine().wake_ended(&device, called, now);
         }
         for withdrawal in self.engine().step(now, 1_000) {
             if self.dies() {

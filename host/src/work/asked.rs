@@ -5,25 +5,28 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::device::DataModel;
 use crate::files::FileId;
 use crate::work::task::Operation;
 
 /// The FileType of a configuration that a device sends (TR-069 A.4.1.5).
 const CONFIGURATION: &str = "1 Vendor Configuration File";
+/// As a path, until it is known which tree the device speaks.
+pub const WHOLE_TREE: &str = "";
 
 /// What to do: a word of people's, or an operation of CWMP.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Asked {
+pub enum Asked {
+    /// A word of people's.
     Verb(Verb),
+    /// As CWMP has it.
     Operation(Operation),
 }
 
 /// What people ask for. It becomes an operation of CWMP.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
-pub(super) enum Verb {
+pub enum Verb {
     /// Reads again what the device has: some of it, or all.
     Refresh {
         /// Names, or partial paths that end in a dot; empty = the whole tree.
@@ -32,6 +35,7 @@ pub(super) enum Verb {
     },
     /// Gives the device a file of the store, such as a firmware.
     Firmware {
+        /// Which one.
         file: FileId,
         /// Although the file is for other devices.
         #[serde(default)]
@@ -49,15 +53,15 @@ pub(super) enum Verb {
 }
 
 impl Asked {
-    /// The operation that it is for a device of this data model.
-    pub(super) fn operation(self, data_model: DataModel) -> Operation {
+    /// The operation that it is, for any device.
+    pub fn operation(self) -> Operation {
         let verb = match self {
             Asked::Operation(operation) => return operation,
             Asked::Verb(verb) => verb,
         };
         match verb {
             Verb::Refresh { paths } if paths.is_empty() => Operation::Get {
-                paths: vec![data_model.root().to_owned()],
+                paths: vec![WHOLE_TREE.to_owned()],
             },
             Verb::Refresh { paths } => Operation::Get { paths },
             Verb::Firmware {
@@ -89,6 +93,14 @@ impl Asked {
     }
 }
 
+/// Reads an operation that may be told by a word of people's.
+///
+/// # Errors
+/// What is wrong with what was told.
+pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Operation, D::Error> {
+    Asked::deserialize(deserializer).map(Asked::operation)
+}
+
 impl<'de> Deserialize<'de> for Asked {
     /// By its `op`, so that an error is about that and not about all of them.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Asked, D::Error> {
@@ -112,8 +124,7 @@ mod tests {
     use super::*;
 
     fn read(value: Value) -> Operation {
-        let asked: Asked = serde_json::from_value(value).unwrap();
-        asked.operation(DataModel::Tr181)
+        super::read(value).unwrap()
     }
 
     #[test]
@@ -121,7 +132,7 @@ mod tests {
         assert_eq!(
             read(json!({ "op": "refresh" })),
             Operation::Get {
-                paths: vec!["Device.".into()]
+                paths: vec![String::new()]
             }
         );
         assert_eq!(
