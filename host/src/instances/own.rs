@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 /// What an instance's own administrator may change.
-pub const OWN: [&str; 16] = [
+pub const OWN: [&str; 15] = [
     "acs_url",
     "connection_request_seconds_max",
     "device_authentication",
@@ -15,7 +15,6 @@ pub const OWN: [&str; 16] = [
     "provisioning_codes",
     "session_after_wake_seconds_max",
     "short_inform",
-    "short_periodic_inform_seconds",
     "standard_periodic_inform_seconds",
     "stun",
     "unknown_devices",
@@ -27,13 +26,14 @@ pub const OWN: [&str; 16] = [
 ];
 
 /// What only the host's may.
-pub const OF_HOST: [&str; 9] = [
+pub const OF_HOST: [&str; 10] = [
     "connection_request_allow",
     "connection_request_from",
     "hosts",
     "http_proxy",
     "listen",
     "listen_tls",
+    "short_periodic_inform_seconds",
     "trusted_proxies",
     "waking.calls_at_once_max",
     "waking.waiting_max",

@@ -28,7 +28,6 @@ fn own() -> Value {
         "provisioning_codes": { "gold*": ["tier-gold"] },
         "session_after_wake_seconds_max": 20,
         "short_inform": { "lease": true },
-        "short_periodic_inform_seconds": 30,
         "standard_periodic_inform_seconds": 7200,
         "stun": false,
         "unknown_devices": "quarantine",
@@ -103,6 +102,7 @@ async fn what_concerns_the_host_takes_the_host() {
         ("http_proxy", json!({ "address": "192.0.2.1:80" })),
         ("listen", json!(["127.0.0.1:1"])),
         ("listen_tls", json!(["127.0.0.1:1"])),
+        ("short_periodic_inform_seconds", json!(1)),
         ("trusted_proxies", json!(["0.0.0.0/0"])),
         (
             "waking.calls_at_once_max",
