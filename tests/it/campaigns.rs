@@ -4,7 +4,7 @@
 mod fleet;
 mod flows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -160,6 +160,12 @@ async fn a_failed_wave_is_rolled_back(api: Api, fleets: &Fleets, devices: usize,
     });
     fleets.prepare().await;
     let before = fleets.versions().await;
+    // Who comes first is chance; each of them can get back what it has.
+    for version in before.values().collect::<BTreeSet<_>>() {
+        if version != NEW {
+            upload(server, version).await;
+        }
+    }
     let (not_back, at_once) = limits(devices);
     let id = create(
         api,

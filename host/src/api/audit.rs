@@ -166,12 +166,13 @@ async fn export_all(
     scope: Scope,
     Query(asked): Query<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::new(acs, scope, &asked.query, asked.all_instances)?;
     let kind = match asked.format {
         Format::Ndjson => "application/x-ndjson",
         Format::Csv => "text/csv; charset=utf-8",
     };
-    let body = export::stream(move |sink| {
+    let who = Arc::clone(&scope.principal.name);
+    let wanted = Wanted::new(acs, scope, &asked.query, asked.all_instances)?;
+    let body = export::stream(&who, move |sink| {
         if asked.format == Format::Csv {
             sink.csv(&COLUMNS)?;
         }

@@ -15,7 +15,8 @@ use utoipa_axum::routes;
 
 use super::audit::Trail;
 use super::error::{ApiError, Body, Optional, Page, PageQuery, Path, Query};
-use super::scope::Scope;
+use super::scope::{PARAMETERS_READ, Scope};
+use super::search::parse as parse_query;
 use crate::Acs;
 use crate::access::Access;
 use crate::store::CampaignDeviceFilter;
@@ -83,6 +84,7 @@ async fn create(
     Body(definition): Body<Definition>,
 ) -> Result<Response, ApiError> {
     may_do(&scope, &definition)?;
+    may_ask(&scope, &definition)?;
     made(&acs, &scope, &trail, definition).await
 }
 
@@ -118,6 +120,16 @@ fn may_do(scope: &Scope, definition: &Definition) -> Result<(), ApiError> {
     }
 }
 
+/// Who is found by values of parameters tells them to who wrote the query.
+fn may_ask(scope: &Scope, definition: &Definition) -> Result<(), ApiError> {
+    let asks_parameters = !parse_query(&definition.query)?.paths().is_empty();
+    match scope.parameters() {
+        Access::All => Ok(()),
+        _ if asks_parameters => Err(scope.lacks(PARAMETERS_READ)),
+        _ => Ok(()),
+    }
+}
+
 /// What a campaign would do, without making one. Which device would be in which wave is not known
 /// before there is one.
 #[utoipa::path(
@@ -133,6 +145,7 @@ async fn preview(
     Query(query): Query<PageQuery>,
     Body(definition): Body<Definition>,
 ) -> Result<Json<Plan>, ApiError> {
+    may_ask(&scope, &definition)?;
     plan(&acs, &scope, None, definition, &query).await
 }
 
@@ -174,7 +187,11 @@ async fn plan(
         limit: query.limit()?,
     };
     let plan = acs.preview_campaign(&scope.instance.name, id, definition, wanted);
-    Ok(Json(plan.await?))
+    let mut plan = plan.await?;
+    if !matches!(scope.parameters(), Access::All) {
+        plan.hide_values();
+    }
+    Ok(Json(plan))
 }
 
 /// A campaign as it stands, with the devices of each wave counted.
@@ -209,6 +226,7 @@ async fn change(
     Body(definition): Body<Definition>,
 ) -> Result<Json<CampaignView>, ApiError> {
     may_do(&scope, &definition)?;
+    may_ask(&scope, &definition)?;
     let (id, name) = (parse(&id)?, &scope.instance.name);
     let before = acs.campaign(name, id)?;
     let shown = acs.change_campaign(name, id, definition).await?;
@@ -300,6 +318,10 @@ async fn steer(
 ) -> Result<Json<CampaignView>, ApiError> {
     let (id, name) = (parse(id)?, &scope.instance.name);
     let before = acs.campaign(name, id)?;
+    // Who only stops what others began need not be allowed to do it.
+    if !matches!(command, Command::Pause { .. } | Command::Abort { .. }) {
+        may_do(scope, &before.definition)?;
+    }
     let shown = acs.steer_campaign(name, id, command).await?;
     trail.between(Some(Stand::of(&before)), Some(Stand::of(&shown)));
     Ok(Json(CampaignView::new(name, &shown)))
@@ -408,10 +430,6 @@ async fn roll_back(
         Some(0) => return Err(ApiError::bad("expected a wave of at least 1, got 0")),
         wave => wave.map(|wave| wave - 1),
     };
-    may_do(
-        &scope,
-        &acs.campaign(&scope.instance.name, parse(&id)?)?.definition,
-    )?;
     steer(&acs, &scope, &trail, &id, Command::RollBack { wave, why }).await
 }
 
@@ -497,7 +515,8 @@ async fn devices(
         wave,
     };
     if query.format != Format::Json {
-        return Ok(views::stream(acs, name, id, filter, query.format));
+        let who = &scope.principal.name;
+        return views::stream(acs, who, name, id, filter, query.format);
     }
     let limit = super::error::limit(query.limit)?;
     let (found, next) = acs.campaign_devices(&name, id, filter, query.after.as_deref(), limit)?;

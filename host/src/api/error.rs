@@ -15,6 +15,7 @@ use super::audit::Refused;
 use crate::access::Refusal;
 use crate::device::{DeviceKey, UnixTime};
 use crate::nat::pace::Full;
+use crate::secrets::is_secret;
 use crate::store::StoreError;
 
 /// An error of the API: its status, a code for programs and a sentence for people.
@@ -311,6 +312,11 @@ fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut json);
     let read = read.map_err(|error| match error.inner().classify() {
+        // The text quotes the value, and goes into the audit log.
+        Category::Data if is_secret(&error.path().to_string()) => wrong(format!(
+            "{}: expected a value of another type",
+            error.path()
+        )),
         Category::Data => wrong(error.to_string()),
         _ => ApiError::bad(format!("expected JSON: {}", error.inner())),
     })?;

@@ -178,6 +178,9 @@ pub(super) async fn change(
     trail: Trail,
     Body(patch): Body<Map<String, Value>>,
 ) -> Result<Json<InstanceView>, ApiError> {
+    if name != *scope.instance.name {
+        return Err(ChangeError::Unknown(name).into());
+    }
     let write = Permission::new(Resource::Instances, Action::Write);
     let of_host = of_host(&patch);
     if !of_host.is_empty() && !matches!(scope.principal.on(None, write), Access::All) {

@@ -242,10 +242,12 @@ fn alone(path: &str) -> Option<&str> {
     (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
-/// `/v1/instances/acme/devices` → `acme`, `/v1/devices`. An instance alone is a resource itself.
+/// `/v1/instances/acme/devices` → `acme`, `/v1/devices`. An instance alone is a resource itself,
+/// and none is within another: who is asked for would be another than who is let in.
 fn split(path: &str) -> Option<(&str, String)> {
     let (name, rest) = path.strip_prefix("/v1/instances/")?.split_once('/')?;
-    (!name.is_empty() && !rest.is_empty()).then(|| (name, format!("/v1/{rest}")))
+    let is_within = rest == "instances" || rest.starts_with("instances/");
+    (!name.is_empty() && !rest.is_empty() && !is_within).then(|| (name, format!("/v1/{rest}")))
 }
 
 #[cfg(test)]
@@ -267,6 +269,8 @@ mod tests {
         check("/v1/instances/acme", None);
         check("/v1/instances/acme/", None);
         check("/v1/instances//devices", None);
+        check("/v1/instances/acme/instances", None);
+        check("/v1/instances/acme/instances/other", None);
         check("/v1/instances", None);
         check("/v1/devices/instances/x", None);
         assert_eq!(alone("/v1/instances/acme"), Some("acme"));

@@ -1,17 +1,15 @@
 //! `GET /v1/devices`: a page of the devices that match a query, or all of them as a table.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ObjectBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -26,13 +24,10 @@ use super::scope::{PARAMETERS_READ, Scope};
 use crate::Acs;
 use crate::access::{Access, Action, Permission, Resource};
 use crate::device::{DeviceKey, UnixTime};
+use crate::export;
 use crate::query;
 use crate::store::{Listed, Sort, StoreError};
 
-/// Devices of one piece of a table on its way.
-const PIECE_DEVICES: usize = 256;
-/// Pieces that wait for the client.
-const PIECES_WAITING_MAX: usize = 4;
 /// Who may have a backup has all passwords anyway.
 const PASSWORDS: Permission = Permission::new(Resource::Backups, Action::Read);
 
@@ -191,7 +186,7 @@ async fn list(
         ));
     }
     let devices = acs.sorted(&scope.instance.name, &query, &sort).await?;
-    Ok(table(&acs, devices, columns, format))
+    table(&acs, &scope.principal.name, devices, columns, format)
 }
 
 /// A query of a request: who wrote it is shown where it is wrong.
@@ -265,79 +260,44 @@ fn check_passwords(scope: &Scope) -> Result<(), ApiError> {
     }
 }
 
-/// All of these devices, a few at a time as the client takes them. A device that went meanwhile is
-/// left out.
-fn table(acs: &Arc<Acs>, devices: Vec<DeviceKey>, columns: Columns, format: Format) -> Response {
-    let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
+/// All of these devices. One that went meanwhile is left out.
+fn table(
+    acs: &Arc<Acs>,
+    who: &str,
+    devices: Vec<DeviceKey>,
+    columns: Columns,
+    format: Format,
+) -> Result<Response, ApiError> {
     let (content_type, name) = match format {
         Format::Csv => ("text/csv; charset=utf-8", "devices.csv"),
         _ => ("application/x-ndjson", "devices.ndjson"),
     };
     let acs = Arc::clone(acs);
-    tokio::task::spawn_blocking(move || {
+    let body = export::stream(who, move |sink| {
         let now = acs.clock.unix();
-        let mut heads = (format == Format::Csv).then(|| {
-            let names: Vec<String> = columns.names().map(str::to_owned).collect();
-            line(&names)
-        });
-        // An empty table has its head, too.
-        let mut groups = devices.chunks(PIECE_DEVICES);
-        let mut group = groups.next().unwrap_or_default();
-        loop {
-            let mut piece = heads.take().unwrap_or_default();
-            let added = add(&acs, &mut piece, group, &columns, format, now);
-            let failed = added.is_err();
-            let sent = added.map(|()| Bytes::from(piece));
-            // Nobody takes it any more, or it breaks off.
-            if pieces.blocking_send(sent).is_err() || failed {
-                return;
-            }
-            match groups.next() {
-                Some(next) => group = next,
-                None => return,
+        if format == Format::Csv {
+            let names: Vec<&str> = columns.names().collect();
+            sink.csv(&names)?;
+        }
+        let paths = columns.paths();
+        for device in &devices {
+            let found = acs.store.look(device, &paths).map_err(io::Error::other)?;
+            let Some((listed, parameters)) = found else {
+                continue;
+            };
+            if format == Format::Csv {
+                sink.csv(&columns.row(&listed, &parameters, now))?;
+            } else {
+                sink.json(&columns.object(&listed, &parameters, now))?;
             }
         }
+        Ok(())
     });
-    let body = Body::from_stream(ReceiverStream::new(waiting));
+    let body = body.ok_or_else(ApiError::busy)?;
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [
         (header::CONTENT_TYPE, content_type.to_owned()),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    (headers, body).into_response()
-}
-
-fn add(
-    acs: &Acs,
-    piece: &mut Vec<u8>,
-    devices: &[DeviceKey],
-    columns: &Columns,
-    format: Format,
-    now: UnixTime,
-) -> Result<(), StoreError> {
-    let paths = columns.paths();
-    for device in devices {
-        let Some((listed, parameters)) = acs.store.look(device, &paths)? else {
-            continue;
-        };
-        if format == Format::Csv {
-            piece.extend(line(&columns.row(&listed, &parameters, now)));
-        } else {
-            let object = columns.object(&listed, &parameters, now);
-            piece.extend(serde_json::to_vec(&object).unwrap_or_default());
-            piece.push(b'\n');
-        }
-    }
-    Ok(())
-}
-
-/// A line of a table (RFC 4180).
-fn line(cells: &[String]) -> Vec<u8> {
-    let terminator = csv::Terminator::CRLF;
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(terminator)
-        .from_writer(Vec::new());
-    // Writing to memory does not fail.
-    let _ = writer.write_record(cells);
-    writer.into_inner().unwrap_or_default()
+    Ok((headers, body).into_response())
 }

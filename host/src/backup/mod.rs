@@ -129,7 +129,7 @@ impl Acs {
                 let (file, bytes, records) = (&made.backup.file, made.backup.bytes, made.records);
                 let (contents, plugins) = (made.contents, made.plugin_files);
                 tracing::info!(file = %file.display(), records, contents, plugins, bytes, "a backup was made");
-                self.remove_old_backups();
+                self.remove_old_backups(&made.backup);
             }
             Err(error) => {
                 let directory = self.backup_directory();
@@ -231,9 +231,10 @@ impl Acs {
             return;
         }
         let is_recent = |at: UnixTime, seconds: i64| (0..seconds).contains(&(now - at));
-        let last = self.kept_backups().into_iter().next();
         let period = every_hours.saturating_mul(SECONDS_PER_HOUR);
-        let is_made = last.is_some_and(|last| is_recent(last.made, period));
+        // The newest may be of a time to come, if the clock was set back.
+        let mut all = self.kept_backups().into_iter();
+        let is_made = all.any(|backup| is_recent(backup.made, period));
         let failure = self.backups.last().failure;
         let has_just_failed = failure.is_some_and(|(at, _)| is_recent(at, RETRY_SECONDS));
         if !is_made && !has_just_failed {
@@ -242,9 +243,12 @@ impl Acs {
         }
     }
 
-    fn remove_old_backups(&self) {
-        let kept = self.config.backup.kept;
-        for old in self.kept_backups().into_iter().skip(kept) {
+    /// The one that was just made stays, even where a clock that was set back left newer names.
+    fn remove_old_backups(&self, made: &Backup) {
+        let others_kept = self.config.backup.kept.saturating_sub(1);
+        let all = self.kept_backups().into_iter();
+        let others = all.filter(|backup| backup.name != made.name);
+        for old in others.skip(others_kept) {
             if let Err(error) = std::fs::remove_file(&old.file) {
                 tracing::error!(file = %old.file.display(), %error, "cannot remove an old backup");
             }

@@ -6,6 +6,8 @@ use super::{ConfigError, Instance};
 const ACS_URL_BYTES_MAX: usize = 255;
 /// `DeviceInfo.ProvisioningCode` holds no more.
 const CODE_CHARS_MAX: usize = 64;
+/// Codes that give tags, of an instance.
+const CODES_MAX: usize = 1_000;
 /// Tags of one code.
 const TAGS_MAX: usize = 20;
 /// Characters of one tag.
@@ -28,7 +30,15 @@ pub(super) fn check(instance: &Instance) -> Result<(), ConfigError> {
             "an http or https URL of at most 255 characters such as \"http://acs.example.net:7547/\"",
         );
     }
-    for (code, tags) in &instance.provisioning_codes {
+    let codes = &instance.provisioning_codes;
+    if codes.len() > CODES_MAX {
+        return wrong(
+            "instance.provisioning_codes",
+            &codes.len(),
+            "at most 1000 provisioning codes",
+        );
+    }
+    for (code, tags) in codes {
         if code.chars().count() > CODE_CHARS_MAX {
             return wrong(
                 "instance.provisioning_codes",

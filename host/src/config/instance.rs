@@ -21,6 +21,12 @@ const HOSTS_MAX: usize = 100;
 const LISTENERS_MAX: usize = 16;
 /// Characters of a host name (RFC 1035).
 const HOST_CHARS_MAX: usize = 253;
+/// Characters of a realm.
+const REALM_CHARS_MAX: usize = 128;
+/// Credentials that devices are delivered with, of an instance: each login tries them.
+const FACTORY_CREDENTIALS_MAX: usize = 200;
+/// Characters of each of their texts.
+const FACTORY_CHARS_MAX: usize = 256;
 
 /// The settings of one instance.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -256,6 +262,29 @@ impl Instance {
                 expected: "at least one of \"digest-sha-256\", \"digest-md5\", \"basic\"",
             });
         }
+        let schemes = &authentication.schemes;
+        let is_twice = |at: usize| {
+            schemes
+                .iter()
+                .take(at)
+                .any(|one| schemes.get(at) == Some(one))
+        };
+        if (0..schemes.len()).any(is_twice) {
+            return Err(ConfigError::Value {
+                name: "instance.device_authentication.schemes",
+                got: format!("{} of them", schemes.len()),
+                expected: "each scheme once",
+            });
+        }
+        // It goes into each answer that asks for a password, once for each scheme.
+        let realm = authentication.realm.chars();
+        if realm.clone().count() > REALM_CHARS_MAX || realm.clone().any(char::is_control) {
+            return Err(ConfigError::Value {
+                name: "instance.device_authentication.realm",
+                got: format!("{} characters", realm.count()),
+                expected: "at most 128 printable characters",
+            });
+        }
         let has_authorities = config.cwmp.tls.client_ca.is_some();
         if authentication.require == Require::Certificate && !has_authorities {
             return Err(ConfigError::Value {
@@ -267,7 +296,15 @@ impl Instance {
         let is_empty = |factory: &FactoryCredentials| {
             factory.password.is_empty() || factory.username.as_deref() == Some("")
         };
-        if authentication.factory_credentials.iter().any(is_empty) {
+        let factory = &authentication.factory_credentials;
+        if factory.len() > FACTORY_CREDENTIALS_MAX || factory.iter().any(is_too_long) {
+            return Err(ConfigError::Value {
+                name: "instance.device_authentication.factory_credentials",
+                got: format!("{} of them", factory.len()),
+                expected: "at most 200, with texts of at most 256 characters",
+            });
+        }
+        if factory.iter().any(is_empty) {
             return Err(ConfigError::Value {
                 name: "instance.device_authentication.factory_credentials",
                 got: "an empty text".into(),
@@ -276,6 +313,19 @@ impl Instance {
         }
         Ok(())
     }
+}
+
+fn is_too_long(factory: &FactoryCredentials) -> bool {
+    let FactoryCredentials {
+        username,
+        password,
+        manufacturer,
+        oui,
+        product_class,
+    } = factory;
+    let others = [username, manufacturer, oui, product_class];
+    let mut texts = others.into_iter().flatten().chain([password]);
+    texts.any(|text| text.chars().count() > FACTORY_CHARS_MAX)
 }
 
 fn is_host(host: &str) -> bool {

@@ -106,13 +106,12 @@ fn errors_name_line_and_expected_value() {
     );
     check(
         "[instances.acme]\nhosts = ['a:1']",
-        &[
-            "[instances.acme]",
-            "instance.hosts",
-            "without scheme and port",
-        ],
+        &["line 2", "instances.acme.hosts", "without scheme and port"],
     );
-    check("[instances.Acme]", &["[instances.Acme]", "a letter first"]);
+    check(
+        "[instances.Acme]",
+        &["line 1", "instances.Acme", "a letter first"],
+    );
     check("[instances.default]", &["in [instance]"]);
     check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);
     check(

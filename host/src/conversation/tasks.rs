@@ -50,7 +50,8 @@ impl Conversation {
         if self.comes_too_early(&task) {
             return None;
         }
-        if !self.acs.campaigns.admits(&task, now.unix) {
+        let version = &self.summary.software_version;
+        if !self.acs.campaigns.admits(&task, version, now.unix) {
             return None;
         }
         self.trace.eventful();

@@ -30,12 +30,10 @@ pub enum NoFlow {
         flows: Vec<String>,
     },
     /// Its file was refused.
-    #[error("the plugin {name:?} does not run: {error}")]
+    #[error("the plugin {name:?} does not run: its file was refused")]
     Failed {
         /// What was asked for.
         name: String,
-        /// Why the file was refused.
-        error: String,
     },
     /// Its triggers, or the operator's file, name other devices.
     #[error("the flow {name:?} is not for this device")]
@@ -80,16 +78,12 @@ impl Plugins {
         flows.sort();
         let mut statuses = self.statuses().into_iter();
         let status = statuses.find(|status| status.name == name);
-        Err(
-            match status.map(|status| (status.state, status.last_error)) {
-                Some((PluginState::Disabled, _)) => NoFlow::Disabled { name, flows },
-                Some((PluginState::Failed, error)) => NoFlow::Failed {
-                    name,
-                    error: error.unwrap_or_default(),
-                },
-                _ => NoFlow::Unknown { name, flows },
-            },
-        )
+        Err(match status.map(|status| status.state) {
+            Some(PluginState::Disabled) => NoFlow::Disabled { name, flows },
+            // Why is for those who may see the plugins.
+            Some(PluginState::Failed) => NoFlow::Failed { name },
+            _ => NoFlow::Unknown { name, flows },
+        })
     }
 }
 

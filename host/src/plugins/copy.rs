@@ -73,6 +73,11 @@ fn copy_once(
         let (bytes, now) = match read(&path, bytes_max) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // It does not run either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                tracing::warn!(file = name, %error, "not in the backup: it cannot be read");
+                continue;
+            }
             Err(error) => {
                 let text = format!("cannot read {}: {error}", path.display());
                 return Err(io::Error::new(error.kind(), text));

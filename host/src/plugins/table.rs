@@ -1,7 +1,6 @@
 //! What is loaded, immutable: a session keeps the table it began with, a reload swaps in a new one.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::hooks::Hooks;
@@ -143,18 +142,6 @@ impl Table {
 }
 
 impl Matched {
-    /// The flows for a session of the device, in the order they run in. Tags may change while
-    /// they run: ask [`FlowRef::triggered`] again before each.
-    pub fn flows_triggered<'a>(
-        &'a self,
-        events: &'a [cwmp::Event],
-        tags: &'a BTreeSet<String>,
-    ) -> impl Iterator<Item = &'a FlowRef> {
-        self.flows
-            .iter()
-            .filter(move |flow| flow.triggered(events, tags))
-    }
-
     /// The profiles with hooks, `name version` each, in the order they are asked.
     pub fn profiles(&self) -> impl Iterator<Item = String> {
         self.profiles.iter().map(|plugin| plugin.title())

@@ -137,6 +137,7 @@ async fn what_concerns_the_host_takes_the_host() {
     for (method, path) in [
         ("GET", "/v1/instances/south"),
         ("PATCH", "/v1/instances/south"),
+        ("PATCH", "/v1/instances/north/instances/south"),
         ("DELETE", "/v1/instances/south"),
         ("GET", "/v1/instances/south/links"),
         ("GET", "/v1/instances/nothing"),

@@ -1,17 +1,17 @@
 //! Campaigns and their devices as the API shows them.
 
+use std::io;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::super::error::time;
+use super::super::error::{ApiError, time};
 use crate::Acs;
+use crate::export;
 use crate::store::CampaignDeviceFilter;
 use crate::work::campaign::{
     CampaignId, CampaignState, Counts, Definition, DeviceState, LogLine, Record, Shown, Waits,
@@ -19,8 +19,6 @@ use crate::work::campaign::{
 
 /// Devices that are read at once for an export.
 const PAGE: usize = 1_000;
-/// Pieces of an export that wait for who reads it.
-const PIECES_MAX: usize = 4;
 
 /// A campaign as it stands.
 #[derive(Serialize, ToSchema)]
@@ -211,67 +209,51 @@ pub(super) enum Format {
 /// All devices that are wanted, written while they are read.
 pub(super) fn stream(
     acs: Arc<Acs>,
+    who: &str,
     instance: Arc<str>,
     id: CampaignId,
     filter: CampaignDeviceFilter,
     format: Format,
-) -> Response {
-    let (pieces, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(PIECES_MAX);
-    tokio::task::spawn_blocking(move || {
-        let (mut after, mut is_first) = (None::<Arc<str>>, true);
+) -> Result<Response, ApiError> {
+    let body = export::stream(who, move |sink| {
+        if format == Format::Csv {
+            sink.csv(&NAMES)?;
+        }
+        let mut after = None::<Arc<str>>;
         loop {
-            let found = acs.campaign_devices(&instance, id, filter, after.as_deref(), PAGE);
-            let piece = match found {
-                Ok((devices, next)) => {
-                    after = next;
-                    write(&devices, format, std::mem::take(&mut is_first))
+            let page = acs.campaign_devices(&instance, id, filter, after.as_deref(), PAGE);
+            let (devices, next) = page.map_err(io::Error::other)?;
+            for (device, record) in &devices {
+                let view = CampaignDeviceView::new(device, record);
+                match format {
+                    Format::Csv => sink.csv(&view.cells()?)?,
+                    Format::Json | Format::Ndjson => sink.json(&view)?,
                 }
-                Err(error) => Err(std::io::Error::other(error.to_string())),
-            };
-            let is_last = piece.is_err() || after.is_none();
-            // Who wanted it may be gone.
-            if pieces.blocking_send(piece).is_err() || is_last {
-                return;
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(());
             }
         }
     });
+    let body = body.ok_or_else(ApiError::busy)?;
     let content_type = match format {
         Format::Csv => "text/csv; charset=utf-8",
         Format::Json | Format::Ndjson => "application/x-ndjson",
     };
-    let body = Body::from_stream(ReceiverStream::new(body));
-    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+    Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
-fn write(
-    devices: &[(Arc<str>, Record)],
-    format: Format,
-    with_names: bool,
-) -> Result<Bytes, std::io::Error> {
-    let views = devices
-        .iter()
-        .map(|(device, record)| CampaignDeviceView::new(device, record));
-    if format == Format::Csv {
-        let mut writer = csv::WriterBuilder::new()
-            .has_headers(false)
-            .from_writer(Vec::new());
-        if with_names {
-            writer.write_record(NAMES)?;
-        }
-        for view in views {
-            writer.serialize(view)?;
-        }
-        let written = writer.into_inner();
-        return written
-            .map(Bytes::from)
-            .map_err(|error| std::io::Error::other(error.to_string()));
+impl CampaignDeviceView {
+    /// As a line of a table, in the order of [`NAMES`].
+    fn cells(&self) -> io::Result<[String; NAMES.len()]> {
+        let fields = serde_json::to_value(self)?;
+        Ok(NAMES.map(|name| match fields.get(name) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }))
     }
-    let mut lines = Vec::new();
-    for view in views {
-        serde_json::to_writer(&mut lines, &view)?;
-        lines.push(b'\n');
-    }
-    Ok(lines.into())
 }
 
 /// The columns, also of a list without devices.
@@ -305,10 +287,11 @@ mod tests {
             .collect();
         assert!(places.is_sorted(), "{json}");
         assert_eq!(json.matches("\":").count(), NAMES.len());
-        let devices = [(Arc::from("02A1B2-X-1"), Record::default())];
-        let csv = write(&devices, Format::Csv, true).unwrap();
-        let text = String::from_utf8(csv.to_vec()).unwrap();
-        assert!(text.starts_with("device,wave,state,"), "{text}");
-        assert!(text.contains("\n02A1B2-X-1,1,pending,,0,"), "{text}");
+        let cells = CampaignDeviceView::new("02A1B2-X-1", &Record::default()).cells();
+        let cells = cells.unwrap().join(",");
+        assert!(
+            cells.starts_with("02A1B2-X-1,1,pending,,0,,false,"),
+            "{cells}"
+        );
     }
 }

@@ -43,6 +43,8 @@ pub struct Campaigns {
     going: RwLock<HashMap<Key, Arc<Going>>>,
     /// Those that somebody changes, starts or removes.
     changing: Mutex<HashSet<Key>>,
+    /// Held from the look for conflicts until the campaign is seen by others.
+    pub(super) starting: tokio::sync::Mutex<()>,
     /// All that were under way when the host stopped are there again.
     is_ready: AtomicBool,
     // Not bounded: what is in it is bounded by the devices of the campaigns that are under way,
@@ -118,6 +120,7 @@ impl Default for Campaigns {
         Campaigns {
             going: RwLock::default(),
             changing: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
             is_ready: AtomicBool::new(false),
             messages,
             inbox: Mutex::new(Some(inbox)),
@@ -127,8 +130,8 @@ impl Default for Campaigns {
 
 impl Campaigns {
     /// Whether a session may send a task now; tasks of no campaign it always may. A device whose
-    /// task may be sent counts as begun.
-    pub fn admits(&self, task: &Task, now: UnixTime) -> bool {
+    /// task may be sent counts as begun. `version`: the one that it informs with.
+    pub fn admits(&self, task: &Task, version: &str, now: UnixTime) -> bool {
         let Some(id) = task.campaign else {
             return true;
         };
@@ -136,7 +139,10 @@ impl Campaigns {
             return false;
         }
         match self.get(&task.instance, id) {
-            Some(going) => going.engine.lock().admit(&task.device, task.id, now),
+            Some(going) => going
+                .engine
+                .lock()
+                .admit(&task.device, task.id, version, now),
             // What a campaign left behind when it ended is made an end of, if it had begun.
             None => task.state == TaskState::Sent,
         }
@@ -397,22 +403,32 @@ impl Acs {
             }
             (candidates, Arc::clone(engine.definition()), engine.head())
         };
-        if head.phase == Phase::Active
-            && let Some(lack) = self.lacks(&going.instance, &definition.operation)?
-        {
-            // No device is to blame for that.
-            let mut engine = going.engine.lock();
-            let _ = engine.pause(&format!("because {lack}"), now);
-            let places = candidates.iter().map(|candidate| candidate.at);
-            places.for_each(|at| engine.put_back(at));
-            return Ok((Vec::new(), 0));
+        if head.phase == Phase::Active {
+            let lack = self.lacks(&going.instance, &definition.operation);
+            if !matches!(lack, Ok(None)) {
+                // No device is to blame for that.
+                let mut engine = going.engine.lock();
+                let places = candidates.iter().map(|candidate| candidate.at);
+                places.for_each(|at| engine.put_back(at));
+                if let Some(lack) = lack? {
+                    let _ = engine.pause(&format!("because {lack}"), now);
+                }
+                return Ok((Vec::new(), 0));
+            }
         }
         let mut starts = Vec::with_capacity(candidates.len());
         let looked = candidates.len();
         for candidate in candidates {
             let (look, operation) = match self.in_the_way(going, &candidate) {
                 Some(other) => (Look::InTheWay(other), None),
-                None => self.look(&going.instance, &definition, &head, &candidate)?,
+                None => match self.look(&going.instance, &definition, &head, &candidate) {
+                    Ok(looked) => looked,
+                    // The others are not kept from it.
+                    Err(error) => (
+                        Look::Skip(format!("its records cannot be read: {error}")),
+                        None,
+                    ),
+                },
             };
             let start = going.engine.lock().looked(candidate.at, look, now);
             starts.extend(start.zip(operation));

@@ -19,6 +19,8 @@ use crate::work::task::Operation;
 
 /// The tag of a device that says in which time zone it stands begins like this.
 const ZONE_TAG: &str = "tz:";
+/// What a firmware changes.
+pub(super) const SOFTWARE_VERSION: &str = "software_version";
 /// Files that are looked at for a former firmware, in pages of so many.
 const FILES_PAGE: usize = 200;
 
@@ -165,7 +167,7 @@ pub(super) fn changes(
             })
             .collect(),
         operation if What::of(operation) == What::Firmware => vec![Change {
-            what: "software_version".to_owned(),
+            what: SOFTWARE_VERSION.to_owned(),
             from: Some(summary.software_version.clone()),
             to: target_version.map(str::to_owned),
         }],

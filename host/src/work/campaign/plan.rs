@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::conflicts::{Conflict, conflict, what_is_unknown};
-use super::facts::{self, Change};
+use super::facts::{self, Change, SOFTWARE_VERSION};
 use super::record::{CampaignId, Head};
 use super::verbs::CampaignError;
 use super::{Definition, waves};
@@ -42,6 +42,16 @@ pub struct Plan {
     /// To be given back as `after`; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+impl Plan {
+    /// For who may not see the values of parameters: what they are by now is left out.
+    pub fn hide_values(&mut self) {
+        let changes = self.items.iter_mut().flat_map(|item| &mut item.changes);
+        for change in changes.filter(|change| change.what != SOFTWARE_VERSION) {
+            change.from = None;
+        }
+    }
 }
 
 /// A device as a campaign would treat it.

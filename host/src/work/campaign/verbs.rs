@@ -1,6 +1,7 @@
 //! What people do with campaigns: make, change, start, steer, look, remove.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::driver::{Command, Going};
 use super::engine::{Changes, Engine};
@@ -17,6 +18,10 @@ use crate::work::task::Operation;
 
 /// Campaigns that an instance may have, ended ones included.
 const CAMPAIGNS_MAX: usize = 1_000;
+/// A campaign that has ended is waited for so long before it is removed.
+const ENDING_MAX: Duration = Duration::from_secs(5);
+/// And looked at so often.
+const ENDING_LOOK: Duration = Duration::from_millis(50);
 /// Bytes of an operation's JSON: each task of the campaign has a copy of it.
 const OPERATION_BYTES_MAX: usize = 64 << 10;
 /// Devices whose records are written in one batch.
@@ -134,6 +139,19 @@ impl Acs {
                 "campaign {id} is under way: abort it first"
             )));
         }
+        // Its last records may still be on their way to the store.
+        let looks = ENDING_MAX.as_millis() / ENDING_LOOK.as_millis();
+        for _ in 0..looks {
+            if !self.campaigns.is_going(instance, id) {
+                break;
+            }
+            tokio::time::sleep(ENDING_LOOK).await;
+        }
+        if self.campaigns.is_going(instance, id) {
+            return Err(CampaignError::Conflict(format!(
+                "campaign {id} is just ending: try again"
+            )));
+        }
         self.store.remove_campaign(instance, id).await?;
         Ok(())
     }
@@ -179,6 +197,8 @@ impl Acs {
                 "expected a query that some device matches, got one that none does".to_owned(),
             ));
         }
+        // Of two that start at once, one has to see the other.
+        let _alone = self.campaigns.starting.lock().await;
         let conflicts = self.conflicts(instance, id, &definition, &devices);
         if !conflicts.is_empty() && !force {
             let words = plan::in_words(&conflicts);

@@ -173,6 +173,11 @@ impl Engine {
             return false;
         };
         let record = &entry.record;
+        if record.back && record.state.is_before() {
+            // The host stopped when a part of them was marked.
+            self.line_up(at);
+            return true;
+        }
         let is_changed = matches!(
             record.state,
             DeviceState::Done | DeviceState::Failed | DeviceState::NotBack

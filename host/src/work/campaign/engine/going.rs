@@ -171,6 +171,13 @@ impl Engine {
                 return None;
             }
         };
+        if self.entry(at)?.record.state == DeviceState::Conflict {
+            // Nobody is in its way any more, and its wave waits for it again.
+            self.change(at, |entry| {
+                entry.record.state = DeviceState::Pending;
+                (entry.record.reason, entry.due) = (None, None);
+            });
+        }
         if !self.may_begin(clock, now) {
             self.line_up(at);
             return None;
@@ -262,7 +269,7 @@ impl Engine {
     }
 
     /// Whether a session may send the device its task now. From then on the device is begun.
-    pub fn admit(&mut self, device: &str, task: TaskId, now: UnixTime) -> bool {
+    pub fn admit(&mut self, device: &str, task: TaskId, version: &str, now: UnixTime) -> bool {
         let Some(&at) = self.by_id.get(device) else {
             return false;
         };
@@ -298,6 +305,10 @@ impl Engine {
             entry.record.state = DeviceState::Sent;
             entry.record.begun = Some(now);
             (entry.record.ended, entry.record.reason) = (None, None);
+            if state != DeviceState::NotBack && !entry.record.back && !version.is_empty() {
+                // It may have changed since its task was made.
+                entry.record.version_before = Some(version.to_owned());
+            }
             entry.due = Some(not_back);
         });
         true

@@ -351,7 +351,7 @@ impl World {
             let informed = Informed {
                 at: now,
                 booted,
-                version,
+                version: version.clone(),
             };
             engine.informed(device, &informed, now);
         }
@@ -364,7 +364,7 @@ impl World {
         let waiting: Vec<TaskId> = waiting.map(|task| task.id).collect();
         for id in waiting {
             let admitted = match &mut self.engine {
-                Some(engine) => engine.admit(device, id, now),
+                Some(engine) => engine.admit(device, id, &version, now),
                 None => false,
             };
             if admitted {
