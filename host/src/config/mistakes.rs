@@ -126,9 +126,10 @@ impl Places {
                 DeValue::Array(_) if begins(text, value, "[[") => {
                     self.tables.push((name, key.span().start));
                 }
-                _ => self
-                    .entries
-                    .push((name, key.span().start..value.span().end)),
+                _ => {
+                    let start = entry_start(text, key.span().start);
+                    self.entries.push((name, start..value.span().end));
+                }
             }
         }
     }
@@ -153,6 +154,17 @@ impl Places {
 fn stands_in(name: &str, place: &str) -> bool {
     let rest = name.strip_prefix(place);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Where an entry begins whose last key is there: it may be a dotted one, `waking.waiting_max = 0`.
+fn entry_start(text: &str, key: usize) -> usize {
+    let before = text.get(..key).unwrap_or_default();
+    if !before.trim_end_matches([' ', '\t']).ends_with('.') {
+        return key;
+    }
+    let start = before.rfind(['\n', '{', ',']).map_or(0, |at| at + 1);
+    let outer = before.get(start..).unwrap_or_default();
+    start + outer.len() - outer.trim_start().len()
 }
 
 fn begins(text: &str, value: &Spanned<DeValue<'_>>, with: &str) -> bool {

@@ -75,6 +75,14 @@ fn all_mistakes_are_told_at_once() {
         at("line 12"),
     ];
     assert!(places.is_sorted(), "{told}");
+    // Also where a key has dots.
+    let told = mistakes::read("[instances.a]\nwaking.waiting_max = 0\n[cwmp]\nsessions_max = 0\n");
+    let told = told.unwrap_err();
+    assert!(
+        told.contains("line 2: instances.a.waking.waiting_max = 0") && told.contains("line 4: "),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 2, "{told}");
     // Nothing can be said of what is no TOML beyond its first mistake.
     assert!(
         mistakes::read("a = \nb = 1\n")
@@ -111,6 +119,27 @@ fn errors_name_line_and_expected_value() {
     check(
         "[instances.Acme]",
         &["line 1", "instances.Acme", "a letter first"],
+    );
+    let authentication = |setting: &str| format!("[instance.device_authentication]\n{setting}\n");
+    check(
+        &authentication("schemes = ['basic', 'digest-md5', 'basic']"),
+        &["line 2", "schemes = 3 of them", "each scheme once"],
+    );
+    check(
+        &authentication(&format!("realm = '{}'", "a".repeat(129))),
+        &["line 2", "realm = 129 characters", "at most 128"],
+    );
+    let long = "x".repeat(257);
+    check(
+        &authentication(&format!(
+            "factory_credentials = [{{ password = '{long}' }}]"
+        )),
+        &["factory_credentials = 1 of them", "at most 256 characters"],
+    );
+    let codes: String = (0..1_001).map(|n| format!("c{n} = ['t']\n")).collect();
+    check(
+        &format!("[instance.provisioning_codes]\n{codes}"),
+        &["provisioning_codes = 1001", "at most 1000"],
     );
     check("[instances.default]", &["in [instance]"]);
     check("[api]\ntoken = \"short\"\n", &["api.token", "at least 16"]);

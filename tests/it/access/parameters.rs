@@ -16,7 +16,9 @@ async fn values_of_parameters_take_a_permission() {
         .api("PUT", "/v1/devices/00AABB-Box-1/tags/own", None)
         .await;
     assert_eq!(status, 204);
+    let planner = json!(["campaigns:read", "campaigns:write"]);
     for (name, permissions, devices) in [
+        ("planner", planner, json!(null)),
         ("lister", json!(["devices:read"]), json!(null)),
         ("reader", json!(["parameters:read"]), json!("tag = own")),
     ] {
@@ -70,6 +72,33 @@ async fn values_of_parameters_take_a_permission() {
         let named = format!("{at}?parameters={path}");
         let (status, _) = ask(&host, who, "GET", &named, None).await;
         assert_eq!(status == 200, sees, "{named}");
+    }
+    // Nor does a campaign tell them.
+    let planner = token(&host, &[("planner", Some("default"))]).await;
+    let set = json!({ "op": "set", "parameters": [{ "path": "DeviceInfo.SoftwareVersion", "value": "2" }] });
+    let campaign = json!({ "name": "all", "operation": set });
+    let at = "/v1/campaigns/preview";
+    let everybody = host.api("POST", at, Some(campaign.clone())).await.1;
+    assert_eq!(
+        everybody["items"][0]["changes"][0]["from"], "marker-7",
+        "{everybody}"
+    );
+    let (status, plan) = ask(&host, &planner, "POST", at, Some(campaign.clone())).await;
+    let change = &plan["items"][0]["changes"][0];
+    assert_eq!(
+        (status, &change["from"], &change["to"]),
+        (200, &json!(null), &json!("2")),
+        "{plan}"
+    );
+    let by_value = json!({ "name": "some", "operation": set, "query": format!("{path} = \"m*\"") });
+    let (status, answer) = ask(&host, &planner, "POST", at, Some(by_value)).await;
+    assert_eq!(status, 403, "{answer}");
+    // Who may not have devices do it does not let others' campaigns go on.
+    let (_, made) = host.api("POST", "/v1/campaigns", Some(campaign)).await;
+    let at = format!("/v1/campaigns/{}", made["id"].as_str().unwrap());
+    for (verb, expected) in [("resume", 403), ("approve", 403), ("abort", 409)] {
+        let (status, answer) = ask(&host, &planner, "POST", &format!("{at}/{verb}"), None).await;
+        assert_eq!(status, expected, "{verb}: {answer}");
     }
     host.stop().await;
 }

@@ -482,6 +482,22 @@ fn a_campaign_that_has_ended_can_be_rolled_back() {
 }
 
 #[test]
+fn a_rollback_that_a_crash_cut_short_goes_on() {
+    let mut world = World::new(json!({}), &good(6));
+    world.run(300);
+    // The host stopped when half of them were marked, and the campaign was not yet.
+    for record in world.kept.records.values_mut().take(3) {
+        (record.back, record.state, record.attempts) = (true, DeviceState::Pending, 0);
+    }
+    world.restart();
+    let now = world.now;
+    assert_eq!(world.engine().roll_back(None, "by anna", now), Ok(6));
+    world.run(600);
+    assert_eq!(world.counts(DeviceState::RolledBack), 6, "{}", world.log());
+    assert!(world.devices.values().all(|device| device.version == OLD));
+}
+
+#[test]
 fn a_rollback_after_the_end_of_the_campaign_has_its_tasks() {
     let mut world = World::new(
         json!({ "schedule": { "time_zone": "UTC", "end": "2026-06-01T01:00:00Z" }, "priority": 7 }),
