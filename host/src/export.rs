@@ -20,6 +20,8 @@ use tokio_stream::wrappers::ReceiverStream;
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that are ready before anybody reads them.
 const AHEAD: usize = 4;
+/// A cell that begins with one of these is a formula to some programs.
+pub(crate) const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 /// Exports at once: each has a thread.
 const AT_ONCE_MAX: usize = 64;
 /// Of one who asks: whoever reads slowly keeps nobody else from theirs.
@@ -119,7 +121,7 @@ impl Sink {
             .from_writer(&mut self.written);
         for value in values {
             let value = value.as_ref();
-            if value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            if value.starts_with(FORMULA) {
                 line.write_field(format!("'{value}"))?;
             } else {
                 line.write_field(value)?;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{ApiError, time};
 use crate::device::UnixTime;
+use crate::export::FORMULA;
 use crate::query::{Datum, DeviceField};
 use crate::store::{Fields, Found, Listed};
 
@@ -29,8 +30,6 @@ const USUAL: [&str; 13] = [
 ];
 /// Between the tags of a cell.
 const BETWEEN_TAGS: char = ';';
-/// A cell that begins with one of these is a formula to some programs.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// What is shown of each device.
 pub(super) struct Columns(Vec<Column>);

@@ -4,7 +4,12 @@
 #![no_main]
 
 #[path = "../../../src/query/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "the host uses more of it"
+)]
 mod query;
 
 /// What the module uses of the host.
